@@ -1,0 +1,26 @@
+"""The command ``dcgan-viz``: a group of thin commands, and what happens to errors."""
+
+from __future__ import annotations
+
+from importlib import metadata
+import click
+
+from dcgan_viz.cli.models import info, models
+from dcgan_viz.cli.sample import sample
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(metadata.version("dcgan-viz"), prog_name="dcgan-viz")
+def main() -> None:
+    """Train DCGANs (Radford et al. 2015) and see what they have learned.
+
+    \b
+    dcgan-viz forget --object window
+    dcgan-viz guided-backprop --layer 5
+    dcgan-viz walk
+    dcgan-viz train photographs.zip --preset lsun64 --out runs/mine
+    """
+
+
+for command in (models, info, sample):
+    main.add_command(command)

@@ -1,0 +1,49 @@
+"""``dcgan-viz models`` and ``dcgan-viz info``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import json_option
+
+
+@click.command(cls=Command)
+@json_option
+def models(as_json: bool) -> None:
+    """List the bundled models.
+
+    \b
+    dcgan-viz models
+    """
+    from dcgan_viz.model import bundled_models, load
+
+    cards = [load(name).card for name in bundled_models()]
+    if as_json:
+        click.echo(json.dumps([card.to_dict() for card in cards], indent=2))
+    else:
+        for card in cards:
+            click.echo(f"{card.name:12} {card.summary}")
+
+
+@click.command(cls=Command)
+@click.argument("model", default="bedrooms", metavar="[NAME|FOLDER]")
+@json_option
+def info(model: str, as_json: bool) -> None:
+    """Show a model's card and the numbered layers of both networks.
+
+    \b
+    dcgan-viz info bedrooms
+    dcgan-viz info runs/mine --json
+    """
+    from dcgan_viz.model import load
+
+    loaded = load(model)
+    if as_json:
+        layers = [vars(layer) for layer in (*loaded.generator_layers, *loaded.discriminator_layers)]
+        digest = loaded.generator_digest()
+        click.echo(json.dumps({**loaded.card.to_dict(), "layers": layers, "generator_digest": digest}, indent=2))
+    else:
+        click.echo(loaded.card.page())

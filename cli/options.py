@@ -1,0 +1,88 @@
+"""Options that several commands share, in the same words everywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from dcgan_viz.results import Result
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def model_option(function: Function) -> Function:
+    """``--model NAME``: which trained pair."""
+    return click.option(
+        "--model",
+        default="bedrooms",
+        show_default=True,
+        metavar="NAME|FOLDER",
+        help="A bundled model, a model folder or a training run.",
+    )(function)
+
+
+def seed_option(function: Function) -> Function:
+    """``--seed N``: what is drawn."""
+    return click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn.")(
+        function
+    )
+
+
+def device_option(function: Function) -> Function:
+    """``--device NAME``: where to compute."""
+    return click.option("--device", default="cpu", show_default=True, help="Where to compute: cpu, cuda or mps.")(
+        function
+    )
+
+
+def json_option(function: Function) -> Function:
+    """``--json``: numbers for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON on standard output.")(
+        function
+    )
+
+
+def out_option(default: str) -> Callable[[Function], Function]:
+    """``--out FOLDER``: where the result goes."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path(default),
+        show_default=True,
+        help="Where the result is written.",
+    )
+
+
+def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:
+    """``0-5,9`` as numbers, ``all`` as None.
+
+    Raises
+    ------
+    click.BadParameter
+        If it is neither.
+    """
+    if text == "all":
+        return None
+    numbers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            numbers.extend(range(int(first), int(last or first) + 1))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of numbers like 0-5,9 or all", param_hint=option) from error
+    if not numbers:
+        raise click.BadParameter(f"{text!r} names no number", param_hint=option)
+    return tuple(dict.fromkeys(numbers))
+
+
+def finish(result: Result, folder: Path, sentence: str, as_json: bool) -> None:
+    """Say on standard output what came out and where it lies."""
+    if as_json:
+        click.echo(json.dumps({**result.numbers(), "folder": str(folder)}, indent=2))
+    else:
+        click.echo(f"{sentence}\nwritten to {folder}")

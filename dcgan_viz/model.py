@@ -1,0 +1,332 @@
+"""A trained pair of networks with its card: load it by name or folder, save it, sample it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_folder
+from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
+from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.spec import NetworkSpec, Prior
+
+WEIGHTS_FILE, CARD_FILE, PAGE_FILE = "weights.safetensors", "card.json", "README.md"
+
+SAMPLE_BATCH = 64
+"""Samples are always drawn in batches of this size, so that a seed gives the same bytes every time."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is, what it was trained on and how, and what is wrong with it.
+
+    Parameters
+    ----------
+    name : str
+    summary : str
+        One line.
+    networks : NetworkSpec
+    data : str
+        The images that it was trained on.
+    terms : str
+        Under which terms these were given.
+    training : dict
+        Steps, images seen, settings, device, versions.
+    commands : tuple of str
+        The commands that reproduce it.
+    weaknesses : tuple of str
+        What a user must know before trusting it.
+    """
+
+    name: str
+    summary: str
+    networks: NetworkSpec
+    data: str = "not stated"
+    terms: str = "not stated"
+    training: dict[str, Any] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    weaknesses: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain data for JSON."""
+        return {**asdict(self), "networks": self.networks.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Card:
+        """The card that `to_dict` wrote.
+
+        Raises
+        ------
+        UserError
+            If a field is missing or unknown.
+        """
+        try:
+            plain = {**data, "networks": NetworkSpec.from_dict(data["networks"])}
+            return cls(
+                **{**plain, "commands": tuple(data["commands"]), "weaknesses": tuple(data["weaknesses"])}
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"this is not a model card of dcgan-viz: {error}") from error
+
+    def page(self) -> str:
+        """The card as a readable Markdown page."""
+        rows = "\n".join(f"| {key} | {value} |" for key, value in _flatten(self.training))
+        return "\n".join(
+            [
+                f"# {self.name}",
+                "",
+                self.summary,
+                "",
+                f"**Data.** {self.data}",
+                "",
+                f"**Terms.** {self.terms}",
+                "",
+                "**Generator**",
+                "",
+                *(f"- {layer}" for layer in generator_layers(self.networks.generator)),
+                "",
+                "**Discriminator**",
+                "",
+                *(f"- {layer}" for layer in discriminator_layers(self.networks.discriminator)),
+                "",
+                "**Training**",
+                "",
+                "| setting | value |",
+                "| --- | --- |",
+                rows,
+                "",
+                *(["**Reproduce it**", "", "```", *self.commands, "```", ""] if self.commands else []),
+                *(["**Weaknesses**", "", *(f"- {w}" for w in self.weaknesses), ""] if self.weaknesses else []),
+            ]
+        )
+
+
+def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@dataclass(frozen=True)
+class DCGAN:
+    """A generator and a discriminator in evaluation mode, with their card.
+
+    Parameters
+    ----------
+    generator : Generator
+    discriminator : Discriminator
+    card : Card
+    folder : Path, optional
+        Where it was loaded from; annotations lie beside the weights.
+
+    Examples
+    --------
+    >>> model = load("bedrooms")
+    >>> model.sample(2, seed=0).shape
+    torch.Size([2, 3, 64, 64])
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    card: Card
+    folder: Path | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.generator.parameters()).device
+
+    @property
+    def networks(self) -> NetworkSpec:
+        """The architectures."""
+        return self.card.networks
+
+    @property
+    def generator_layers(self) -> tuple[Layer, ...]:
+        """The numbered layers of the generator."""
+        return generator_layers(self.networks.generator)
+
+    @property
+    def discriminator_layers(self) -> tuple[Layer, ...]:
+        """The numbered layers of the discriminator."""
+        return discriminator_layers(self.networks.discriminator)
+
+    def to(self, device: str | torch.device) -> DCGAN:
+        """The same model with its networks moved to a device."""
+        self.generator.to(device)
+        self.discriminator.to(device)
+        return self
+
+    def latents(self, count: int, seed: int) -> Tensor:
+        """`count` latents (count, latent) of the prior, on the CPU; the same for the same seed.
+
+        The first n latents do not depend on `count`.
+        """
+        spec = self.networks.generator
+        return draw_latents(count, spec.latent, spec.prior, np.random.default_rng(seed))
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor) -> Tensor:
+        """Images (N, C, H, W), float32 in [-1, 1] on the CPU, from latents (N, latent)."""
+        batches = [self.generator(z.to(self.device)).cpu() for z in latents.split(SAMPLE_BATCH)]
+        return torch.cat(batches)
+
+    def sample(self, count: int, seed: int = 0) -> Tensor:
+        """`count` images (count, C, H, W), float32 in [-1, 1] on the CPU, drawn with a seed."""
+        return self.generate(self.latents(count, seed))
+
+    def generator_digest(self) -> str:
+        """SHA-256 of the generator's weights: what annotations of its samples belong to."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(_weights(self.generator).items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as a folder: fp16 weights, card and readable page.
+
+        Raises
+        ------
+        UserError
+            If the folder is not a model's, cannot be written, or the disk is full.
+        """
+        path = Path(folder)
+        tensors = {
+            f"{side}.{name}": tensor.half().cpu().contiguous()
+            for side, network in (("generator", self.generator), ("discriminator", self.discriminator))
+            for name, tensor in _weights(network).items()
+        }
+        with atomic_folder(path, CARD_FILE) as temporary:
+            try:
+                save_file(tensors, temporary / WEIGHTS_FILE)
+            except SafetensorError as error:
+                raise OSError(0, str(error)) from error
+            (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
+            (temporary / PAGE_FILE).write_text(self.card.page())
+        return path
+
+
+def draw_latents(count: int, latent: int, prior: Prior, random: np.random.Generator) -> Tensor:
+    """Latents (count, latent), float32, from U(-1, 1) or N(0, 1), on the CPU.
+
+    NumPy draws them one after the other, so the first n of a seed do not depend on `count`.
+
+    Examples
+    --------
+    >>> bool((draw_latents(2, 3, "uniform", np.random.default_rng(0)).abs() <= 1).all())
+    True
+    """
+    if prior == "normal":
+        return torch.from_numpy(random.standard_normal((count, latent), dtype=np.float32))
+    return torch.from_numpy(random.random((count, latent), dtype=np.float32)).mul_(2).sub_(1)
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    trained = resources.files("dcgan_viz.trained")
+    return tuple(sorted(entry.name for entry in trained.iterdir() if (entry / CARD_FILE).is_file()))
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
+    """Load a bundled model by name, or any model folder by path.
+
+    Parameters
+    ----------
+    name : str or path
+        ``"bedrooms"``, a folder that `DCGAN.save` wrote, or a training run's folder.
+    device : str or torch.device
+
+    Returns
+    -------
+    DCGAN
+        In evaluation mode, float32.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or its files are damaged or do not fit together.
+
+    Examples
+    --------
+    >>> load("bedrooms").networks.image_shape
+    (3, 64, 64)
+    """
+    folder = _find(name)
+    card = _read_card(folder / CARD_FILE)
+    generator = Generator(card.networks.generator)
+    discriminator = Discriminator(card.networks.discriminator)
+    tensors = _read_weights(folder / WEIGHTS_FILE)
+    for side, network in (("generator", generator), ("discriminator", discriminator)):
+        _fill(network, side, tensors, folder / WEIGHTS_FILE)
+    model = DCGAN(generator.eval(), discriminator.eval(), card, folder)
+    model.generator.requires_grad_(False)
+    model.discriminator.requires_grad_(False)
+    return model.to(device)
+
+
+def _find(name: str | Path) -> Path:
+    for folder in (Path(name), Path(name) / "model"):
+        if (folder / CARD_FILE).is_file():
+            return folder
+    if str(name) in bundled_models():
+        # Bundled models are plain folders in every supported way of installing.
+        return Path(str(resources.files("dcgan_viz.trained") / str(name)))
+    raise UserError(
+        f"there is no model {name}: give one of {', '.join(bundled_models()) or 'no bundled models'}, "
+        f"or a folder with {CARD_FILE} and {WEIGHTS_FILE}"
+    )
+
+
+def _read_card(path: Path) -> Card:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a readable model card: {error}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is not a model card of dcgan-viz")
+    return Card.from_dict(data)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: a model folder holds its weights in {WEIGHTS_FILE}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}): copy it again; pickled weights are never loaded"
+        ) from error
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and running statistics, without the counters that evaluation does not use."""
+    return {n: t for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
+
+
+def _fill(network: nn.Module, side: str, tensors: dict[str, Tensor], path: Path) -> None:
+    for name, target in _weights(network).items():
+        tensor = tensors.get(f"{side}.{name}")
+        if tensor is None:
+            raise UserError(f"{path} has no tensor {side}.{name}, which the networks on its card need")
+        if tensor.shape != target.shape:
+            raise UserError(
+                f"{path}: {side}.{name} has shape {tuple(tensor.shape)}, "
+                f"but the networks on its card need {tuple(target.shape)}"
+            )
+        target.copy_(tensor)

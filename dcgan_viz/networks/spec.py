@@ -1,0 +1,251 @@
+"""Architectures as data: a specification holds everything needed to build a network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from dcgan_viz.errors import UserError
+
+Prior = Literal["uniform", "normal"]
+
+MINIMUM_SIZE, MAXIMUM_SIZE = 16, 256
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One (fractionally-strided) convolution and what follows it.
+
+    Parameters
+    ----------
+    channels : int
+        Feature maps that it writes.
+    kernel : int
+        Side of the square kernel: 3, 4 or 5 in the networks of this package.
+    stride : int
+        2 halves (in a discriminator) or doubles (in a generator) the side of the maps; 1 keeps it.
+    norm : bool
+        Whether batch normalisation follows.
+    """
+
+    channels: int
+    kernel: int
+    stride: int
+    norm: bool = True
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise UserError(f"a convolution needs at least 1 channel, not {self.channels}")
+        if self.kernel not in (3, 4, 5):
+            raise UserError(f"kernel {self.kernel} is not supported: choose 3, 4 or 5")
+        if self.stride not in (1, 2):
+            raise UserError(f"stride {self.stride} is not supported: choose 1 or 2")
+        if self.stride == 1 and self.kernel == 4:
+            raise UserError("a 4x4 kernel at stride 1 cannot keep the size of its maps: use 3 or 5")
+
+    @property
+    def padding(self) -> int:
+        """Zero padding in pixels that makes the stride alone decide the size of the maps."""
+        return (self.kernel - 1) // 2
+
+    @property
+    def output_padding(self) -> int:
+        """What a fractionally-strided convolution of an odd kernel adds to double the size."""
+        return self.kernel % 2 if self.stride == 2 else 0
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """A generator: a latent, its projection to 4x4 maps, then fractionally-strided convolutions.
+
+    Layer 1 is the projection; the last layer writes the image through a tanh and has no batch
+    normalisation. Hidden layers end in a ReLU.
+
+    Parameters
+    ----------
+    latent : int
+        Dimensions of z.
+    prior : {"uniform", "normal"}
+        U(-1, 1), as in the paper, or N(0, 1).
+    base_channels, base_size : int
+        Maps that the projection writes and their side.
+    convolutions : tuple of Convolution
+        Layers 2, 3, … up to the image.
+    norm_eps : float
+        Epsilon of every batch normalisation.
+    """
+
+    latent: int
+    prior: Prior
+    base_channels: int
+    convolutions: tuple[Convolution, ...]
+    base_size: int = 4
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise UserError(f"z needs at least 1 dimension, not {self.latent}")
+        if self.prior not in get_args(Prior):
+            raise UserError(f"prior {self.prior!r} is not known: choose uniform or normal")
+        if not self.convolutions or self.convolutions[-1].norm:
+            raise UserError("a generator ends in a convolution without batch normalisation")
+
+    @property
+    def image_size(self) -> int:
+        """Side of the image in pixels."""
+        size = self.base_size
+        for convolution in self.convolutions:
+            size *= convolution.stride
+        return size
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the image: 1 (grey) or 3 (RGB)."""
+        return self.convolutions[-1].channels
+
+
+@dataclass(frozen=True)
+class DiscriminatorSpec:
+    """A discriminator: strided convolutions with LeakyReLU, flattened to one linear unit.
+
+    Parameters
+    ----------
+    image_channels, image_size : int
+        The image that it reads.
+    convolutions : tuple of Convolution
+        Layers 1, 2, … from the image.
+    slope : float
+        Slope of the LeakyReLU below zero.
+    norm_eps : float
+        Epsilon of every batch normalisation.
+    """
+
+    image_channels: int
+    image_size: int
+    convolutions: tuple[Convolution, ...]
+    slope: float = 0.2
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not self.convolutions:
+            raise UserError("a discriminator needs at least one convolution")
+
+    @property
+    def final_size(self) -> int:
+        """Side of the last layer's maps."""
+        size = self.image_size
+        for convolution in self.convolutions:
+            size //= convolution.stride
+        return size
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A generator and the discriminator that reads its images."""
+
+    generator: GeneratorSpec
+    discriminator: DiscriminatorSpec
+
+    def __post_init__(self) -> None:
+        generated = (self.generator.image_channels, self.generator.image_size)
+        read = (self.discriminator.image_channels, self.discriminator.image_size)
+        if generated != read:
+            raise UserError(
+                f"the generator draws {generated[0]}x{generated[1]}x{generated[1]} images but the "
+                f"discriminator reads {read[0]}x{read[1]}x{read[1]}"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        size = self.generator.image_size
+        return self.generator.image_channels, size, size
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> NetworkSpec:
+        """The specification that `to_dict` wrote.
+
+        Raises
+        ------
+        UserError
+            If a field is missing, unknown or out of range.
+        """
+        try:
+            sides = {
+                name: {
+                    **data[name],
+                    "convolutions": tuple(Convolution(**c) for c in data[name]["convolutions"]),
+                }
+                for name in ("generator", "discriminator")
+            }
+            return cls(GeneratorSpec(**sides["generator"]), DiscriminatorSpec(**sides["discriminator"]))
+        except (KeyError, TypeError) as error:
+            raise UserError(f"this is not a network specification of dcgan-viz: {error}") from error
+
+
+def dcgan(
+    size: int = 64,
+    *,
+    channels: int = 3,
+    width: int = 128,
+    kernel: int = 5,
+    latent: int = 100,
+    prior: Prior = "uniform",
+    top_layer: bool = False,
+) -> NetworkSpec:
+    """The paper's pair for square images of a given size.
+
+    Every stride-2 layer halves the maps down to 4x4 and doubles their number, from `width` to at
+    most 8 times `width`; the generator mirrors the discriminator (Radford et al. 2015, Figure 1).
+
+    Parameters
+    ----------
+    size : int
+        Side of the image: a power of two from 16 to 256.
+    channels : int
+        1 (grey) or 3 (RGB).
+    width : int
+        Maps of the discriminator's first layer; the paper's is 128.
+    kernel : int
+        3, 4 or 5; the paper's is 5.
+    latent, prior
+        As in `GeneratorSpec`.
+    top_layer : bool
+        Add a 3x3 stride-1 convolution, as wide as the last, on top of the discriminator.
+
+    Returns
+    -------
+    NetworkSpec
+
+    Raises
+    ------
+    UserError
+        If a value is out of range.
+
+    Examples
+    --------
+    >>> spec = dcgan(64)
+    >>> [c.channels for c in spec.discriminator.convolutions]
+    [128, 256, 512, 1024]
+    """
+    if size & (size - 1) or not MINIMUM_SIZE <= size <= MAXIMUM_SIZE:
+        raise UserError(f"image size {size} is not a power of two from {MINIMUM_SIZE} to {MAXIMUM_SIZE}")
+    if channels not in (1, 3):
+        raise UserError(f"images have 1 or 3 channels, not {channels}")
+    if width < 1:
+        raise UserError(f"width must be at least 1, not {width}")
+    halvings = size.bit_length() - 3
+    widths = [width * min(2**i, 8) for i in range(halvings)]
+    down = [Convolution(w, kernel, 2, norm=i > 0) for i, w in enumerate(widths)]
+    if top_layer:
+        down.append(Convolution(widths[-1], 3, 1))
+    up = [Convolution(w, kernel, 2) for w in reversed(widths[:-1])]
+    up.append(Convolution(channels, kernel, 2, norm=False))
+    return NetworkSpec(
+        GeneratorSpec(latent, prior, widths[-1], tuple(up)),
+        DiscriminatorSpec(channels, size, tuple(down)),
+    )

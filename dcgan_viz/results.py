@@ -1,0 +1,82 @@
+"""Results: arrays and numbers with how they were obtained, saved as a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcgan_viz.files import atomic_folder
+from dcgan_viz.versions import versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESULT_FILE, ARRAYS_FILE = "result.json", "arrays.npz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an analysis found; the base of every result type.
+
+    Parameters
+    ----------
+    settings : mapping
+        Model, seed, layer and every choice that the numbers depend on, as plain data.
+    """
+
+    settings: Mapping[str, Any]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields that are arrays, by name."""
+        fields = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
+        return {name: value for name, value in fields if isinstance(value, np.ndarray)}
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that are not arrays, as plain data for JSON, with the versions that made them."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain = {n: _plain(v) for n, v in fields.items() if not isinstance(v, np.ndarray)}
+        return {"kind": type(self).__name__, **plain, "versions": versions()}
+
+    def save(self, folder: str | Path, figures: Mapping[str, Figure]) -> Path:
+        """Write ``result.json``, ``arrays.npz`` and a PNG of each figure, all or nothing.
+
+        Parameters
+        ----------
+        folder : path
+            Made, or replaced if it holds an earlier result.
+        figures : mapping of str to matplotlib Figure
+            By file name without ending.
+
+        Raises
+        ------
+        UserError
+            If the folder holds something else, cannot be written, or the disk is full.
+        """
+        path = Path(folder)
+        with atomic_folder(path, RESULT_FILE) as temporary:
+            (temporary / RESULT_FILE).write_text(json.dumps(self.numbers(), indent=2) + "\n")
+            np.savez_compressed(temporary / ARRAYS_FILE, **self.arrays())
+            for name, figure in figures.items():
+                figure.savefig(temporary / f"{name}.png")
+        return path
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        # JSON has no NaN and no infinity.
+        return None
+    return str(value) if isinstance(value, Path) else value

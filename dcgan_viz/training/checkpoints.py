@@ -1,0 +1,124 @@
+"""Checkpoints: one safetensors file that holds everything a run needs to go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_file
+
+_NAME = re.compile(r"step-(\d{8})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The whole state of a run after a step.
+
+    Parameters
+    ----------
+    step : int
+        Batches done. With the seed it is also the position of the sampler and the state of the random
+        numbers, since both are functions of (seed, step).
+    tensors : mapping of str to Tensor
+        Weights, buffers and optimiser state, named ``generator.…``, ``generator_optimizer.…`` and so on.
+    run : mapping
+        Plain data that identifies the run: its networks, settings and images.
+    """
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    run: Mapping[str, Any]
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint after `step` steps lies."""
+    return folder / f"step-{step:08d}.safetensors"
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint under a temporary name, then rename it.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    path = checkpoint_path(folder, checkpoint.step)
+    tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
+    state = json.dumps({"step": checkpoint.step, "run": checkpoint.run})
+    with atomic_file(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={"dcgan_viz_checkpoint": state})
+        except SafetensorError as error:
+            raise OSError(0, str(error)) from error
+    return path
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing is unpickled.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {})["dcgan_viz_checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return Checkpoint(state["step"], tensors, state["run"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a whole checkpoint of dcgan-viz ({error}): resume from an earlier one by removing it"
+        ) from error
+
+
+def list_checkpoints(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a folder, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(m[1]) for f in folder.iterdir() if (m := _NAME.fullmatch(f.name)))
+
+
+def prune_checkpoints(folder: Path, newest: int, every: int, protect: int | None) -> None:
+    """Remove all checkpoints but the newest, every so-many-th step's and a protected one.
+
+    Parameters
+    ----------
+    folder : Path
+    newest : int
+        How many of the newest stay.
+    every : int
+        Checkpoints at multiples of this step stay for good; 0 for none.
+    protect : int, optional
+        A step whose checkpoint stays, such as the last healthy one.
+    """
+    for step in list_checkpoints(folder)[:-newest]:
+        if step != protect and not (every and step % every == 0):
+            checkpoint_path(folder, step).unlink()
+
+
+def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{name}.{i}.{key}": torch.as_tensor(v) for i, entry in state.items() for key, v in entry.items()}
+
+
+def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the state that `optimizer_tensors` took back."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(f"{name}."):
+            index, entry = key.removeprefix(f"{name}.").split(".", 1)
+            state.setdefault(int(index), {})[entry] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

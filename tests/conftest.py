@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from dcgan_viz.cli.main import main
+from dcgan_viz.model import DCGAN, Card, draw_latents
+from dcgan_viz.networks import NetworkSpec, dcgan
+from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.statistics import recalibrate
+
+
+def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
+    """An untrained model in evaluation mode whose maps have useful spread; the same every time."""
+    torch.manual_seed(0)
+    generator, discriminator = Generator(spec.generator), Discriminator(spec.discriminator)
+    with torch.no_grad():
+        for network in (generator, discriminator):
+            for parameter in network.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(5)
+    z = draw_latents(256, spec.generator.latent, spec.generator.prior, np.random.default_rng(0))
+    recalibrate(generator, z.split(64))
+    with torch.no_grad():
+        images = generator(z)
+    recalibrate(discriminator, images.split(64))
+    generator.requires_grad_(False)
+    discriminator.requires_grad_(False)
+    return DCGAN(generator, discriminator, Card(name, "an untrained model for tests", spec))
+
+
+@pytest.fixture
+def tiny_model() -> DCGAN:
+    """16x16 colour, widths 4 and 8, two strided layers and a top layer."""
+    return build_model(dcgan(16, width=4, latent=8, top_layer=True))
+
+
+@pytest.fixture
+def tiny_folder(tiny_model: DCGAN, tmp_path: Path) -> Path:
+    """The tiny model saved as a folder."""
+    return tiny_model.save(tmp_path / "tiny")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of 40 small pictures of several sizes and modes."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        height, width = random.integers(18, 40, 2)
+        pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        mode = ("RGB", "L", "RGBA", "P")[index % 4]
+        Image.fromarray(pixels).convert(mode).save(folder / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Runs the command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: object) -> Result:
+        return CliRunner().invoke(main, [str(a) for a in arguments])
+
+    return invoke
+
+
+@pytest.fixture
+def refused(run: Callable[..., Result]) -> Callable[..., str]:
+    """Runs the command line, expects one sentence and exit status 2, returns the sentence."""
+
+    def invoke(*arguments: object) -> str:
+        result = run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert "Traceback" not in result.output
+        assert isinstance(result.exception, SystemExit)
+        return result.stderr
+
+    return invoke
+
+
+@pytest.fixture
+def realdata() -> Path:
+    """The folder of real photographs; the test is skipped where there is none."""
+    folder = os.environ.get("DCGAN_VIZ_REALDATA")
+    if not folder:
+        pytest.skip("DCGAN_VIZ_REALDATA is not set")
+    return Path(folder)
+
+
+def read_result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
