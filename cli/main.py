@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 import click
 
+from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.sample import sample
 
@@ -22,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample):
+for command in (models, info, sample, forget):
     main.add_command(command)

@@ -44,6 +44,12 @@ def tiny_model() -> DCGAN:
 
 
 @pytest.fixture
+def make_model() -> Callable[..., DCGAN]:
+    """Builds an untrained model of a specification."""
+    return build_model
+
+
+@pytest.fixture
 def tiny_folder(tiny_model: DCGAN, tmp_path: Path) -> Path:
     """The tiny model saved as a folder."""
     return tiny_model.save(tmp_path / "tiny")
@@ -96,6 +102,3 @@ def realdata() -> Path:
         pytest.skip("DCGAN_VIZ_REALDATA is not set")
     return Path(folder)
 
-
-def read_result(folder: Path) -> dict:
-    return json.loads((folder / "result.json").read_text())

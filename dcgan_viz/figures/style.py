@@ -15,7 +15,9 @@ CAPTION_SIZE, LABEL_SIZE, TITLE_SIZE = 8, 8, 10
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of a size in inches, without any global plotting state."""
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
+    return figure
 
 
 def caption(figure: Figure, text: str) -> None:

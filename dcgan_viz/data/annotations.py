@@ -1,0 +1,260 @@
+"""Boxes around objects in a model's samples, as COCO JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_file
+from dcgan_viz.model import DCGAN
+
+
+@dataclass(frozen=True)
+class Box:
+    """One object in one picture, in pixels of that picture.
+
+    Parameters
+    ----------
+    image : int
+        Index of the sample.
+    label : str
+        What the object is.
+    left, top, width, height : float
+        As in COCO: the corner, then the sides.
+    """
+
+    image: int
+    label: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Boxes on the samples that one generator draws with one seed.
+
+    Parameters
+    ----------
+    boxes : tuple of Box
+    looked_for : tuple of str
+        The objects that were looked for in every sample; a sample without a box of one does not show it.
+    count, seed : int
+        The samples: ``model.latents(count, seed)``.
+    size : int
+        Side of the samples in pixels.
+    generator_digest : str
+        ``model.generator_digest()`` of the weights that drew them.
+    contributor, method : str
+        Who drew the boxes, and how.
+    """
+
+    boxes: tuple[Box, ...]
+    looked_for: tuple[str, ...]
+    count: int
+    seed: int
+    size: int
+    generator_digest: str
+    contributor: str
+    method: str
+
+    def of(self, label: str) -> tuple[Box, ...]:
+        """The boxes of one object.
+
+        Raises
+        ------
+        UserError
+            If there are none; the message lists the objects that there are.
+        """
+        boxes = tuple(box for box in self.boxes if box.label == label)
+        if not boxes:
+            raise UserError(
+                f"no {label!r} is annotated: choose from {', '.join(self.looked_for) or 'nothing at all'}, "
+                "or give boxes of it with --annotations"
+            )
+        return boxes
+
+    def check_belongs_to(self, model: DCGAN) -> None:
+        """Refuse boxes that were drawn on the samples of other weights.
+
+        Raises
+        ------
+        UserError
+            If the generator's weights or its images' size are not those that were annotated.
+        """
+        size = model.networks.generator.image_size
+        if self.size != size:
+            raise UserError(f"these boxes are on {self.size}-pixel samples, but {model.card.name} draws {size}")
+        digest = model.generator_digest()
+        if self.generator_digest != digest:
+            raise UserError(
+                f"these boxes were drawn on samples of other weights ({self.generator_digest[:12]}) than those of "
+                f"{model.card.name} ({digest[:12]}): annotate its own samples"
+            )
+
+
+def load_annotations(path: str | Path) -> Annotations:
+    """Read COCO JSON that `save_annotations` wrote.
+
+    Parameters
+    ----------
+    path : path
+        Its ``info`` names the seed and the digest of the generator whose samples were annotated.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged, lacks what COCO or this package requires, or a box does not lie in
+        its image.
+    """
+    file = Path(path)
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} is not readable COCO JSON: {error}") from error
+    try:
+        info = data["info"]["dcgan_viz"]
+        labels = {category["id"]: str(category["name"]) for category in data["categories"]}
+        images = {image["id"]: image for image in data["images"]}
+        boxes = tuple(_read_box(entry, labels, images, file) for entry in data["annotations"])
+        return Annotations(
+            boxes=boxes,
+            looked_for=tuple(labels.values()),
+            count=int(info["count"]),
+            seed=int(info["seed"]),
+            size=int(info["size"]),
+            generator_digest=str(info["generator_digest"]),
+            contributor=str(data["info"]["contributor"]),
+            method=str(info["method"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{file} lacks {error}, which annotations of a model's samples hold: write them with save_annotations"
+        ) from error
+
+
+def _read_box(entry: dict[str, Any], labels: dict[Any, str], images: dict[Any, Any], file: Path) -> Box:
+    number = entry["id"]
+    if entry["category_id"] not in labels or entry["image_id"] not in images:
+        raise UserError(f"{file}: annotation {number} names an image or a category that is not listed")
+    image = images[entry["image_id"]]
+    left, top, width, height = (float(value) for value in entry["bbox"])
+    inside = 0 <= left and 0 <= top and left + width <= image["width"] and top + height <= image["height"]
+    if not (inside and width > 0 and height > 0):
+        raise UserError(
+            f"{file}: the box of annotation {number}, {[left, top, width, height]}, does not lie in its "
+            f"{image['width']}x{image['height']} image: correct it"
+        )
+    return Box(int(image["id"]), labels[entry["category_id"]], left, top, width, height)
+
+
+def save_annotations(annotations: Annotations, path: str | Path) -> Path:
+    """Write boxes as COCO JSON, with where they come from in ``info``."""
+    numbers = {label: index for index, label in enumerate(annotations.looked_for, start=1)}
+    data = {
+        "info": {
+            "description": f"{', '.join(annotations.looked_for)} in {annotations.count} samples",
+            "contributor": annotations.contributor,
+            "dcgan_viz": {
+                "seed": annotations.seed,
+                "count": annotations.count,
+                "size": annotations.size,
+                "generator_digest": annotations.generator_digest,
+                "method": annotations.method,
+            },
+        },
+        "images": [
+            {
+                "id": index,
+                "file_name": f"sample-{index:04}.png",
+                "width": annotations.size,
+                "height": annotations.size,
+            }
+            for index in range(annotations.count)
+        ],
+        "categories": [{"id": number, "name": label} for label, number in numbers.items()],
+        "annotations": [
+            {
+                "id": index,
+                "image_id": box.image,
+                "category_id": numbers[box.label],
+                "bbox": [box.left, box.top, box.width, box.height],
+                "area": box.width * box.height,
+                "iscrowd": 0,
+            }
+            for index, box in enumerate(annotations.boxes, start=1)
+        ],
+    }
+    target = Path(path)
+    with atomic_file(target) as temporary:
+        temporary.write_text(json.dumps(data, indent=1) + "\n")
+    return target
+
+
+def find_annotations(model: DCGAN, label: str) -> Path:
+    """The file beside a model that holds boxes of an object.
+
+    Raises
+    ------
+    UserError
+        If the model comes without one; the message lists the objects that are annotated.
+    """
+    folder = model.folder / "annotations" if model.folder else None
+    files = sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
+    for file in files:
+        if file.stem == label:
+            return file
+    known = ", ".join(file.stem for file in files)
+    raise UserError(
+        f"{model.card.name} has no boxes of {label!r}"
+        + (f" (it has {known})" if known else "")
+        + ": give some with --annotations FILE"
+    )
+
+
+def inside_boxes(boxes: Iterable[Box], count: int, image_size: int, map_size: int) -> NDArray[np.bool_]:
+    """Which positions of feature maps lie inside a box.
+
+    A position of a map stands for the square of the image above it, and lies inside a box when the centre
+    of that square does. A box too small to hold any centre takes the position that its own centre is in.
+
+    Parameters
+    ----------
+    boxes : iterable of Box
+    count : int
+        Images.
+    image_size, map_size : int
+        Sides of the images, in which the boxes are, and of the feature maps.
+
+    Returns
+    -------
+    ndarray of bool (count, map_size, map_size)
+
+    Examples
+    --------
+    >>> inside_boxes([Box(0, "window", 0, 0, 2, 4)], 1, image_size=4, map_size=2)[0]
+    array([[ True, False],
+           [ True, False]])
+    """
+    mask = np.zeros((count, map_size, map_size), bool)
+    stride = image_size / map_size
+    centres = (np.arange(map_size) + 0.5) * stride
+    for box in boxes:
+        rows = (box.top <= centres) & (centres <= box.top + box.height)
+        columns = (box.left <= centres) & (centres <= box.left + box.width)
+        if not rows.any():
+            rows[int((box.top + box.height / 2) // stride)] = True
+        if not columns.any():
+            columns[int((box.left + box.width / 2) // stride)] = True
+        mask[box.image] |= rows[:, None] & columns
+    return mask

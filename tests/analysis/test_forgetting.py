@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_viz.analysis.forgetting import (
+    choose_maps,
+    draw_without,
+    feature_maps,
+    fit_probe,
+    forget,
+    gather_positions,
+    measure_change,
+    second_highest_layer,
+)
+from dcgan_viz.data.annotations import Annotations, Box
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.layers import find_layer
+
+
+@pytest.fixture
+def annotations(tiny_model: DCGAN) -> Annotations:
+    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
+    digest = tiny_model.generator_digest()
+    return Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
+
+
+def test_the_papers_layer_is_the_16x16_one(make_model: Callable[..., DCGAN]) -> None:
+    layer = second_highest_layer(make_model(dcgan(64, width=4)))
+    assert (layer.number, layer.size, layer.channels) == (3, 16, 8)
+
+
+def test_ablation_equals_a_forward_hook_that_zeroes(tiny_model: DCGAN) -> None:
+    """The independent way: leave the network whole and overwrite the layer's output."""
+    z = tiny_model.latents(70, 3)
+    layer = find_layer(tiny_model.generator_layers, 2)
+    untouched, without, empty = draw_without(tiny_model, layer, [(), (1, 3), (0, 1, 2, 3)], z)
+
+    def zero(_module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        for image in range(len(output)):
+            for index in (1, 3):
+                output[image, index] = torch.zeros_like(output[image, index])
+        return output
+
+    handle = tiny_model.generator.layers[1].register_forward_hook(zero)
+    with torch.no_grad():
+        expected = tiny_model.generator(z)
+    handle.remove()
+    assert torch.allclose(without, expected, atol=1e-5)
+    assert torch.allclose(untouched, tiny_model.generate(z), atol=1e-5)
+    assert not torch.allclose(without, untouched, atol=1e-2)
+    # With every map of the layer gone nothing of z is left: all images are the same.
+    assert torch.allclose(empty, empty[:1].expand_as(empty), atol=1e-5)
+
+
+def test_feature_maps_are_those_after_the_rectifier(tiny_model: DCGAN) -> None:
+    z = tiny_model.latents(4, 0)
+    for layer in tiny_model.generator_layers:
+        seen: list[torch.Tensor] = []
+        module = tiny_model.generator.get_submodule(layer.name)
+        handle = module.register_forward_hook(lambda *args, seen=seen: seen.append(args[2]))
+        tiny_model.generator(z)
+        handle.remove()
+        maps = feature_maps(tiny_model.generator, layer, z)
+        assert torch.equal(maps, seen[0])
+        assert maps.shape[1:] == (layer.channels, layer.size, layer.size)
+        assert layer.activation == "tanh" or maps.min() >= 0
+
+
+def test_positions_agree_with_a_loop() -> None:
+    random = np.random.default_rng(0)
+    maps = random.random((4, 3, 5, 5), dtype=np.float32)
+    inside = np.zeros((4, 5, 5), bool)
+    inside[1, 1:3, 2:4] = True
+    inside[3, 0, :] = True
+    positions = gather_positions(maps, inside, seed=0)
+    positives = [maps[i, :, r, c] for i, r, c in np.argwhere(inside)]
+    assert np.array_equal(positions.activations[positions.positive], np.array(positives))
+    outside = {maps[i, :, r, c].tobytes() for i, r, c in np.argwhere(~inside) if i in (1, 3)}
+    negatives = [row.tobytes() for row in positions.activations[~positions.positive]]
+    assert len(set(negatives)) == len(negatives) == len(positives)
+    assert set(negatives) <= outside
+    assert set(positions.image) == {1, 3}
+    again = gather_positions(maps, inside, seed=1)
+    assert not np.array_equal(again.activations, positions.activations)
+
+
+def test_the_probe_finds_the_map_that_knows_and_splits_by_image() -> None:
+    random = np.random.default_rng(0)
+    inside = np.zeros((30, 6, 6), bool)
+    inside[:, 1:4, 2:5] = True
+    maps = random.random((30, 4, 6, 6)).astype(np.float32)
+    maps[:, 2] += 0.5 * inside
+    probe = fit_probe(gather_positions(maps, inside, 0))
+    assert probe.weights.argmax() == 2
+    assert 0.8 < probe.auc <= 1
+    assert probe.auc_interval.low < probe.auc < probe.auc_interval.high
+    assert probe.positives == probe.negatives == 30 * 9
+    # A map that merely names the image is no help on an image that was not seen.
+    noise = random.random((30, 4, 6, 6)).astype(np.float32)
+    noise += random.random((30, 4, 1, 1)).astype(np.float32) * 10
+    chance = fit_probe(gather_positions(noise, inside, 0))
+    assert abs(chance.auc - 0.5) < 0.1
+
+
+def test_the_probes_auc_agrees_with_a_slow_one() -> None:
+    """Fold by fold with the objective written out, and the AUC as a count of ordered pairs."""
+    from scipy.optimize import minimize
+    from sklearn.model_selection import GroupKFold
+
+    random = np.random.default_rng(1)
+    inside = np.zeros((12, 4, 4), bool)
+    inside[:, 0:2, 1:3] = True
+    maps = random.random((12, 3, 4, 4)).astype(np.float32) + 0.4 * inside[:, None]
+    positions = gather_positions(maps, inside, 0)
+    x, y = positions.activations.astype(float), positions.positive
+    scores = np.empty(len(y))
+    for train, test in GroupKFold(5, shuffle=True, random_state=0).split(x, groups=positions.image):
+        scale = x[train].std(0)
+        features, signs = x[train] / scale, np.where(y[train], 1.0, -1.0)
+
+        def objective(w: np.ndarray, features=features, signs=signs) -> float:
+            return 0.5 * w[:-1] @ w[:-1] + np.logaddexp(0, -signs * (features @ w[:-1] + w[-1])).sum()
+
+        w = minimize(objective, np.zeros(4)).x
+        scores[test] = x[test] / scale @ w[:-1] + w[-1]
+    wins = [(p > n) + 0.5 * (p == n) for p in scores[y] for n in scores[~y]]
+    assert fit_probe(positions).auc == pytest.approx(np.mean(wins), abs=0.01)
+
+
+def test_change_agrees_with_a_loop() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.integers(0, 256, (2, 6, 8, 8, 3), dtype=np.uint8)
+    inside = random.random((6, 8, 8)) < 0.3
+    change = measure_change(before, after, inside)
+    within, without, signed = [], [], []
+    for i in range(6):
+        difference = after[i].astype(int) - before[i].astype(int)
+        within.append(np.abs(difference[inside[i]]).mean())
+        without.append(np.abs(difference[~inside[i]]).mean())
+        signed.append(difference[inside[i]].mean())
+    assert change.inside == pytest.approx(np.mean(within))
+    assert change.outside == pytest.approx(np.mean(without))
+    assert change.brightness_inside == pytest.approx(np.mean(signed))
+    assert change.inside_interval.low < change.inside < change.inside_interval.high
+
+
+def test_forgetting_holds_together_and_reproduces(tiny_model: DCGAN, annotations: Annotations) -> None:
+    result = forget(tiny_model, annotations, layer=2, samples=10, seed=5)
+    again = forget(tiny_model, annotations, layer=2, samples=10, seed=5)
+    assert result.numbers() == again.numbers()
+    for name, array in result.arrays().items():
+        assert np.array_equal(array, again.arrays()[name])
+    assert result.maps == choose_maps(result.weights)
+    assert all(result.weights[list(result.maps)] > 0)
+    assert len(result.control_maps) == len(set(result.control_maps)) == len(result.maps)
+    assert result.before.shape == (10, 16, 16, 3)
+    assert result.before.dtype == np.uint8
+    assert (result.boxes, result.annotated_images) == (10, 10)
+    layer = find_layer(tiny_model.generator_layers, 2)
+    drawn = draw_without(tiny_model, layer, [result.maps], tiny_model.latents(10, 5))[0]
+    assert np.abs(((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy() - result.after).max() <= 0.51
+    assert not any(m._forward_hooks for m in tiny_model.generator.modules())
+    assert forget(tiny_model, annotations, layer=2, top=1, samples=2, seed=5).maps == result.maps[:1]
+
+
+def test_what_cannot_be_done_is_refused(tiny_model: DCGAN, annotations: Annotations) -> None:
+    with pytest.raises(UserError, match="other weights"):
+        forget(tiny_model, replace(annotations, generator_digest="0" * 64))
+    with pytest.raises(UserError, match="choose from window"):
+        forget(tiny_model, annotations, "door")
+    with pytest.raises(UserError, match="is the image itself"):
+        forget(tiny_model, annotations, layer=3)
+    with pytest.raises(UserError, match=r"no layer 9: choose from 1: project"):
+        forget(tiny_model, annotations, layer=9)
+    with pytest.raises(UserError, match="seed 11 draws the annotated samples"):
+        forget(tiny_model, annotations, seed=11)
+    with pytest.raises(UserError, match="has 4 maps"):
+        forget(tiny_model, annotations, layer=2, top=5)
+    with pytest.raises(UserError, match="annotate more"):
+        forget(tiny_model, replace(annotations, boxes=annotations.boxes[:4]))
+    with pytest.raises(UserError, match="no map a positive weight"):
+        choose_maps(np.array([-1.0, 0.0]))

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_viz.data.annotations import Annotations, Box, save_annotations
+from dcgan_viz.model import load
+
+
+@pytest.fixture
+def annotated(tiny_folder: Path) -> Path:
+    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
+    digest = load(tiny_folder).generator_digest()
+    annotations = Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
+    save_annotations(annotations, tiny_folder / "annotations" / "window.json")
+    return tiny_folder
+
+
+def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
+    outcome = run("forget", "--model", annotated, "--samples", 6, "--seed", 3, "--out", "result", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    printed = json.loads(outcome.stdout)
+    saved = json.loads(Path("result/result.json").read_text())
+    assert printed.pop("folder") == "result"
+    assert printed == saved
+    assert saved["settings"]["seed"] == 3
+    assert "torch" in saved["versions"]
+    with np.load("result/arrays.npz") as arrays:
+        assert arrays["before"].shape == arrays["after"].shape == (6, 16, 16, 3)
+        assert np.array_equal(np.flatnonzero(arrays["weights"] > 0), sorted(saved["maps"]))
+    with Image.open("result/forget.png") as picture:
+        assert min(picture.size) > 500
+    first = Path("result/arrays.npz").read_bytes()
+    assert run("forget", "--model", annotated, "--samples", 6, "--seed", 3, "--out", "result").exit_code == 0
+    assert Path("result/arrays.npz").read_bytes() == first
+
+
+def test_wrong_requests_are_one_sentence(refused, annotated: Path) -> None:
+    assert "has no boxes of 'door' (it has window)" in refused("forget", "--model", annotated, "--object", "door")
+    assert "choose from 1: project" in refused("forget", "--model", annotated, "--layer", 7)
+    assert "not readable COCO" in refused("forget", "--model", annotated, "--annotations", "missing.json")
+    Path("precious").mkdir()
+    Path("precious/thesis.tex").write_text("x")
+    assert "already holds other files" in refused("forget", "--model", annotated, "--out", "precious")
+    Path("file").write_text("x")
+    assert "is a file" in refused("forget", "--model", annotated, "--out", "file")
+    assert "cannot write" in refused("forget", "--model", annotated, "--out", "/proc/nowhere/result")
+    assert sorted(p.name for p in Path("precious").iterdir()) == ["thesis.tex"]
+
+
+def test_a_full_disk_leaves_nothing_behind(refused, annotated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    assert "No space left on device" in refused("forget", "--model", annotated, "--out", "result")
+    assert not Path("result").exists()
+    assert not [p for p in Path().iterdir() if p.name.startswith(".result")]

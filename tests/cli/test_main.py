@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from dcgan_viz.cli.main import main
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys; from dcgan_viz.cli.main import main; main(['--help'], standalone_mode=False); "
+        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    fastest = 9.0
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        fastest = min(fastest, time.perf_counter() - start)
+    assert "Commands:" in done.stdout
+    assert fastest < 0.5
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_explains_itself_with_an_example(name: str, run) -> None:
+    help_text = run(name, "--help").stdout
+    assert f"dcgan-viz {name}" in help_text.split("Options:")[0].split("\n", 1)[1]
+    for option in main.commands[name].params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{name} {option.name} has no help"
+
+
+def test_debug_shows_the_traceback(run) -> None:
+    outcome = run("sample", "--model", "nothing", "--debug")
+    assert "there is no model nothing" in str(outcome.exception)
+    assert type(outcome.exception).__name__ == "UserError"
+    assert run("sample", "--model", "nothing").exit_code == 2
+
+
+def test_a_bug_is_one_sentence_too(refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan_viz.model.load", lambda *_: 1 / 0)
+    assert "unexpected ZeroDivisionError" in refused("sample")
+
+
+def test_sample_draws_a_grid(run, tiny_folder) -> None:
+    from PIL import Image
+
+    outcome = run("sample", "--model", tiny_folder, "--count", 9, "--scale", 2, "--out", "grid.png")
+    assert outcome.exit_code == 0, outcome.output
+    with Image.open("grid.png") as grid:
+        assert grid.size == ((3 * 18 + 2) * 2,) * 2
+    first = open("grid.png", "rb").read()
+    run("sample", "--model", tiny_folder, "--count", 9, "--scale", 2, "--out", "again.png")
+    assert open("again.png", "rb").read() == first
+
+
+def test_info_numbers_the_layers(run, tiny_folder) -> None:
+    import json
+
+    text = run("info", tiny_folder).stdout
+    assert "- 1: project z(8), 8 maps of 4x4, ReLU" in text
+    assert "- 3: conv 3x3 /1, 8 maps of 4x4, LeakyReLU 0.2" in text
+    data = json.loads(run("info", tiny_folder, "--json").stdout)
+    assert [layer["number"] for layer in data["layers"]] == [1, 2, 3, 1, 2, 3]
+    assert len(data["generator_digest"]) == 64
