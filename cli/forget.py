@@ -20,11 +20,17 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 )
 @click.option("--layer", help="Generator layer by number or name.  [default: the second highest convolution]")
 @click.option(
-    "--top", type=click.IntRange(1), help="Zero the K maps of highest weight.  [default: all with a weight > 0]"
+    "--top",
+    type=click.IntRange(1),
+    help="Zero the K maps of highest weight.  [default: all with a weight > 0]",
 )
 @click.option("--samples", type=click.IntRange(1, 10_000), default=100, show_default=True, help="New samples to draw.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the new samples and all that is drawn."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the new samples and all that is drawn.",
 )
 @device_option
 @out_option("results/forget")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+
 import click
 
 from dcgan_viz.cli.forget import forget

@@ -17,7 +17,11 @@ from dcgan_viz.cli.options import device_option, model_option, seed_option
 @seed_option
 @device_option
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True, help="The PNG to write."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("samples.png"),
+    show_default=True,
+    help="The PNG to write.",
 )
 def sample(model: str, count: int, scale: int, seed: int, device: str, out: Path) -> None:
     """Draw a grid of samples to a PNG.

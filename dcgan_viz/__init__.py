@@ -1,0 +1,61 @@
+"""Train DCGANs (Radford, Metz & Chintala 2015) and see what they have learned.
+
+Every command of ``dcgan-viz`` is a thin shell over a function of this package. The names below are loaded
+when they are first used, so that importing the package costs nothing.
+
+Examples
+--------
+>>> import dcgan_viz
+>>> "bedrooms" in dcgan_viz.bundled_models()
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.forgetting import forget
+    from dcgan_viz.analysis.guided_backprop import guided_backprop
+    from dcgan_viz.analysis.walks import walk
+    from dcgan_viz.data.annotations import load_annotations
+    from dcgan_viz.data.images import load_images
+    from dcgan_viz.errors import UserError
+    from dcgan_viz.model import DCGAN, bundled_models, load
+    from dcgan_viz.training.loop import train
+    from dcgan_viz.training.settings import TrainingSettings
+
+_HOMES = {
+    "DCGAN": "dcgan_viz.model",
+    "TrainingSettings": "dcgan_viz.training.settings",
+    "UserError": "dcgan_viz.errors",
+    "bundled_models": "dcgan_viz.model",
+    "forget": "dcgan_viz.analysis.forgetting",
+    "guided_backprop": "dcgan_viz.analysis.guided_backprop",
+    "load": "dcgan_viz.model",
+    "load_annotations": "dcgan_viz.data.annotations",
+    "load_images": "dcgan_viz.data.images",
+    "train": "dcgan_viz.training.loop",
+    "walk": "dcgan_viz.analysis.walks",
+}
+
+__all__ = [
+    "DCGAN",
+    "TrainingSettings",
+    "UserError",
+    "bundled_models",
+    "forget",
+    "guided_backprop",
+    "load",
+    "load_annotations",
+    "load_images",
+    "train",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -74,9 +74,7 @@ class Card:
         """
         try:
             plain = {**data, "networks": NetworkSpec.from_dict(data["networks"])}
-            return cls(
-                **{**plain, "commands": tuple(data["commands"]), "weaknesses": tuple(data["weaknesses"])}
-            )
+            return cls(**{**plain, "commands": tuple(data["commands"]), "weaknesses": tuple(data["weaknesses"])})
         except (KeyError, TypeError) as error:
             raise UserError(f"this is not a model card of dcgan-viz: {error}") from error
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -101,4 +100,3 @@ def realdata() -> Path:
     if not folder:
         pytest.skip("DCGAN_VIZ_REALDATA is not set")
     return Path(folder)
-

@@ -48,12 +48,12 @@ def test_the_installed_wheel_runs_outside_the_repository(wheel: Path, tmp_path: 
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True
-    )
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
     # The requirements come from the environment that runs the tests; the package itself does not.
     purelib = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     outside = Path(next(p for p in sys.path if p.endswith("site-packages")))
     requirements = tmp_path / "requirements"
@@ -69,6 +69,9 @@ def test_the_installed_wheel_runs_outside_the_repository(wheel: Path, tmp_path: 
     assert (tmp_path / "grid.png").stat().st_size > 1000
     where = subprocess.run(
         [python, "-c", "import dcgan_viz.cli.main as m; print(m.__file__)"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert str(environment) in where

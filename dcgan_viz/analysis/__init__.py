@@ -1,0 +1,1 @@
+"""Analyses: a model in, a result out."""

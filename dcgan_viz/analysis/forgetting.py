@@ -151,9 +151,7 @@ def feature_maps(generator: Generator, layer: Layer, latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw_without(
-    model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], latents: Tensor
-) -> list[Tensor]:
+def draw_without(model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], latents: Tensor) -> list[Tensor]:
     """Images drawn with some maps of a layer zeroed everywhere, after their rectifier.
 
     The layers below are computed once for all choices.
@@ -287,9 +285,7 @@ def _regression(regularization: float) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(
-        StandardScaler(with_mean=False), LogisticRegression(C=regularization, max_iter=2000, tol=1e-6)
-    )
+    return make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=regularization, max_iter=2000, tol=1e-6))
 
 
 def choose_maps(weights: NDArray[np.float64], top: int | None = None) -> tuple[int, ...]:
@@ -349,7 +345,7 @@ def measure_change(
 def forget(
     model: DCGAN,
     annotations: Annotations,
-    object: str = "window",  # noqa: A002
+    object: str = "window",
     *,
     layer: int | str | None = None,
     top: int | None = None,

@@ -1,0 +1,1 @@
+"""Pictures, boxes on them, and where they come from."""

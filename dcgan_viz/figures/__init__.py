@@ -1,0 +1,1 @@
+"""One function a figure: a result in, a matplotlib Figure out."""

@@ -47,9 +47,7 @@ def forgetting_figure(result: Forgetting) -> Figure:
     for row, (label, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(row, pictures, strict=True):
             show_picture(axis, picture)
-        row[0].text(
-            -0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE
-        )
+        row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
     weights, change = bottom.subplots(1, 2, width_ratios=[1.25, 1])
     _plot_weights(weights, result)
     _plot_change(change, result)

@@ -31,7 +31,11 @@ def show_picture(axes: Axes, pixels: NDArray[np.uint8], title: str | None = None
     """Show pixels (H, W, C), uint8, without axes and without smoothing."""
     grey = pixels.shape[-1] == 1
     axes.imshow(
-        pixels[..., 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255, interpolation="nearest"
+        pixels[..., 0] if grey else pixels,
+        cmap="gray" if grey else None,
+        vmin=0,
+        vmax=255,
+        interpolation="nearest",
     )
     axes.set_axis_off()
     if title is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -52,9 +53,9 @@ def test_sample_draws_a_grid(run, tiny_folder) -> None:
     assert outcome.exit_code == 0, outcome.output
     with Image.open("grid.png") as grid:
         assert grid.size == ((3 * 18 + 2) * 2,) * 2
-    first = open("grid.png", "rb").read()
+    first = Path("grid.png").read_bytes()
     run("sample", "--model", tiny_folder, "--count", 9, "--scale", 2, "--out", "again.png")
-    assert open("again.png", "rb").read() == first
+    assert Path("again.png").read_bytes() == first
 
 
 def test_info_numbers_the_layers(run, tiny_folder) -> None:

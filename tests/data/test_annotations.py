@@ -49,7 +49,8 @@ def test_boxes_of_other_weights_are_refused(annotations: Annotations, tiny_model
 
 
 @pytest.mark.parametrize(
-    "bbox", [[-1, 0, 4, 4], [0, 0, 17, 4], [0, 13, 4, 4], [0, 0, 0, 4], [0, 0, 4, -1], [float("nan"), 0, 4, 4]]
+    "bbox",
+    [[-1, 0, 4, 4], [0, 0, 17, 4], [0, 13, 4, 4], [0, 0, 0, 4], [0, 0, 4, -1], [float("nan"), 0, 4, 4]],
 )
 def test_a_box_outside_its_image_is_refused(annotations: Annotations, tmp_path: Path, bbox: list[float]) -> None:
     path = save_annotations(annotations, tmp_path / "boxes.json")
