@@ -9,6 +9,7 @@ import click
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.sample import sample
+from dcgan_viz.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -24,5 +25,8 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget):
+for command in (models, info, sample, forget, train):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -116,9 +116,13 @@ def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, 
 
 def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put the state that `optimizer_tensors` took back."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(f"{name}."):
             index, entry = key.removeprefix(f"{name}.").split(".", 1)
+            if tensor.ndim:
+                # Fused Adam walks weights and moments in memory order, so both must have the same strides.
+                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
             state.setdefault(int(index), {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
