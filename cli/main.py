@@ -7,6 +7,7 @@ from importlib import metadata
 import click
 
 from dcgan_viz.cli.forget import forget
+from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
@@ -25,7 +26,7 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget, train):
+for command in (models, info, sample, forget, guided_backprop, train):
     main.add_command(command)
 
 if __name__ == "__main__":

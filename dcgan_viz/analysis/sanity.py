@@ -7,29 +7,25 @@ same shows the image and the architecture, not what was learned.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from skimage.feature import hog
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from dcgan_viz.analysis.randomisation import randomised
 from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
-from dcgan_viz.networks.modules import Discriminator, initialise
-from dcgan_viz.networks.statistics import recalibrate
+from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
 
 MEASURES = ("spearman", "spearman_absolute", "ssim", "hog")
 
 Randomisation = Literal["cascading", "independent"]
-
-CALIBRATION_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -129,33 +125,6 @@ def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
     norm = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / norm) if norm > 0 else 0.0
-
-
-@torch.no_grad()
-def randomised(discriminator: Discriminator, layers: range, images: Tensor, seed: int) -> Discriminator:
-    """A copy of a discriminator with some layers' weights drawn anew.
-
-    Its batch-norm statistics are measured again on the images, since those of the trained weights would make
-    nonsense of random ones.
-
-    Parameters
-    ----------
-    discriminator : Discriminator
-    layers : range
-        Numbers of the layers, counted from 1.
-    images : Tensor (N, C, H, W)
-        On the discriminator's device.
-    seed : int
-        Layer k is drawn from (seed, k), whichever others are.
-    """
-    network = copy.deepcopy(discriminator)
-    with torch.random.fork_rng(devices=[]):
-        for number in layers:
-            torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-            network.layers[number - 1].apply(initialise)
-    if len(layers):
-        recalibrate(network, [b for b in images.split(CALIBRATION_BATCH) if len(b) > 1])
-    return network.requires_grad_(False).eval()
 
 
 def sanity_check(
