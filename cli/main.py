@@ -11,6 +11,7 @@ from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
+from dcgan_viz.cli.walk import walk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +27,7 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget, guided_backprop, train):
+for command in (models, info, sample, forget, guided_backprop, walk, train):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def test_walk_writes_figure_numbers_and_film(run, tiny_folder) -> None:
+    outcome = run("walk", "--model", tiny_folder, "--rows", 2, "--steps", 3, "--film", "walk.webp", "--frames", 5)
+    assert outcome.exit_code == 0, outcome.output
+    folder = Path("results/walk")
+    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "result.json", "walk.png"]
+    numbers = json.loads((folder / "result.json").read_text())
+    assert f"differ by {numbers['unrelated']:.1f}" in outcome.stdout
+    assert np.load(folder / "arrays.npz")["latents"].shape == (2, 3, 8)
+    with Image.open("walk.webp") as film:
+        assert film.n_frames == 11
+
+
+def test_walk_prints_json_alone_on_standard_output(run, tiny_folder) -> None:
+    outcome = run("walk", "--model", tiny_folder, "--rows", 2, "--steps", 3, "--closed", "--json", "--film", "a.gif")
+    assert json.loads(outcome.stdout)["settings"]["closed"] is True
+    assert Path("a.gif").exists()
+
+
+def test_a_film_of_another_kind_is_refused_before_anything_is_written(run, refused, tiny_folder) -> None:
+    assert "must end in" in refused("walk", "--model", tiny_folder, "--film", "walk.avi")
+    assert not Path("results").exists()
+
+
+def test_a_closed_walk_of_one_row_is_refused(refused, tiny_folder) -> None:
+    assert "too short" in refused("walk", "--model", tiny_folder, "--rows", 1, "--closed")
