@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, parse_numbers, seed_option
+from dcgan_viz.cli.options import (
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_option,
+    parse_numbers,
+    seed_option,
+)
 
 
 @click.command("guided-backprop", cls=Command)

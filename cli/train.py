@@ -118,7 +118,7 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
             card=Card(options["name"], summary, networks, options["data_note"], options["terms"]),
             **{n: options[n] for n in ("checkpoint_every", "keep", "keep_every", "device", "precision", "resume")},
             from_step=options["from_step"],
-            say=lambda sentence: tqdm.write(sentence, file=click.get_text_stream("stderr")),
+            say=lambda sentence: tqdm.write(sentence, file=click.get_text_stream("stderr")),  # type: ignore[operator]
             show_progress=True,
         )
     except KeyboardInterrupt:

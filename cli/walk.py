@@ -11,7 +11,9 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 
 
 @click.command(cls=Command)
-@click.option("--rows", type=click.IntRange(1, 100), default=8, show_default=True, help="Ways from a point to the next.")
+@click.option(
+    "--rows", type=click.IntRange(1, 100), default=8, show_default=True, help="Ways from a point to the next."
+)
 @click.option("--steps", type=click.IntRange(3, 50), default=10, show_default=True, help="Pictures a row.")
 @click.option("--closed", is_flag=True, help="Let the last row lead back to the first point.")
 @click.option(
@@ -61,8 +63,8 @@ def walk(
     folder = result.save(out, {"walk": walk_figure(result)})
     interval = result.largest_step_interval
     sentence = (
-        f"{rows} rows of {steps} pictures: a step changes {result.changes.mean():.1f} grey levels on average, unrelated "
-        f"samples differ by {result.unrelated:.1f}\nthe largest step of a row is {result.largest_step:.2f} "
+        f"{rows} rows of {steps} pictures: a step changes {result.changes.mean():.1f} grey levels on average, "
+        f"unrelated samples differ by {result.unrelated:.1f}\nthe largest step of a row is {result.largest_step:.2f} "
         f"[{interval.low:.2f}, {interval.high:.2f}] times its mean step"
     )
     if film is not None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dcgan_viz.errors import UserError
@@ -15,6 +15,28 @@ from dcgan_viz.errors import UserError
 def _explain(path: Path, error: OSError) -> UserError:
     reason = error.strerror or str(error)
     return UserError(f"cannot write {path}: {reason}; choose another place or free some space")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Names `path` when writing it in this block fails.
+
+    Raises
+    ------
+    UserError
+        In place of any `OSError`: the disk is full, the folder read-only.
+
+    Examples
+    --------
+    >>> with writing(Path("/proc/forbidden")):
+    ...     Path("/proc/forbidden").touch()
+    Traceback (most recent call last):
+    dcgan_viz.errors.UserError: cannot write /proc/forbidden: No such file or directory; choose another place or ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explain(path, error) from error
 
 
 @contextmanager
@@ -43,20 +65,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _explain(path, error) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
-        _forget(temporary)
-
-
-def _forget(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:  # the reason is already on its way to the user
-        pass
+        # Where nothing can be written nothing can be removed either: that reason is already on its way to the user.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -84,15 +100,14 @@ def atomic_folder(path: Path, mark: str) -> Iterator[Path]:
         raise UserError(f"{path} already holds other files (no {mark} in it): choose another folder")
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        temporary.chmod(0o755)
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _explain(path, error) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            temporary.chmod(0o755)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -82,13 +82,15 @@ def _enlarge(frame: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 
 def _save_with_pillow(frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int) -> None:
-    pictures = []
+    pictures: list[Image.Image] = []
     for frame in frames:
         if len(pictures) == MAXIMUM_FRAMES_IN_MEMORY:
             raise UserError(f"more than {MAXIMUM_FRAMES_IN_MEMORY} frames do not fit in {path.suffix}: write an .mp4")
         picture = Image.fromarray(frame)
         # Median cut, Pillow's default, flickers from frame to frame and is far slower.
-        pictures.append(picture.quantize(method=Image.Quantize.FASTOCTREE) if path.suffix.lower() == ".gif" else picture)
+        pictures.append(
+            picture.quantize(method=Image.Quantize.FASTOCTREE) if path.suffix.lower() == ".gif" else picture
+        )
     if not pictures:
         raise UserError("a film needs at least one frame")
     duration = round(1000 / frames_per_second)

@@ -61,7 +61,8 @@ class Result:
         path = Path(folder)
         with atomic_folder(path, RESULT_FILE) as temporary:
             (temporary / RESULT_FILE).write_text(json.dumps(self.numbers(), indent=2) + "\n")
-            np.savez_compressed(temporary / ARRAYS_FILE, **self.arrays())
+            arrays: dict[str, Any] = self.arrays()
+            np.savez_compressed(temporary / ARRAYS_FILE, **arrays)
             for name, figure in figures.items():
                 figure.savefig(temporary / f"{name}.png")
         return path

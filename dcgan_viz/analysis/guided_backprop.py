@@ -304,11 +304,11 @@ def _backward(
     """Guided gradients of the units of some maps at one position: a window of the image, and (n, C, h, w) there."""
     window = Window(row, column, row + 1, column + 1)
     top = slopes[layer - 1][images, maps, row, column][:, None, None, None]
-    gain = _gain(discriminator.layers[layer - 1])
+    gain = _gain(discriminator.layer(layer))
     gradient = top * (gain[maps][:, None] if isinstance(gain, Tensor) else gain)
     for number in range(layer, 0, -1):
-        convolution = discriminator.layers[number - 1].convolution
-        stride, padding = convolution.stride[0], convolution.padding[0]
+        convolution = discriminator.layer(number).convolution
+        stride, padding = convolution.stride[0], discriminator.spec.convolutions[number - 1].padding
         if number == layer:
             # One unit's gradient below its convolution is the kernel that it reads with.
             gradient = gradient * convolution.weight[maps]
@@ -318,7 +318,7 @@ def _backward(
         window, gradient = _clip(window, gradient, stride, padding, size)
         if number > 1:
             below = slopes[number - 2][images, :, window.top : window.bottom, window.left : window.right]
-            gradient = gradient.clamp_(min=0).mul_(below).mul_(_gain(discriminator.layers[number - 2]))
+            gradient = gradient.clamp_(min=0).mul_(below).mul_(_gain(discriminator.layer(number - 1)))
     return window, gradient
 
 
@@ -485,9 +485,7 @@ def guided_backprop(
     UserError
         If the layer or a map does not exist, or there are fewer images than `top`.
     """
-    chosen_layer = (
-        model.discriminator_layers[-1] if layer is None else find_layer(model.discriminator_layers, layer)
-    )
+    chosen_layer = model.discriminator_layers[-1] if layer is None else find_layer(model.discriminator_layers, layer)
     chosen = tuple(range(chosen_layer.channels)) if maps is None else tuple(maps)
     wrong = [m for m in chosen if not 0 <= m < chosen_layer.channels]
     if wrong:

@@ -1,4 +1,4 @@
-"""Sanity checks for attributions: do they depend on what the network has learned?
+"""Sanity checks for attributions, which ask whether they depend on what the network has learned.
 
 Adebayo et al. 2018 (arXiv 1810.03292): the weights are randomised, layer by layer, and the attribution of
 the same unit on the same image is compared with the one of the trained network. An attribution that stays the

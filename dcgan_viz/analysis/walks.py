@@ -1,4 +1,4 @@
-"""Walks through the latent space (Radford et al. 2015, section 6.1): is every picture on the way a bedroom?"""
+"""Walks through the latent space (Radford et al. 2015, section 6.1), and how evenly the picture changes on them."""
 
 from __future__ import annotations
 

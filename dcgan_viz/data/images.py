@@ -57,7 +57,7 @@ def to_tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def to_pixels(images: torch.Tensor) -> NDArray[np.uint8]:
-    """float (N, C, H, W) images in [-1, 1] as uint8 (N, H, W, C) pictures; values outside are clipped."""
+    """Float (N, C, H, W) images in [-1, 1] as uint8 (N, H, W, C) pictures; values outside are clipped."""
     scaled = images.detach().float().add(1.0).mul(127.5).round().clamp(0, 255).byte()
     return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
@@ -143,8 +143,15 @@ def load_images(
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with reader.open(index) as picture:
                     return square(picture, size, channels)
-        except (OSError, ValueError, SyntaxError, zipfile.BadZipFile, EOFError, Image.DecompressionBombError,
-                Image.DecompressionBombWarning):
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            zipfile.BadZipFile,
+            EOFError,
+            Image.DecompressionBombError,
+            Image.DecompressionBombWarning,
+        ):
             return None
 
     pixels = np.empty((len(chosen), size, size, channels), np.uint8)
@@ -213,10 +220,7 @@ def _read_array(path: Path) -> NDArray[np.uint8]:
     try:
         # allow_pickle stays off: an array of objects could run code.
         loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            arrays = [loaded]
-        else:
-            arrays = [loaded[name] for name in loaded.files]
+        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{path} is not a readable NumPy array: {error}") from error
     pictures = [a for a in arrays if a.dtype == np.uint8 and a.ndim in (3, 4)]

@@ -31,7 +31,7 @@ def forgetting_figure(result: Forgetting) -> Figure:
     count = min(COLUMNS, len(result.before))
     # A picture is 0.85 inches wide; the labels of the rows take another 1.35.
     figure = new_figure(1.35 + 0.85 * max(count, 8), 7.2)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.5, 2.4])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.5, 2.4], squeeze=False)[:, 0]
     known, total = len(result.maps), result.layer.channels
     figure.suptitle(
         f"Forgetting “{result.object}”: {known} of {total} maps of generator layer {result.layer.number} zeroed",

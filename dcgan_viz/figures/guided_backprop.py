@@ -13,13 +13,15 @@ from dcgan_viz.analysis.guided_backprop import GuidedBackprop, Response
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 
 MAPS_A_PAGE = 16
+SATURATION = 0.995
+"""Quantile of a gradient's magnitudes that is drawn black or white; one pixel can be far above the rest."""
 
 
 def gradient_picture(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A gradient (C, H, W) as a picture (H, W, C), uint8: grey is 0, and the largest magnitude is black or white."""
-    largest = np.abs(gradient).max()
+    """A gradient (C, H, W) as a picture (H, W, C), uint8: grey is 0, and only the strongest 0.5 % saturate."""
+    largest = np.quantile(np.abs(gradient), SATURATION)
     scaled = gradient / largest if largest > 0 else gradient
-    return (127.5 + 127.5 * scaled).round().astype(np.uint8).transpose(1, 2, 0)
+    return (127.5 + 127.5 * scaled.clip(-1, 1)).round().astype(np.uint8).transpose(1, 2, 0)
 
 
 def guided_backprop_figures(result: GuidedBackprop) -> dict[str, Figure]:
@@ -34,7 +36,9 @@ def guided_backprop_figures(result: GuidedBackprop) -> dict[str, Figure]:
     dict of str to Figure
         By file name without ending: ``guided-backprop``, or ``guided-backprop-000-015`` and so on.
     """
-    pages = [range(first, min(first + MAPS_A_PAGE, len(result.maps))) for first in range(0, len(result.maps), MAPS_A_PAGE)]
+    pages = [
+        range(first, min(first + MAPS_A_PAGE, len(result.maps))) for first in range(0, len(result.maps), MAPS_A_PAGE)
+    ]
     if len(pages) == 1:
         return {"guided-backprop": _page(result, pages[0])}
     return {f"guided-backprop-{result.maps[p[0]]:04}-{result.maps[p[-1]]:04}": _page(result, p) for p in pages}
@@ -44,9 +48,10 @@ def _page(result: GuidedBackprop, rows: range) -> Figure:
     top = result.top
     figure = new_figure(0.9 + 0.78 * 4 * top, 1.25 + 0.92 * len(rows))
     figure.suptitle(
-        f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps", fontsize=TITLE_SIZE + 1
+        f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
+        fontsize=TITLE_SIZE + 1,
     )
-    halves = figure.subfigures(1, 2, wspace=0.03)
+    halves = figure.subfigures(1, 2, wspace=0.03, squeeze=False)[0]
     parts = (
         ("trained filters", result.responses, result.pictures, result.gradients),
         ("random filters", result.random_responses, result.random_pictures, result.random_gradients),
@@ -93,10 +98,10 @@ def _caption(result: GuidedBackprop) -> str:
         "zero": "max(g, 0)·1[x > 0]",
     }[settings["rule"]]
     return (
-        f"Model {settings['model']}. For each map the {result.top} of {settings['image_count']} {settings['images']} that "
-        f"excite it most, with the activation above each, cropped to the receptive field of the strongest unit "
+        f"Model {settings['model']}. For each map the {result.top} of {settings['image_count']} {settings['images']} "
+        f"that excite it most, with the activation above each, cropped to the receptive field of the strongest unit "
         f"({result.receptive_field} pixels a side, clipped at the border); beside them the guided gradient of that "
-        f"unit, rule “{settings['rule']}”: {below} at each LeakyReLU. Every gradient is scaled by its own largest "
-        f"magnitude; grey is 0. Random filters: {settings['random_filters']}, seed {settings['seed']}. Guided "
-        f"gradients resemble the image even where nothing was learned: compare with the right half."
+        f"unit, rule “{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its "
+        f"own, its strongest 0.5 % saturated. Random filters: {settings['random_filters']}, seed {settings['seed']}. "
+        f"Guided gradients resemble the image even where nothing was learned: compare with the right half."
     )

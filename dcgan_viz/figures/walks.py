@@ -51,7 +51,9 @@ def _plot_changes(axis: Axes, result: Walk, row: int, *, last: bool) -> None:
     axis.axhline(result.unrelated, color=UNRELATED_COLOR, linestyle="--", linewidth=1, label="unrelated samples")
     axis.set_ylim(0, 1.15 * max(result.unrelated, result.changes.max()))
     axis.set_xlim(0.3, len(changes) + 0.7)
-    axis.tick_params(labelsize=LABEL_SIZE - 2, labelbottom=last, labelleft=False, labelright=True, left=False, right=True)
+    axis.tick_params(
+        labelsize=LABEL_SIZE - 2, labelbottom=last, labelleft=False, labelright=True, left=False, right=True
+    )
     axis.spines[["top", "left"]].set_visible(False)
     if last:
         axis.set_xlabel("step", fontsize=LABEL_SIZE - 1, labelpad=1)

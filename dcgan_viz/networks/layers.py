@@ -57,9 +57,7 @@ def generator_layers(spec: GeneratorSpec) -> tuple[Layer, ...]:
         size *= convolution.stride
         kind = f"deconv {convolution.kernel}x{convolution.kernel} x{convolution.stride}"
         activation = "tanh" if number == len(spec.convolutions) + 1 else "ReLU"
-        layers.append(
-            Layer("generator", number, f"layers.{number - 1}", kind, convolution.channels, size, activation)
-        )
+        layers.append(Layer("generator", number, f"layers.{number - 1}", kind, convolution.channels, size, activation))
     return tuple(layers)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from dcgan_viz.networks.spec import DiscriminatorSpec, GeneratorSpec
@@ -24,6 +24,7 @@ class Generator(nn.Module):
     --------
     >>> from dcgan_viz.networks import dcgan
     >>> generator = Generator(dcgan(16, width=4).generator)
+    >>> import torch
     >>> generator(torch.zeros(2, 100)).shape
     torch.Size([2, 3, 16, 16])
     """
@@ -72,6 +73,13 @@ class Generator(nn.Module):
         return maps
 
 
+class DiscriminatorLayer(nn.Sequential):
+    """A convolution, its batch normalisation (``norm``, absent in the first layer) and the LeakyReLU."""
+
+    convolution: nn.Conv2d
+    activation: nn.LeakyReLU
+
+
 class Discriminator(nn.Module):
     """Scores images: the logit of the probability that an image is real.
 
@@ -86,6 +94,7 @@ class Discriminator(nn.Module):
     --------
     >>> from dcgan_viz.networks import dcgan
     >>> discriminator = Discriminator(dcgan(16, width=4).discriminator)
+    >>> import torch
     >>> discriminator(torch.zeros(2, 3, 16, 16)).shape
     torch.Size([2])
     """
@@ -108,11 +117,15 @@ class Discriminator(nn.Module):
             if convolution.norm:
                 parts["norm"] = nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps)
             parts["activation"] = nn.LeakyReLU(spec.slope)
-            layers.append(nn.Sequential(parts))
+            layers.append(DiscriminatorLayer(parts))
             channels = convolution.channels
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(channels * spec.final_size**2, 1, bias=False)
         self.apply(initialise)
+
+    def layer(self, number: int) -> DiscriminatorLayer:
+        """Layer `number`, counted from 1."""
+        return cast(DiscriminatorLayer, self.layers[number - 1])
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N,) of images (N, C, H, W) in [-1, 1]."""

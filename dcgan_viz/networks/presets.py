@@ -59,9 +59,7 @@ PRESETS: dict[str, Preset] = {
     "lsun64": Preset("the paper's 64x64 pair for LSUN bedrooms", dcgan),
     "faces64": Preset("the paper's 64x64 pair for faces (the LSUN networks)", dcgan),
     "imagenet32": Preset("the paper's 32x32 ImageNet-1k pair, 3x3 kernels", imagenet32, adjustable=False),
-    "svhn32": Preset(
-        "the released 32x32 SVHN pair, Gaussian z", svhn32, {"learning_rate": 5e-4, "batch_size": 64}
-    ),
+    "svhn32": Preset("the released 32x32 SVHN pair, Gaussian z", svhn32, {"learning_rate": 5e-4, "batch_size": 64}),
 }
 
 

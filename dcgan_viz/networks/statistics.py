@@ -38,7 +38,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> int:
     (2.0, 1.0)
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    means = [torch.zeros_like(n.running_mean, dtype=torch.float64) for n in norms]
+    means = [torch.zeros_like(n.weight, dtype=torch.float64) for n in norms]
     variances = [torch.zeros_like(m) for m in means]
 
     def measure(index: int, inputs: Tensor) -> None:
@@ -48,8 +48,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> int:
         variances[index] += values.var(dims, unbiased=False)
 
     handles = [
-        norm.register_forward_pre_hook(lambda _, inputs, i=i: measure(i, inputs[0]))
-        for i, norm in enumerate(norms)
+        norm.register_forward_pre_hook(lambda _, inputs, i=i: measure(i, inputs[0])) for i, norm in enumerate(norms)
     ]
     examples = passes = 0
     try:
@@ -63,6 +62,6 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> int:
             handle.remove()
         network.eval()
     for norm, mean, variance in zip(norms, means, variances, strict=True):
-        norm.running_mean.copy_(mean / passes)
-        norm.running_var.copy_(variance / passes)
+        norm.running_mean = (mean / passes).to(norm.weight)
+        norm.running_var = (variance / passes).to(norm.weight)
     return examples

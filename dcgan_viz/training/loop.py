@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
 from dcgan_viz.model import DCGAN, Card, draw_latents
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec
@@ -31,20 +28,18 @@ from dcgan_viz.training.checkpoints import (
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
-    optimizer_tensors,
     prune_checkpoints,
-    restore_optimizer,
     save_checkpoint,
 )
-from dcgan_viz.training.monitor import judge, spread
+from dcgan_viz.training.execution import Execution, Precision, choose_execution, launch
+from dcgan_viz.training.log import RunLog
+from dcgan_viz.training.monitor import Health, judge, spread
 from dcgan_viz.training.settings import TrainingSettings
-from dcgan_viz.training.step import Adversaries, MovingAverage
+from dcgan_viz.training.step import Adversaries, StepMeans
 from dcgan_viz.versions import versions
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 LOG_EVERY = 25
 """Steps between two lines of the log; reading the losses waits for the device."""
@@ -52,27 +47,6 @@ LOG_EVERY = 25
 GRID_SAMPLES = 64
 RECALIBRATION_SAMPLES = 2048
 """Latents and photographs that the saved model's batch-norm statistics are measured on."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a run uses its device.
-
-    Parameters
-    ----------
-    precision : {"fp32", "bf16"}
-        bf16 is mixed: weights and optimiser stay float32.
-    channels_last : bool
-        Memory layout of images and weights.
-    """
-
-    precision: Literal["fp32", "bf16"]
-    channels_last: bool
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """The layout as torch names it."""
-        return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
 @dataclass(frozen=True)
@@ -152,7 +126,18 @@ def train(
     Raises
     ------
     UserError
-        If the pictures do not fit the networks, `out` holds another run, or a checkpoint is damaged.
+        If the pictures do not fit the networks, `out` holds another run, a checkpoint is damaged, the losses are no
+        longer finite, or a file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dcgan_viz.networks import dcgan
+    >>> noise = ImageSet(np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8), ("noise",) * 16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train(noise, dcgan(16, width=4), TrainingSettings(steps=2, batch_size=8), folder, precision="fp32")
+    ...     run.steps, (run.model / "card.json").exists()
+    (2, True)
     """
     _check(images, networks)
     folder = Path(out)
@@ -164,110 +149,136 @@ def train(
         "images": {"count": len(images), "sha256": _digest(images.pixels)},
     }
     if start is None:
-        execution = _choose_execution(networks, settings, device, precision)
+        execution = choose_execution(networks, settings, device, precision)
     else:
         execution = Execution(**start.run["execution"])
         _check_same_run(identity, start)
-    fabric = _fabric(device, execution)
-    run = {**identity, "execution": vars(execution), "versions": versions(), "device": _device_name(fabric.device)}
-    per_epoch = len(images) // (settings.batch_size * fabric.world_size)
-    if per_epoch == 0:
-        raise UserError(
-            f"{len(images)} images do not fill one batch of {settings.batch_size} on {fabric.world_size} "
-            "device(s): give more images or a smaller batch size"
-        )
-
+    fabric = launch(device, execution)
+    batches = _Batches(images, settings, fabric)
+    run = {
+        **identity,
+        "execution": asdict(execution),
+        "versions": versions(),
+        "device": _device_name(fabric.device),
+        "devices": fabric.world_size,
+    }
     torch.manual_seed(settings.seed)
-    generator, discriminator = Generator(networks.generator), Discriminator(networks.discriminator)
-    players = Adversaries(
-        fabric,
-        generator.to(memory_format=execution.memory_format),
-        discriminator.to(memory_format=execution.memory_format),
-        networks.generator,
-        settings,
-    )
-    average = MovingAverage(copy.deepcopy(generator), settings.ema) if settings.ema else None
+    players = Adversaries(fabric, networks, settings, execution.memory_format)
+    health = Health()
     done = 0
-    last_healthy: int | None = None
     if start is not None:
-        _restore(players, generator, discriminator, average, start)
-        done, last_healthy = start.step, start.run["last_healthy"]
+        players.restore(start.tensors)
+        done, health = start.step, Health(**start.run["health"])
         say(f"resuming after step {done}")
-    if fabric.is_global_zero:
-        for later in [s for s in list_checkpoints(checkpoints) if s > done]:
-            checkpoint_path(checkpoints, later).unlink()
-    log = _Log(folder, done) if fabric.is_global_zero else None
-    bar = tqdm(
-        total=settings.steps * settings.batch_size * fabric.world_size,
-        initial=done * settings.batch_size * fabric.world_size,
+    log = _open_log(folder, checkpoints, done) if fabric.is_global_zero else None
+    means = _MeanLosses(fabric, batches.images_a_step)
+    warnings: tuple[str, ...] = ()
+    with tqdm(
+        total=settings.steps * batches.images_a_step,
+        initial=done * batches.images_a_step,
         unit="img",
         unit_scale=True,
         disable=not (show_progress and fabric.is_global_zero),
         smoothing=0.05,
-    )
-    warnings: tuple[str, ...] = ()
-    sums = torch.zeros(4, device=fabric.device)
-    order: NDArray[np.int64] | None = None
-    tick_start, tick_steps = time.perf_counter(), 0
-    for step in range(done, settings.steps):
-        epoch, batch = divmod(step, per_epoch)
-        if order is None or batch == 0:
-            order = np.random.default_rng([settings.seed, epoch]).permutation(len(images))
-        first = (batch * fabric.world_size + fabric.global_rank) * settings.batch_size
-        random = np.random.default_rng([settings.seed, fabric.global_rank, step, 1])
-        real = images.tensor(np.sort(order[first : first + settings.batch_size]))
-        if settings.flip:
-            mirrored = torch.from_numpy(random.random(len(real)) < 0.5)
-            real[mirrored] = real[mirrored].flip(-1)
-        real = fabric.to_device(real.to(memory_format=execution.memory_format))
-        losses = players.step(real, step, random)
-        if average is not None:
-            average.update(generator, step)
-        sums += torch.stack([losses.discriminator, losses.generator, losses.real, losses.generated])
-        tick_steps += 1
-        bar.update(settings.batch_size * fabric.world_size)
-        at_checkpoint = (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps
-        if (step + 1) % LOG_EVERY == 0 or at_checkpoint:
-            means = (fabric.all_reduce(sums, reduce_op="mean") / tick_steps).tolist()
-            rate = tick_steps * settings.batch_size * fabric.world_size / (time.perf_counter() - tick_start)
-            if log is not None:
-                log.write(step + 1, means, rate)
-            bar.set_postfix_str(f"D {means[0]:.2f} G {means[1]:.2f} D(x) {means[2]:.2f} D(G(z)) {means[3]:.2f}")
-            sums.zero_()
-            tick_start, tick_steps = time.perf_counter(), 0
-            if not np.isfinite(means).all():
-                raise UserError(
-                    f"the losses are no longer finite at step {step + 1}: go back with --resume --from-step "
-                    f"{last_healthy or 'STEP'}, or train with a lower learning rate or --precision fp32"
+    ) as bar:
+        for step in range(done, settings.steps):
+            real, random = batches.at(step)
+            real = fabric.to_device(real.contiguous(memory_format=execution.memory_format))
+            means.add(players.step(real, step, random).stacked())
+            bar.update(batches.images_a_step)
+            finished = step + 1
+            at_checkpoint = finished % checkpoint_every == 0 or finished == settings.steps
+            if finished % LOG_EVERY == 0 or at_checkpoint:
+                tick, rate = means.read()
+                if log is not None:
+                    log.write(finished, tick, rate)
+                bar.set_postfix_str(
+                    f"D {tick.loss_d:.2f} G {tick.loss_g:.2f} D(x) {tick.d_real:.2f} D(G(z)) {tick.d_generated:.2f}"
                 )
-        if at_checkpoint:
-            if fabric.is_global_zero:
-                assert log is not None
-                source = average.average if average is not None else generator
-                model = _finished(source, discriminator, networks, images, card, run, step + 1, fabric.device)
-                samples = model.sample(GRID_SAMPLES, seed=settings.seed)
-                verdict = judge(
-                    means[0], means[2], means[3], spread(samples), spread(_spread_out(images, GRID_SAMPLES))
-                )
-                save_picture(tile(to_pixels(samples)), folder / "samples" / f"step-{step + 1:08d}.png")
-                log.picture(step + 1, samples)
-                if verdict.healthy:
-                    last_healthy = step + 1
-                state = _tensors(players, generator, discriminator, average)
-                save_checkpoint(checkpoints, Checkpoint(step + 1, state, {**run, "last_healthy": last_healthy}))
-                prune_checkpoints(checkpoints, keep, keep_every, last_healthy)
-                model.save(folder / "model")
-                warnings = tuple(
-                    f"step {step + 1}: {sentence}; " + _way_back(last_healthy) for sentence in verdict.warnings
-                )
-                for warning in warnings:
-                    say(warning)
-            fabric.barrier()
-            tick_start = time.perf_counter()
-    bar.close()
+                if not np.isfinite(list(vars(tick).values())).all():
+                    raise UserError(
+                        f"the losses are no longer finite at step {finished}: {_way_back(health.last_healthy)}, or "
+                        "train with a lower learning rate or --precision fp32"
+                    )
+            if at_checkpoint:
+                if log is not None:
+                    model = _finished(players, networks, images, card, run, finished)
+                    samples = model.sample(GRID_SAMPLES, seed=settings.seed)
+                    photographs = _spread_out(images, GRID_SAMPLES)
+                    seen = finished * batches.images_a_step
+                    health, sentences = judge(health, finished, seen, tick, spread(samples), spread(photographs))
+                    save_picture(tile(to_pixels(samples)), folder / "samples" / f"step-{finished:08d}.png")
+                    log.picture(finished, samples)
+                    state = Checkpoint(finished, players.tensors(), {**run, "health": asdict(health)})
+                    save_checkpoint(checkpoints, state)
+                    prune_checkpoints(checkpoints, keep, keep_every, health.last_healthy)
+                    model.save(folder / "model")
+                    warnings = tuple(f"step {finished}: {s}; {_way_back(health.last_healthy)}" for s in sentences)
+                    for warning in warnings:
+                        say(warning)
+                fabric.barrier()
+                means.restart()
     if log is not None:
         log.close()
     return TrainingResult(folder, folder / "model", settings.steps, warnings)
+
+
+class _Batches:
+    """The real images of every step, and the random numbers that go with them, as functions of seed and step."""
+
+    def __init__(self, images: ImageSet, settings: TrainingSettings, fabric: Fabric) -> None:
+        self.images, self.settings, self.rank = images, settings, fabric.global_rank
+        self.images_a_step = settings.batch_size * fabric.world_size
+        self.steps_an_epoch = len(images) // self.images_a_step
+        if self.steps_an_epoch == 0:
+            raise UserError(
+                f"{len(images)} images do not fill one batch of {settings.batch_size} on {fabric.world_size} "
+                "device(s): give more images or a smaller batch size"
+            )
+        self.epoch, self.order = -1, np.empty(0, np.int64)
+
+    def at(self, step: int) -> tuple[Tensor, np.random.Generator]:
+        """The batch of this process (N, C, H, W) in [-1, 1] of a step, and the random numbers for the rest of it."""
+        settings = self.settings
+        epoch, batch = divmod(step, self.steps_an_epoch)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, np.random.default_rng([settings.seed, epoch]).permutation(len(self.images))
+        first = batch * self.images_a_step + self.rank * settings.batch_size
+        random = np.random.default_rng([settings.seed, self.rank, step, 1])
+        # In ascending order a memory-mapped array is read forwards.
+        real = self.images.tensor(np.sort(self.order[first : first + settings.batch_size]))
+        if settings.flip:
+            mirrored = torch.from_numpy(random.random(len(real)) < 0.5)
+            real[mirrored] = real[mirrored].flip(-1)
+        return real, random
+
+
+class _MeanLosses:
+    """Losses summed on the device and read once a tick."""
+
+    def __init__(self, fabric: Fabric, images_a_step: int) -> None:
+        self.fabric, self.images_a_step = fabric, images_a_step
+        self.sums = torch.zeros(4, device=fabric.device)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new tick."""
+        self.sums.zero_()
+        self.start, self.steps = time.perf_counter(), 0
+
+    def add(self, losses: Tensor) -> None:
+        """Add one step's losses (4,)."""
+        self.sums += losses
+        self.steps += 1
+
+    def read(self) -> tuple[StepMeans, float]:
+        """The means over steps and devices, and the images per second; begins a new tick."""
+        reduced = self.fabric.all_reduce(self.sums / self.steps, reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        means = StepMeans(*reduced.tolist())
+        rate = self.steps * self.images_a_step / (time.perf_counter() - self.start)
+        self.restart()
+        return means, rate
 
 
 def _check(images: ImageSet, networks: NetworkSpec) -> None:
@@ -282,6 +293,8 @@ def _check(images: ImageSet, networks: NetworkSpec) -> None:
 def _starting_checkpoint(checkpoints: Path, resume: bool, from_step: int | None) -> Checkpoint | None:
     steps = list_checkpoints(checkpoints)
     if not resume:
+        if from_step is not None:
+            raise UserError("--from-step goes back in a run that is resumed: add --resume")
         if steps:
             raise UserError(
                 f"{checkpoints.parent} already holds a run ({steps[-1]} steps): add --resume to go on, "
@@ -316,91 +329,15 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def _fabric(device: str, execution: Execution) -> Fabric:
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
-
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    # Two batch-norm forwards before one backward crash DDP when it also broadcasts buffers.
-    strategy = DDPStrategy(broadcast_buffers=False) if processes > 1 else "auto"
-    fabric = Fabric(
-        accelerator="gpu" if device == "cuda" else device,
-        strategy=strategy,
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        num_nodes=processes // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1,
-        precision="bf16-mixed" if execution.precision == "bf16" else "32-true",
-    )
-    fabric.launch()
-    return fabric
-
-
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _choose_execution(
-    networks: NetworkSpec, settings: TrainingSettings, device: str, precision: Precision
-) -> Execution:
-    """The way to run that was asked for, or the fastest over a few steps of each."""
-    if precision != "auto":
-        # Not measured, so that a seed gives the same weights every time: layouts differ in the last bits.
-        return Execution(precision, channels_last=precision == "bf16")
-    options = [Execution("fp32", False), Execution("fp32", True), Execution("bf16", False), Execution("bf16", True)]
-    return min(options, key=lambda option: _seconds_per_step(networks, settings, device, option))
-
-
-def _seconds_per_step(
-    networks: NetworkSpec, settings: TrainingSettings, device: str, execution: Execution
-) -> float:
-    fabric = _fabric(device, execution)
-    players = Adversaries(
-        fabric,
-        Generator(networks.generator).to(memory_format=execution.memory_format),
-        Discriminator(networks.discriminator).to(memory_format=execution.memory_format),
-        networks.generator,
-        settings,
-    )
-    real = torch.zeros(settings.batch_size, *networks.image_shape).to(memory_format=execution.memory_format)
-    real = fabric.to_device(real)
-    random = np.random.default_rng(0)
-    best = float("inf")
-    for attempt in range(4):
-        start = time.perf_counter()
-        players.step(real, attempt, random).generator.item()
-        # The first step also plans kernels and allocates memory.
-        best = best if attempt == 0 else min(best, time.perf_counter() - start)
-    return best
-
-
-def _tensors(
-    players: Adversaries, generator: nn.Module, discriminator: nn.Module, average: MovingAverage | None
-) -> dict[str, Tensor]:
-    parts = {"generator": generator, "discriminator": discriminator}
-    if average is not None:
-        parts["average"] = average.average
-    tensors = {f"{part}.{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
-    tensors.update(optimizer_tensors("generator_optimizer", players.generator_optimizer))
-    tensors.update(optimizer_tensors("discriminator_optimizer", players.discriminator_optimizer))
-    return tensors
-
-
-def _restore(
-    players: Adversaries,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    average: MovingAverage | None,
-    start: Checkpoint,
-) -> None:
-    parts = {"generator": generator, "discriminator": discriminator}
-    if average is not None:
-        parts["average"] = average.average
-    for part, module in parts.items():
-        prefix = f"{part}."
-        module.load_state_dict(
-            {n.removeprefix(prefix): t for n, t in start.tensors.items() if n.startswith(prefix)}
-        )
-    restore_optimizer("generator_optimizer", players.generator_optimizer, start.tensors)
-    restore_optimizer("discriminator_optimizer", players.discriminator_optimizer, start.tensors)
+def _open_log(folder: Path, checkpoints: Path, done: int) -> RunLog:
+    """The log, with all that lies behind the step to start from removed."""
+    for later in (s for s in list_checkpoints(checkpoints) if s > done):
+        checkpoint_path(checkpoints, later).unlink()
+    return RunLog(folder, done)
 
 
 def _spread_out(images: ImageSet, count: int) -> Tensor:
@@ -409,81 +346,37 @@ def _spread_out(images: ImageSet, count: int) -> Tensor:
 
 
 def _finished(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    networks: NetworkSpec,
-    images: ImageSet,
-    card: Card | None,
-    run: dict[str, Any],
-    steps: int,
-    device: torch.device,
+    players: Adversaries, networks: NetworkSpec, images: ImageSet, card: Card | None, run: dict[str, Any], steps: int
 ) -> DCGAN:
     """A copy of the networks for evaluation, its batch-norm statistics measured anew."""
-    drawer, judge_network = Generator(networks.generator), Discriminator(networks.discriminator)
-    drawer.load_state_dict(generator.state_dict())
-    judge_network.load_state_dict(discriminator.state_dict())
-    drawer.to(device), judge_network.to(device)
+    device = players.fabric.device
+    generator, discriminator = Generator(networks.generator), Discriminator(networks.discriminator)
+    generator.load_state_dict(players.drawing_generator.state_dict())
+    discriminator.load_state_dict(players.bare_discriminator.state_dict())
+    generator.to(device), discriminator.to(device)
     spec = networks.generator
     z = draw_latents(RECALIBRATION_SAMPLES, spec.latent, spec.prior, np.random.default_rng(0))
-    recalibrate(drawer, [b.to(device) for b in z.split(128)])
+    recalibrate(generator, [b.to(device) for b in z.split(128)])
     photographs = _spread_out(images, RECALIBRATION_SAMPLES)
-    recalibrate(judge_network, [b.to(device) for b in photographs.split(128) if len(b) > 1])
+    recalibrate(discriminator, [b.to(device) for b in photographs.split(128) if len(b) > 1])
     card = card or Card("untitled", "a DCGAN", networks)
     settings = run["settings"]
     training = {
         "steps": steps,
         "images in the set": len(images),
-        "images seen": steps * settings["batch_size"],
+        "images seen": steps * settings["batch_size"] * run["devices"],
         "settings": settings,
         "execution": run["execution"],
         "device": run["device"],
+        "devices": run["devices"],
         "versions": run["versions"],
         "images sha256": run["images"]["sha256"],
         "batch-norm statistics": f"measured on {len(z)} latents and {len(photographs)} training images",
     }
-    return DCGAN(drawer, judge_network, replace(card, networks=networks, training=training))
+    return DCGAN(generator, discriminator, replace(card, networks=networks, training=training))
 
 
 def _way_back(last_healthy: int | None) -> str:
     if last_healthy is None:
         return "start again with --flip, --augment or a lower learning rate"
     return f"the last healthy checkpoint is step {last_healthy}: --resume --from-step {last_healthy}"
-
-
-class _Log:
-    """The run's record: JSON lines and TensorBoard."""
-
-    def __init__(self, folder: Path, done: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        path = folder / "metrics.jsonl"
-        # What an interrupted run logged after its last checkpoint is done again, so it is dropped.
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= done]
-        with atomic_file(path) as temporary:
-            temporary.write_text("".join(kept))
-        self.file = path.open("a")
-        self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
-
-    def write(self, step: int, means: list[float], rate: float) -> None:
-        names = ("loss_d", "loss_g", "d_real", "d_generated")
-        values = dict(zip(names, (round(m, 5) for m in means), strict=True))
-        self.file.write(json.dumps({"step": step, **values, "images_per_second": round(rate, 1)}) + "\n")
-        self.file.flush()
-        for name, value in values.items():
-            self.tensorboard.add_scalar(name, value, step)
-        self.tensorboard.add_scalar("images_per_second", rate, step)
-
-    def picture(self, step: int, samples: Tensor) -> None:
-        self.tensorboard.add_image("samples", tile(to_pixels(samples)), step, dataformats="HWC")
-
-    def close(self) -> None:
-        self.file.close()
-        self.tensorboard.close()
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    with path.open() as file:
-        # A line cut short by a kill has no newline at its end.
-        return [line for line in file if line.endswith("\n")]

@@ -1,4 +1,4 @@
-"""Watching a run: has the discriminator won, have the samples collapsed?"""
+"""Watching a run for a discriminator that has won and samples that have collapsed."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dcgan_viz.training.step import StepMeans
+
 WON_LOSS = 0.05
 """The discriminator has won when its loss, averaged over a tick, falls below this (2 log 2 at the start)."""
 
 COLLAPSE_RATIO = 0.5
 """Samples have collapsed when they lie closer together than this fraction of the real images' distance."""
 
+WARM_UP_IMAGES = 50_000
+"""Samples start as one grey; only a generator that has seen this many images, or has drawn varied ones, collapses."""
+
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is wrong with a run, if anything.
+class Health:
+    """What a run's monitor remembers from one checkpoint to the next.
 
     Parameters
     ----------
-    warnings : tuple of str
-        One sentence each; empty for a healthy run.
+    last_healthy : int, optional
+        The newest checkpoint without a warning.
+    varied : bool
+        Whether samples have once been as varied as a healthy run's.
     """
 
-    warnings: tuple[str, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.warnings
+    last_healthy: int | None = None
+    varied: bool = False
 
 
 def spread(images: Tensor) -> float:
@@ -44,34 +47,45 @@ def spread(images: Tensor) -> float:
     return float(torch.pdist(flat).median() / flat.shape[1] ** 0.5)
 
 
-def judge(discriminator_loss: float, real: float, generated: float, sample_spread: float, real_spread: float) -> Verdict:
-    """Judge a tick of training.
+def judge(
+    health: Health, step: int, images_seen: int, means: StepMeans, sample_spread: float, real_spread: float
+) -> tuple[Health, tuple[str, ...]]:
+    """Judge a run at a checkpoint.
 
     Parameters
     ----------
-    discriminator_loss, real, generated : float
-        Means over the tick of the loss, D(x) and D(G(z)).
+    health : Health
+        Of the run so far.
+    step, images_seen : int
+        How far it is.
+    means : StepMeans
+        Losses, D(x) and D(G(z)) of the last tick.
     sample_spread, real_spread : float
         `spread` of samples and of as many real images.
 
     Returns
     -------
-    Verdict
+    Health
+        With this checkpoint taken in.
+    tuple of str
+        One warning a sentence; empty for a healthy run.
 
     Examples
     --------
-    >>> judge(1.2, 0.6, 0.4, 0.5, 0.5).healthy
-    True
+    >>> judge(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
+    (Health(last_healthy=500, varied=True), ())
     """
     warnings = []
-    if discriminator_loss < WON_LOSS:
+    if means.loss_d < WON_LOSS:
         warnings.append(
-            f"the discriminator has won (loss {discriminator_loss:.3f}, D(x) {real:.2f}, D(G(z)) {generated:.2f}), "
-            "so the generator learns little"
+            f"the discriminator has won (loss {means.loss_d:.3f}, D(x) {means.d_real:.2f}, "
+            f"D(G(z)) {means.d_generated:.2f}), so the generator learns little"
         )
-    if not sample_spread >= COLLAPSE_RATIO * real_spread:
+    alike = not sample_spread >= COLLAPSE_RATIO * real_spread
+    if alike and (health.varied or images_seen >= WARM_UP_IMAGES):
         warnings.append(
             f"the samples have collapsed: they differ by {sample_spread:.3f} a pixel where photographs "
             f"differ by {real_spread:.3f}"
         )
-    return Verdict(tuple(warnings))
+    healthy = step if not warnings else health.last_healthy
+    return Health(healthy, health.varied or not alike), tuple(warnings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dcgan_viz.model import draw_latents
-from dcgan_viz.networks.spec import GeneratorSpec
+from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
+from dcgan_viz.training.checkpoints import optimizer_tensors, restore_optimizer
 from dcgan_viz.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -38,44 +42,56 @@ class StepLosses:
     real: Tensor
     generated: Tensor
 
+    def stacked(self) -> Tensor:
+        """The four in this order, (4,)."""
+        return torch.stack([self.discriminator, self.generator, self.real, self.generated])
+
+
+@dataclass(frozen=True)
+class StepMeans:
+    """`StepLosses` averaged over several steps, read from the device."""
+
+    loss_d: float
+    loss_g: float
+    d_real: float
+    d_generated: float
+
 
 class Adversaries:
     """Both networks with their optimisers, and the step that plays them against each other.
+
+    The initial weights are drawn from torch's global random numbers.
 
     Parameters
     ----------
     fabric : Fabric
         Places the networks, casts to its precision and averages gradients over devices.
-    generator, discriminator : Module
-    spec : GeneratorSpec
+    networks : NetworkSpec
     settings : TrainingSettings
+    memory_format : torch.memory_format
+        Of the weights; the images should have the same.
     """
 
     def __init__(
-        self,
-        fabric: Fabric,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        spec: GeneratorSpec,
-        settings: TrainingSettings,
+        self, fabric: Fabric, networks: NetworkSpec, settings: TrainingSettings, memory_format: torch.memory_format
     ) -> None:
-        self.fabric, self.spec, self.settings = fabric, spec, settings
+        self.fabric, self.spec, self.settings = fabric, networks.generator, settings
+        # The bare modules beside Fabric's wrappers: what is saved must not depend on how it was trained.
+        self.bare_generator = Generator(networks.generator)
+        self.bare_discriminator = Discriminator(networks.discriminator)
+        for network in (self.bare_generator, self.bare_discriminator):
+            # Fused Adam wants its parameters in place, so the networks move before it is built.
+            fabric.to_device(network.to(memory_format=memory_format))  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.bare_generator).requires_grad_(False).eval() if settings.ema else None
+        generator = fabric.setup(self.bare_generator, self._adam(self.bare_generator))
+        discriminator = fabric.setup(self.bare_discriminator, self._adam(self.bare_discriminator))
+        self.generator, self.generator_optimizer = generator
+        self.discriminator, self.discriminator_optimizer = discriminator
 
-        def adam(network: nn.Module) -> torch.optim.Adam:
-            # L2 is Adam's own weight_decay, which the authors' regulariser equals; AdamW's is another.
-            return torch.optim.Adam(
-                network.parameters(),
-                settings.learning_rate,
-                (settings.beta1, settings.beta2),
-                weight_decay=settings.l2,
-                fused=True,
-            )
-
-        # Fused Adam wants its parameters in place, so the networks move before it is built.
-        fabric.to_device(generator)
-        fabric.to_device(discriminator)
-        self.generator, self.generator_optimizer = fabric.setup(generator, adam(generator))
-        self.discriminator, self.discriminator_optimizer = fabric.setup(discriminator, adam(discriminator))
+    @property
+    def drawing_generator(self) -> Generator:
+        """The generator to sample and save: the moving average if there is one."""
+        return self.bare_generator if self.average is None else self.average
 
     def step(self, images: Tensor, number: int, random: np.random.Generator) -> StepLosses:
         """Update the networks on one batch of real images (N, C, H, W) in [-1, 1].
@@ -98,7 +114,42 @@ class Adversaries:
         else:
             with torch.no_grad():
                 loss = self._generator_loss(generated, random)
+        if self.average is not None:
+            self._update_average(self.average, number)
         return StepLosses(discriminator.detach(), loss.detach(), real, fake)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a step changes, by name."""
+        tensors = {f"{part}.{name}": t for part, module in self._parts() for name, t in module.state_dict().items()}
+        tensors.update(optimizer_tensors("generator_optimizer", self.generator_optimizer))
+        tensors.update(optimizer_tensors("discriminator_optimizer", self.discriminator_optimizer))
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `tensors` took."""
+        for part, module in self._parts():
+            prefix = f"{part}."
+            module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+        restore_optimizer("generator_optimizer", self.generator_optimizer, tensors)
+        restore_optimizer("discriminator_optimizer", self.discriminator_optimizer, tensors)
+
+    def _parts(self) -> list[tuple[str, nn.Module]]:
+        parts: list[tuple[str, nn.Module]] = [
+            ("generator", self.bare_generator),
+            ("discriminator", self.bare_discriminator),
+        ]
+        return parts if self.average is None else [*parts, ("average", self.average)]
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        settings = self.settings
+        # L2 is Adam's own weight_decay, which the authors' regulariser equals; AdamW's is another.
+        return torch.optim.Adam(
+            network.parameters(),
+            settings.learning_rate,
+            (settings.beta1, settings.beta2),
+            weight_decay=settings.l2,
+            fused=True,
+        )
 
     def _augmented(self, images: Tensor, random: np.random.Generator) -> Tensor:
         return augment(images, self.settings.augment, random)
@@ -125,7 +176,7 @@ class Adversaries:
     def _generator_loss(self, generated: Tensor, random: np.random.Generator) -> Tensor:
         # The bare module: its gradients are not wanted here, so none must be averaged over devices.
         with self.fabric.autocast():
-            logits = self.discriminator.module(self._augmented(generated, random)).float()
+            logits = self.bare_discriminator(self._augmented(generated, random)).float()
         return binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 
     def _update_generator(self, generated: Tensor, random: np.random.Generator) -> Tensor:
@@ -138,26 +189,10 @@ class Adversaries:
         self.discriminator.requires_grad_(True)
         return loss
 
-
-class MovingAverage:
-    """An exponential moving average of a generator's weights.
-
-    Parameters
-    ----------
-    average : Module
-        A copy of the generator; holds the average.
-    decay : float
-        Per step; ramps up from 0.1 as (1 + step) / (10 + step), so that early averages are not mostly
-        the initial weights.
-    """
-
-    def __init__(self, average: nn.Module, decay: float) -> None:
-        self.average, self.decay = average.requires_grad_(False).eval(), decay
-
     @torch.no_grad()
-    def update(self, generator: nn.Module, step: int) -> None:
-        """Move the average towards the generator's weights after `step` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+    def _update_average(self, average: Generator, number: int) -> None:
+        # Ramping up keeps early averages from being mostly the initial weights.
+        decay = min(self.settings.ema, (1 + number) / (10 + number))
         torch._foreach_lerp_(
-            [p.data for p in self.average.parameters()], [p.data for p in generator.parameters()], 1 - decay
+            [p.data for p in average.parameters()], [p.data for p in self.bare_generator.parameters()], 1 - decay
         )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import torch
@@ -36,5 +35,3 @@ def test_the_computed_field_is_the_empirical_one(spec) -> None:
 
 def test_the_papers_fields() -> None:
     assert [receptive_field(preset("lsun64").discriminator, k).size for k in (1, 2, 3, 4)] == [5, 13, 29, 61]
-
-

@@ -17,7 +17,8 @@ import torch
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.networks import dcgan
 from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, load_checkpoint
-from dcgan_viz.training.loop import Precision, train
+from dcgan_viz.training.execution import Precision
+from dcgan_viz.training.loop import train
 from dcgan_viz.training.settings import TrainingSettings
 
 STEPS = 240
