@@ -124,6 +124,9 @@ def load_images(
         raise UserError(f"{path} does not exist: give a folder, a zip of images or an .npy array")
     if path.suffix in (".npy", ".npz"):
         reader: _Folder | _Zip | _Array = _Array(path)
+        if limit is None and reader.pixels.shape[1:] == (size, size, channels):
+            # Prepared already: an .npy stays on disk, memory-mapped.
+            return ImageSet(reader.pixels, tuple(reader.names))
     elif path.is_dir():
         reader = _Folder(path)
     elif zipfile.is_zipfile(path):
@@ -227,7 +230,7 @@ def _read_array(path: Path) -> NDArray[np.uint8]:
     if len(pictures) != 1:
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)
         raise UserError(f"{path} should hold one uint8 array (N, H, W, C) of pictures, but holds {shapes}")
-    array = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
+    array: NDArray[np.uint8] = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
     if array.shape[-1] not in (1, 3) or 0 in array.shape:
         raise UserError(f"{path} should hold pictures (N, H, W, 1 or 3), but its shape is {array.shape}")
     return array

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_file, atomic_folder
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.txt"
+    with atomic_file(target) as temporary:
+        temporary.write_text("first")
+        assert temporary.suffix == ".txt"
+        assert not target.exists()
+    assert target.read_text() == "first"
+    with pytest.raises(ZeroDivisionError), atomic_file(target) as temporary:
+        temporary.write_text("half")
+        _ = 1 / 0
+    assert target.read_text() == "first"
+    assert [f.name for f in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "result"
+    for text in ("first", "second"):
+        with atomic_folder(target, "mark") as temporary:
+            (temporary / "mark").write_text(text)
+            (temporary / text).touch()
+    assert sorted(f.name for f in target.iterdir()) == ["mark", "second"]
+    with pytest.raises(ZeroDivisionError), atomic_folder(target, "mark") as temporary:
+        (temporary / "mark").write_text("third")
+        _ = 1 / 0
+    assert (target / "mark").read_text() == "second"
+    assert [f.name for f in tmp_path.iterdir()] == ["result"]
+
+
+def test_what_belongs_to_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="already holds other files"), atomic_folder(tmp_path, "mark"):
+        pass
+    with pytest.raises(UserError, match="is a file"), atomic_folder(tmp_path / "thesis.tex", "mark"):
+        pass
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path, "mark") as temporary:
+        (temporary / "mark").touch()
+    assert (tmp_path / "mark").exists()
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot write .*file.txt: No space left on device; choose another place"):
+        with atomic_file(tmp_path / "file.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample --model {model} --out out/grid.png",
+        "guided-backprop --model {model} --count 8 --out out/result",
+        "walk --model {model} --rows 2 --steps 3 --out out/result",
+        "train pictures.npy --size 16 --width 8 --batch-size 8 --steps 2 --precision fp32 --device cpu --out out/run",
+    ],
+    ids=lambda command: command.split()[0],
+)
+def test_when_no_more_can_be_written_a_command_leaves_nothing_half_written(
+    command: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of a file stands for the full disk: writes fail in the middle."""
+    np.save(tmp_path / "pictures.npy", np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-m", "dcgan_viz.cli.main", *command.format(model=tiny_folder).split()],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: cannot write out/"), done.stderr
+    assert "File too large" in last
+    left = [f for f in (tmp_path / "out").rglob("*") if f.is_file() and f.suffix in (".png", ".npz", ".safetensors")]
+    assert not left
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample --model {model} --out /proc/dcgan/grid.png",
+        "guided-backprop --model {model} --count 8 --out /proc/dcgan",
+        "walk --model {model} --rows 2 --steps 3 --out /proc/dcgan",
+        "walk --model {model} --rows 2 --steps 3 --film /proc/dcgan.webp",
+        "train {photographs} --size 16 --width 4 --batch-size 8 --steps 2 --precision fp32 --out /proc/dcgan",
+    ],
+    ids=lambda command: command.split()[0],
+)
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write")
+def test_a_read_only_place_is_one_sentence(command: str, refused, tiny_folder: Path, photographs: Path) -> None:
+    assert "cannot write /proc/dcgan" in refused(*command.format(model=tiny_folder, photographs=photographs).split())

@@ -1,0 +1,173 @@
+"""The DCGAN step does what a plain one does, on one process and on two."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.training.checkpoints import checkpoint_path, load_checkpoint
+from dcgan_viz.training.execution import Execution, launch
+from dcgan_viz.training.loop import _Batches
+from dcgan_viz.training.settings import TrainingSettings, Updates
+from dcgan_viz.training.step import Adversaries
+
+NETWORKS = dcgan(16, width=4, latent=8)
+
+
+def probability_loss(probability: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy by its formula, of probabilities and not of logits."""
+    return -(probability if real else 1 - probability).log().mean()
+
+
+class PlainGame:
+    """Both networks trained the slow way: every gradient from a graph of its own, Adam by its formula."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.generator, self.discriminator = Generator(NETWORKS.generator), Discriminator(NETWORKS.discriminator)
+        self.moments = {p: (torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters()}
+        self.updates = dict.fromkeys(self.parameters(), 0)
+        self.average = [p.detach().clone() for p in self.generator.parameters()]
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [*self.generator.parameters(), *self.discriminator.parameters()]
+
+    def step(self, ranks: Sequence[tuple[Tensor, np.random.Generator]], number: int) -> None:
+        """One step on the batches of all devices: gradients are averaged over them."""
+        both = self.settings.updates == "both"
+        latents = [torch.from_numpy(r.random((len(x), 8), dtype=np.float32)) * 2 - 1 for x, r in ranks]
+        before = [p.detach().clone() for p in self.generator.parameters()]
+        if both or number % 2 == 1:
+            losses = []
+            for (real, _), z in zip(ranks, latents, strict=True):
+                fake = self.generator(z).detach()
+                losses.append(
+                    probability_loss(self.discriminator(real).sigmoid(), True)
+                    + probability_loss(self.discriminator(fake).sigmoid(), False)
+                )
+            self.adam(list(self.discriminator.parameters()), sum(losses) / len(losses))
+        if both or number % 2 == 0:
+            assert all(torch.equal(a, b) for a, b in zip(before, self.generator.parameters(), strict=True))
+            losses = [probability_loss(self.discriminator(self.generator(z)).sigmoid(), True) for z in latents]
+            self.adam(list(self.generator.parameters()), sum(losses) / len(losses))
+        decay = min(self.settings.ema, (1 + number) / (10 + number))
+        for mean, parameter in zip(self.average, self.generator.parameters(), strict=True):
+            mean.mul_(decay).add_((1 - decay) * parameter.detach())
+
+    def adam(self, parameters: list[nn.Parameter], loss: Tensor) -> None:
+        s = self.settings
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            gradient = gradient + s.l2 * parameter.detach()
+            self.updates[parameter] += 1
+            t = self.updates[parameter]
+            first, second = self.moments[parameter]
+            first.mul_(s.beta1).add_((1 - s.beta1) * gradient)
+            second.mul_(s.beta2).add_((1 - s.beta2) * gradient**2)
+            rate = s.learning_rate * (first / (1 - s.beta1**t)) / ((second / (1 - s.beta2**t)).sqrt() + 1e-8)
+            parameter.data.sub_(rate)
+
+
+def check_equal(plain: PlainGame, generator: dict[str, Tensor], discriminator: dict[str, Tensor]) -> None:
+    for ours, network in ((generator, plain.generator), (discriminator, plain.discriminator)):
+        for name, parameter in network.named_parameters():
+            # Adam divides by the root of the second moment: where a gradient is almost 0 its last bits show.
+            assert torch.allclose(ours[name], parameter, atol=2e-5), name
+
+
+@pytest.mark.parametrize("updates", ["both", "alternate"])
+def test_a_step_is_the_plain_one(updates: Updates) -> None:
+    settings = TrainingSettings(steps=4, batch_size=6, updates=updates, l2=1e-2, ema=0.6, learning_rate=1e-3)
+    torch.manual_seed(settings.seed)
+    fabric = launch("cpu", Execution("fp32", False))
+    players = Adversaries(fabric, NETWORKS, settings, torch.contiguous_format)
+    plain = PlainGame(settings)
+    check_equal(plain, dict(players.bare_generator.named_parameters()), players.bare_discriminator.state_dict())
+    for number in range(4):
+        real = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(number)) * 2 - 1
+        players.step(real, number, np.random.default_rng(number))
+        plain.step([(real, np.random.default_rng(number))], number)
+        check_equal(plain, players.bare_generator.state_dict(), players.bare_discriminator.state_dict())
+    assert players.average is not None
+    for ours, theirs in zip(players.average.parameters(), plain.average, strict=True):
+        assert torch.allclose(ours, theirs, atol=2e-5)
+
+
+def test_the_losses_are_those_of_the_logits() -> None:
+    settings = TrainingSettings(steps=1, batch_size=6)
+    torch.manual_seed(0)
+    players = Adversaries(launch("cpu", Execution("fp32", False)), NETWORKS, settings, torch.contiguous_format)
+    plain = PlainGame(settings)
+    real = torch.rand(6, 3, 16, 16) * 2 - 1
+    losses = players.step(real, 0, np.random.default_rng(0))
+    z = torch.from_numpy(np.random.default_rng(0).random((6, 8), dtype=np.float32)) * 2 - 1
+    on_real = plain.discriminator(real).sigmoid()
+    on_fake = plain.discriminator(plain.generator(z)).sigmoid()
+    assert losses.real.item() == pytest.approx(on_real.mean().item(), abs=1e-5)
+    assert losses.generated.item() == pytest.approx(on_fake.mean().item(), abs=1e-5)
+    expected = probability_loss(on_real, True) + probability_loss(on_fake, False)
+    assert losses.discriminator.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert losses.stacked().shape == (4,)
+
+
+def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "pictures.npy", pixels)
+    arguments = "train pictures.npy --size 16 --width 4 --latent 8 --batch-size 6 --steps 4 --checkpoint-every 2"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"),
+            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "dcgan_viz.cli.main"),
+            *f"{arguments} --precision fp32 --device cpu --ema 0.5 --out run".split(),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    settings = TrainingSettings(steps=4, batch_size=6, ema=0.5)
+    images = ImageSet(pixels, ("",) * 40)
+    ranks = [_Batches(images, settings, SimpleNamespace(world_size=2, global_rank=rank)) for rank in range(2)]  # type: ignore[arg-type]
+    plain = PlainGame(settings)
+    for number in range(4):
+        batches = [rank.at(number) for rank in ranks]
+        assert not torch.equal(batches[0][0], batches[1][0])
+        plain.step(batches, number)
+    tensors = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 4)).tensors
+    generator = {n.removeprefix("generator."): t for n, t in tensors.items() if n.startswith("generator.")}
+    discriminator = {n.removeprefix("discriminator."): t for n, t in tensors.items() if n.startswith("discriminator.")}
+    check_equal(plain, generator, discriminator)
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["devices"] == 2
+    assert card["training"]["images seen"] == 4 * 6 * 2
+
+
+def test_every_image_is_seen_once_an_epoch_whatever_the_number_of_devices() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1).repeat(3, 3)
+    images = ImageSet(pixels, ("",) * 24)
+    settings = TrainingSettings(steps=1, batch_size=4)
+    for world in (1, 2, 3):
+        ranks = [_Batches(images, settings, SimpleNamespace(world_size=world, global_rank=r)) for r in range(world)]  # type: ignore[arg-type]
+        steps = 24 // (4 * world)
+        for epoch in range(2):
+            seen = [
+                round((value.item() + 1) * 127.5)
+                for step in range(epoch * steps, (epoch + 1) * steps)
+                for rank in ranks
+                for value in rank.at(step)[0][:, 0, 0, 0]
+            ]
+            assert sorted(seen) == list(range(24))
