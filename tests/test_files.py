@@ -58,10 +58,10 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot write .*file.txt: No space left on device; choose another place"):
-        with atomic_file(tmp_path / "file.txt") as temporary:
-            temporary.write_text("half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    sentence = r"cannot write .*file.txt: No space left on device; choose another place"
+    with pytest.raises(UserError, match=sentence), atomic_file(tmp_path / "file.txt") as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert not list(tmp_path.iterdir())
 
 

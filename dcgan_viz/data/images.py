@@ -123,10 +123,11 @@ def load_images(
     if not path.exists():
         raise UserError(f"{path} does not exist: give a folder, a zip of images or an .npy array")
     if path.suffix in (".npy", ".npz"):
-        reader: _Folder | _Zip | _Array = _Array(path)
-        if limit is None and reader.pixels.shape[1:] == (size, size, channels):
+        array = _Array(path)
+        if limit is None and array.pixels.shape[1:] == (size, size, channels):
             # Prepared already: an .npy stays on disk, memory-mapped.
-            return ImageSet(reader.pixels, tuple(reader.names))
+            return ImageSet(array.pixels, tuple(array.names))
+        reader: _Folder | _Zip | _Array = array
     elif path.is_dir():
         reader = _Folder(path)
     elif zipfile.is_zipfile(path):

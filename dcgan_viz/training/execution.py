@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -61,6 +62,8 @@ def launch(device: str, execution: Execution) -> Fabric:
     if device == "mps" and not torch.backends.mps.is_available():
         raise UserError("there is no MPS device: choose --device cpu")
     processes, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    # Fabric passes it on under its older name, which every supported torch knows.
+    warnings.filterwarnings("ignore", message=".*broadcast_buffers")
     fabric = Fabric(
         accelerator=device,
         # Two batch-norm forwards before one backward crash DDP when it also broadcasts buffers.
