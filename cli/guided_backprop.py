@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,10 +19,41 @@ from dcgan_viz.cli.options import (
     seed_option,
 )
 
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.detection import Detection
+    from dcgan_viz.analysis.guided_backprop import GuidedBackprop
+    from dcgan_viz.analysis.methods import MethodComparison
+    from dcgan_viz.analysis.sanity import SanityCheck
+    from dcgan_viz.data.images import Images
+    from dcgan_viz.model import DCGAN
+    from dcgan_viz.networks.layers import Layer
+    from dcgan_viz.results import Result
+
+METHOD_NAMES = (
+    "guided",
+    "gradient",
+    "deconvnet",
+    "input-x-gradient",
+    "integrated-gradients",
+    "smoothgrad",
+    "gradcam",
+    "occlusion",
+)
+SANITY_UNITS = 64
+SHOWN_UNITS = 16
+
 
 @click.command("guided-backprop", cls=Command)
 @click.option("--layer", help="Discriminator layer by number or name.  [default: the last]")
-@click.option("--maps", default="0-5", show_default=True, help="Feature maps: a list like 0-5,9 or all.")
+@click.option(
+    "--maps", help="Feature maps: a list like 0-5,9 or all.  [default: 0-5, or the six that see --object best]"
+)
+@click.option("--object", "label", help="Rank the maps by how well they find this object.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="COCO JSON with --object on --images.  [default: the model's own boxes on its samples]",
+)
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
@@ -35,6 +68,14 @@ from dcgan_viz.cli.options import (
     show_default=True,
     help="Below zero, LeakyReLU keeps its slope or passes nothing.",
 )
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice([*METHOD_NAMES, "all"]),
+    help="Also compare methods on the same units; can be repeated.",
+)
+@click.option("--sanity", is_flag=True, help="Also check against networks with randomised weights.")
 @model_option
 @seed_option
 @device_option
@@ -42,11 +83,15 @@ from dcgan_viz.cli.options import (
 @json_option
 def guided_backprop(
     layer: str | None,
-    maps: str,
+    maps: str | None,
+    label: str | None,
+    annotations: Path | None,
     images: Path | None,
     count: int,
     top: int,
     rule: str,
+    methods: tuple[str, ...],
+    sanity: bool,
     model: str,
     seed: int,
     device: str,
@@ -56,39 +101,156 @@ def guided_backprop(
     """See what excites the discriminator's feature maps.
 
     For each map: the images that excite it most and the guided gradient of that response (Springenberg et al. 2014),
-    beside the same for random filters, as in Figure 5 of the DCGAN paper.
+    beside the same for random filters, as in Figure 5 of the DCGAN paper. The folder holds the figure, an atlas page
+    to look maps up in, the numbers and the arrays.
 
     \b
     dcgan-viz guided-backprop --layer 5
     dcgan-viz guided-backprop --layer 3 --maps 0-7,40 --rule zero
     dcgan-viz guided-backprop --images photographs.zip --maps all --out results/atlas
+    dcgan-viz guided-backprop --layer 4 --object window
+    dcgan-viz guided-backprop --layer 5 --sanity --method all
     """
     from dcgan_viz.analysis import guided_backprop as analysis
-    from dcgan_viz.data.images import load_images
-    from dcgan_viz.figures.guided_backprop import guided_backprop_figures
+    from dcgan_viz.figures.atlas import atlas_figure
+    from dcgan_viz.figures.guided_backprop import guided_backprop_figure
     from dcgan_viz.model import load
+    from dcgan_viz.networks.layers import find_layer
+    from dcgan_viz.report.atlas import atlas_page
 
     loaded = load(model, device)
-    if images is None:
-        pictures, source = loaded.sample(count, seed), f"samples of the model (seed {seed})"
-    else:
-        channels, size, _ = loaded.networks.image_shape
-        pictures = load_images(images, size, channels, limit=count).tensor(slice(None))
-        source = f"images of {images.name}"
+    chosen_layer = find_layer(loaded.discriminator_layers, layer or len(loaded.discriminator_layers))
+    chosen = parse_numbers(maps or "0-5", "--maps")
+    if annotations is not None and (label is None or images is None):
+        raise click.UsageError("--annotations says where --object is on --images: give all three")
+    detection = _detect(loaded, chosen_layer, label, annotations, images, seed) if label is not None else None
+    if detection is not None and maps is None:
+        chosen = tuple(found.map for found in detection.best[:6])
+    pictures, source = _pictures(loaded, images, count, seed)
     result = analysis.guided_backprop(
         loaded,
         pictures,
-        layer=layer,
-        maps=parse_numbers(maps, "--maps"),
+        layer=chosen_layer.number,
+        maps=chosen,
         top=top,
         rule=rule,  # type: ignore[arg-type]
         seed=seed,
         source=source,
     )
-    folder = result.save(out, guided_backprop_figures(result))
+    figures = {"guided-backprop": guided_backprop_figure(result), "atlas": atlas_figure(result)}
+    folder = result.save(out, figures, {"atlas": atlas_page(result)})
     strongest = max(result.responses, key=lambda response: response.value)
-    sentence = (
+    parts: dict[str, Result] = {}
+    sentences = [
         f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number}, {len(pictures)} {source}; "
         f"map {strongest.map} responds most strongly ({strongest.value:.2f})"
+    ]
+    if detection is not None:
+        parts["detection"] = detection
+        sentences.append(_save_detection(detection, folder))
+    if sanity:
+        parts["sanity"] = checked = _check(loaded, result, pictures)
+        sentences.append(_save_sanity(checked, folder))
+    if methods:
+        chosen_methods = METHOD_NAMES if "all" in methods else methods
+        parts["methods"] = _save_methods(loaded, result, pictures, chosen_methods, folder)
+    finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tuple[Images, str]:
+    from dcgan_viz.data.images import load_images
+    from dcgan_viz.model import Samples
+
+    if images is None:
+        return Samples(loaded, loaded.latents(count, seed)), f"samples of the model (seed {seed})"
+    channels, size, _ = loaded.networks.image_shape
+    return load_images(images, size, channels, limit=count), f"images of {images.name}"
+
+
+def _detect(
+    loaded: DCGAN, layer: Layer, label: str, annotations: Path | None, images: Path | None, seed: int
+) -> Detection:
+    from dcgan_viz.analysis.detection import rank_maps
+    from dcgan_viz.data.annotations import find_annotations, load_annotations
+    from dcgan_viz.data.masks import box_masks, load_coco
+
+    channels, size, _ = loaded.networks.image_shape
+    if annotations is not None and images is not None:
+        photographs, masks = load_coco(annotations, images, label, size, channels)
+        pictures, source = photographs.tensor(slice(None)), f"images of {images.name}"
+    else:
+        boxes = load_annotations(find_annotations(loaded, label))
+        boxes.check_belongs_to(loaded)
+        pictures, source = loaded.sample(boxes.count, boxes.seed), f"samples of the model (seed {boxes.seed})"
+        masks = box_masks(boxes.of(label), boxes.count, size)
+    return rank_maps(loaded, layer, pictures, masks, label, seed=seed, source=source)
+
+
+def _save_detection(detection: Detection, folder: Path) -> str:
+    from dcgan_viz.figures.detection import detection_figure
+
+    detection.save(folder / "detection", {"detection": detection_figure(detection)})
+    best = detection.best[0]
+    interval = best.average_precision_interval
+    return (
+        f"map {best.map} finds {detection.object} best: average precision {best.average_precision:.2f} "
+        f"[{interval.low:.2f}, {interval.high:.2f}], IoU {best.iou:.2f} on unseen images (chance "
+        f"{detection.prevalence:.2f})"
     )
-    finish(result, folder, sentence, as_json)
+
+
+def _check(loaded: DCGAN, result: GuidedBackprop, pictures: Images) -> SanityCheck:
+    import numpy as np
+
+    from dcgan_viz.analysis.responses import strongest_responses
+    from dcgan_viz.analysis.sanity import sanity_check
+
+    layer, settings = result.layer, result.settings
+    # Six maps would leave wide intervals, so more are explained than are shown.
+    maps = range(min(SANITY_UNITS, layer.channels))
+    responses = strongest_responses(loaded.discriminator, layer.number, pictures, maps, 1)
+    numbers, places = np.unique([r.image for r in responses], return_inverse=True)
+    return sanity_check(
+        loaded.discriminator,
+        layer.number,
+        pictures.tensor(numbers),
+        [replace(r.unit, image=int(place)) for r, place in zip(responses, places, strict=True)],
+        rule=settings["rule"],
+        seed=settings["seed"],
+        settings={"model": settings["model"], "images": settings["images"]},
+    )
+
+
+def _save_sanity(checked: SanityCheck, folder: Path) -> str:
+    from dcgan_viz.figures.sanity import sanity_figure
+
+    checked.save(folder / "sanity", {"sanity": sanity_figure(checked)})
+    number = checked.explained_layer
+    own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
+    return (
+        f"sanity: Spearman's correlation with the trained network's falls to {own.mean:.2f} when layer {number} "
+        f"is drawn anew, to {all_layers.mean:.2f} when all layers are, and is {checked.unrelated_mean[0].mean:.2f} "
+        "between different units"
+    )
+
+
+def _save_methods(
+    loaded: DCGAN, result: GuidedBackprop, pictures: Images, methods: tuple[str, ...], folder: Path
+) -> MethodComparison:
+    import numpy as np
+
+    from dcgan_viz.analysis.methods import compare_methods
+    from dcgan_viz.figures.methods import methods_figure
+
+    responses = result.responses[:: result.top][:SHOWN_UNITS]
+    compared = compare_methods(
+        loaded,
+        result.layer,
+        pictures.tensor(np.array([r.image for r in responses])),
+        [replace(r, image=index) for index, r in enumerate(responses)],
+        methods,
+        rule=result.settings["rule"],
+        seed=result.settings["seed"],
+    )
+    compared.save(folder / "methods", {"methods": methods_figure(compared)})
+    return compared

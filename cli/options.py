@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,9 +80,12 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(numbers))
 
 
-def finish(result: Result, folder: Path, sentence: str, as_json: bool) -> None:
-    """Say on standard output what came out and where it lies."""
+def finish(
+    result: Result, folder: Path, sentence: str, as_json: bool, parts: Mapping[str, Result] | None = None
+) -> None:
+    """Say on standard output what came out, with its further parts by name, and where it lies."""
     if as_json:
-        click.echo(json.dumps({**result.numbers(), "folder": str(folder)}, indent=2))
+        further = {name: part.numbers() for name, part in (parts or {}).items()}
+        click.echo(json.dumps({**result.numbers(), **further, "folder": str(folder)}, indent=2))
     else:
         click.echo(f"{sentence}\nwritten to {folder}")

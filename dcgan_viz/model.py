@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -217,6 +218,33 @@ class DCGAN:
             (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
             (temporary / PAGE_FILE).write_text(self.card.page())
         return path
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a model that are drawn when they are asked for.
+
+    Parameters
+    ----------
+    model : DCGAN
+    latents : Tensor (N, latent)
+
+    Examples
+    --------
+    >>> model = load("bedrooms")
+    >>> Samples(model, model.latents(1000, seed=0)).tensor(slice(3)).shape
+    torch.Size([3, 3, 64, 64])
+    """
+
+    model: DCGAN
+    latents: Tensor
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def tensor(self, indices: slice | NDArray[np.int64]) -> Tensor:
+        """The chosen ones as float32 (n, C, H, W) in [-1, 1]."""
+        return self.model.generate(self.latents[indices])
 
 
 def draw_latents(count: int, latent: int, prior: Prior, random: np.random.Generator) -> Tensor:

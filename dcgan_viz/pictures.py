@@ -42,6 +42,22 @@ def tile(pixels: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
     return page
 
 
+def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A picture (H, W, C) enlarged to fill a white square (size, size, 3), its proportions kept and its pixels sharp.
+
+    Examples
+    --------
+    >>> fit(np.zeros((2, 4, 1), np.uint8), 8)[:, 0, 0]
+    array([255, 255,   0,   0,   0,   0, 255, 255], dtype=uint8)
+    """
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
+    scale = size / max(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.NEAREST)
+    page = Image.new("RGB", (size, size), "white")
+    page.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return np.asarray(page)
+
+
 def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1) -> Path:
     """Write pixels (H, W, C), uint8, as an image file; each pixel becomes `scale` squared.
 

@@ -43,8 +43,8 @@ class Result:
         plain = {n: _plain(v) for n, v in fields.items() if not isinstance(v, np.ndarray)}
         return {"kind": type(self).__name__, **plain, "versions": versions()}
 
-    def save(self, folder: str | Path, figures: Mapping[str, Figure]) -> Path:
-        """Write ``result.json``, ``arrays.npz`` and a PNG of each figure, all or nothing.
+    def save(self, folder: str | Path, figures: Mapping[str, Figure], pages: Mapping[str, str] | None = None) -> Path:
+        """Write ``result.json``, ``arrays.npz``, a PNG of each figure and each page, all or nothing.
 
         Parameters
         ----------
@@ -52,6 +52,8 @@ class Result:
             Made, or replaced if it holds an earlier result.
         figures : mapping of str to matplotlib Figure
             By file name without ending.
+        pages : mapping of str to str, optional
+            HTML text by file name without ending.
 
         Raises
         ------
@@ -65,6 +67,8 @@ class Result:
             np.savez_compressed(temporary / ARRAYS_FILE, **arrays)
             for name, figure in figures.items():
                 figure.savefig(temporary / f"{name}.png")
+            for name, text in (pages or {}).items():
+                (temporary / f"{name}.html").write_text(text)
         return path
 
 

@@ -7,9 +7,9 @@ same shows the image and the architecture, not what was learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,12 @@ from skimage.feature import hog
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from dcgan_viz.analysis.guided_gradient import Rule
 from dcgan_viz.analysis.randomisation import randomised
+from dcgan_viz.analysis.receptive_field import receptive_field
 from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
+from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.errors import UserError
 from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
 
@@ -55,7 +59,7 @@ class RandomisedDepth:
     randomisation : {"cascading", "independent"}
         All layers from the explained one down to `layer`, or `layer` alone.
     layer : int
-        The (lowest) layer whose weights were drawn anew; 0 for the trained network itself.
+        The (lowest) layer whose weights were drawn anew.
     similarities : tuple of Similarity
         One a measure.
     """
@@ -74,14 +78,19 @@ class SanityCheck(Result):
     explained_layer : int
         The layer whose units are explained; those above it do not matter.
     depths : tuple of RandomisedDepth
+    unrelated_mean : tuple of Similarity
+        The same between different units on different images: what "no longer alike" looks like.
     cascading, independent : ndarray of float64 (layers, measures, N)
         Every single similarity: row 0 is for the explained layer, the last for layer 1.
+    unrelated : ndarray of float64 (measures, N)
     """
 
     explained_layer: int
     depths: tuple[RandomisedDepth, ...]
+    unrelated_mean: tuple[Similarity, ...]
     cascading: NDArray[np.float64]
     independent: NDArray[np.float64]
+    unrelated: NDArray[np.float64]
 
 
 def similarities(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -129,43 +138,60 @@ def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def sanity_check(
     discriminator: Discriminator,
-    attribute: Callable[[Discriminator], NDArray[np.float32]],
     layer: int,
     images: Tensor,
+    units: Sequence[Unit],
     *,
+    rule: Rule = "keep",
     seed: int = 0,
-    settings: dict[str, object] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> SanityCheck:
-    """Compare attributions of the trained discriminator with those of randomised ones.
+    """Compare the guided gradients of units with those in networks whose weights were drawn anew.
+
+    Only a unit's receptive field is compared. Layers above the units' do not matter to them; those from it down to
+    the image are randomised, cascading (Adebayo et al. 2018, section 3.1) and one by one (section 3.2).
 
     Parameters
     ----------
     discriminator : Discriminator
-    attribute : callable
-        Takes a discriminator, returns the attributions (N, C, H, W) of the same units on the same images.
     layer : int
-        The layer of those units: layers from here down to the image are randomised, cascading and one by one.
+        Of the units, counted from 1.
     images : Tensor (N, C, H, W)
-        What batch-norm statistics of randomised networks are measured on.
+        Also what batch-norm statistics of randomised networks are measured on.
+    units : sequence of Unit
+        At least two, so that different ones can be compared.
+    rule : {"keep", "zero"}
     seed : int
         Of the new weights and of the bootstrap.
-    settings : dict, optional
+    settings : mapping, optional
         What else the result should record.
 
     Returns
     -------
     SanityCheck
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two units.
     """
-    trained = attribute(discriminator)
+    if len(units) < 2:
+        raise UserError("a sanity check compares different units: give at least two maps")
+    field = receptive_field(discriminator.spec, layer)
+    windows = [field.window(unit.row, unit.column) for unit in units]
+
+    def explain(network: Discriminator) -> list[NDArray[np.float32]]:
+        gradients = unit_gradients(network, layer, images, units, rule).numpy()
+        return [g[:, w.top : w.bottom, w.left : w.right] for g, w in zip(gradients, windows, strict=True)]
+
+    trained = explain(discriminator)
     order = range(layer, 0, -1)
     plans: dict[Randomisation, list[range]] = {
         "cascading": [range(number, layer + 1) for number in order],
         "independent": [range(number, number + 1) for number in order],
     }
     table = {
-        kind: np.stack(
-            [_compare(trained, attribute(randomised(discriminator, layers, images, seed))) for layers in plan]
-        )
+        kind: np.stack([_compare(trained, explain(randomised(discriminator, layers, images, seed))) for layers in plan])
         for kind, plan in plans.items()
     }
     depths = tuple(
@@ -173,16 +199,31 @@ def sanity_check(
         for kind, rows in table.items()
         for number, row in zip(order, rows, strict=True)
     )
+    # Two units on two images: their windows are brought to one size by leaving out what sticks out.
+    shapes = [
+        (slice(None), slice(min(a.shape[1], b.shape[1])), slice(min(a.shape[2], b.shape[2])))
+        for a, b in zip(trained, _rolled(trained), strict=True)
+    ]
+    unrelated = _compare(
+        [a[shape] for a, shape in zip(trained, shapes, strict=True)],
+        [b[shape] for b, shape in zip(_rolled(trained), shapes, strict=True)],
+    )
     return SanityCheck(
-        settings={**(settings or {}), "seed": seed, "attributions": len(trained)},
+        settings={**(settings or {}), "rule": rule, "seed": seed, "units": len(units)},
         explained_layer=layer,
         depths=depths,
+        unrelated_mean=_summary(unrelated, seed),
+        unrelated=unrelated,
         **table,
     )
 
 
-def _compare(trained: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.stack([similarities(a, b) for a, b in zip(trained, other, strict=True)], axis=1)
+def _rolled(items: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    return [*items[1:], items[0]]
+
+
+def _compare(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    return np.stack([similarities(a, b) for a, b in zip(first, second, strict=True)], axis=1)
 
 
 def _summary(row: NDArray[np.float64], seed: int) -> tuple[Similarity, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,38 @@ from dcgan_viz.errors import UserError
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """A zip member that claims to unpack to more than this is refused."""
+
+
+class Images(Protocol):
+    """Images that are read or drawn only when they are asked for, so that their number does not matter."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def tensor(self, indices: slice | NDArray[np.int64]) -> torch.Tensor:
+        """The chosen ones as float32 (n, C, H, W) in [-1, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorImages:
+    """Images that are in memory already.
+
+    Parameters
+    ----------
+    images : Tensor (N, C, H, W)
+        In [-1, 1].
+    """
+
+    images: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def tensor(self, indices: slice | NDArray[np.int64]) -> torch.Tensor:
+        """The chosen ones (n, C, H, W)."""
+        return self.images[indices]
 
 
 @dataclass(frozen=True)

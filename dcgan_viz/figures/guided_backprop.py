@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.guided_backprop import GuidedBackprop, Response
+from dcgan_viz.analysis.guided_backprop import GuidedBackprop
+from dcgan_viz.analysis.responses import Response
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 
 MAPS_A_PAGE = 16
@@ -24,28 +25,20 @@ def gradient_picture(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (127.5 + 127.5 * scaled.clip(-1, 1)).round().astype(np.uint8).transpose(1, 2, 0)
 
 
-def guided_backprop_figures(result: GuidedBackprop) -> dict[str, Figure]:
-    """A figure a page of 16 maps: for each map the strongest images and the guided gradients of their responses.
+def guided_backprop_figure(result: GuidedBackprop) -> Figure:
+    """The strongest images of each map and the guided gradients of their responses, beside those of random filters.
 
     Parameters
     ----------
     result : GuidedBackprop
+        Its first 16 maps are shown; the atlas shows all.
 
     Returns
     -------
-    dict of str to Figure
-        By file name without ending: ``guided-backprop``, or ``guided-backprop-000-015`` and so on.
+    Figure
     """
-    pages = [
-        range(first, min(first + MAPS_A_PAGE, len(result.maps))) for first in range(0, len(result.maps), MAPS_A_PAGE)
-    ]
-    if len(pages) == 1:
-        return {"guided-backprop": _page(result, pages[0])}
-    return {f"guided-backprop-{result.maps[p[0]]:04}-{result.maps[p[-1]]:04}": _page(result, p) for p in pages}
-
-
-def _page(result: GuidedBackprop, rows: range) -> Figure:
     top = result.top
+    rows = range(min(len(result.maps), MAPS_A_PAGE))
     figure = new_figure(0.9 + 0.78 * 4 * top, 1.25 + 0.92 * len(rows))
     figure.suptitle(
         f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
@@ -72,7 +65,7 @@ def _page(result: GuidedBackprop, rows: range) -> Figure:
                     va="center",
                     fontsize=LABEL_SIZE,
                 )
-    caption(figure, _caption(result))
+    caption(figure, caption_text(result))
     return figure
 
 
@@ -91,7 +84,8 @@ def _row(
         show_picture(axes[top + rank], gradient_picture(gradient[:, rows, columns]))
 
 
-def _caption(result: GuidedBackprop) -> str:
+def caption_text(result: GuidedBackprop) -> str:
+    """What was done, in words."""
     settings = result.settings
     below = {
         "keep": "max(g, 0)·(1 if x > 0 else the slope)",

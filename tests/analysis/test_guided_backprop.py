@@ -10,14 +10,11 @@ from captum.attr import NeuronGuidedBackprop
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dcgan_viz.analysis.guided_backprop import (
-    Rule,
-    Unit,
-    guided_backprop,
-    guided_gradient,
-    strongest_responses,
-    unit_gradients,
-)
+from dcgan_viz.analysis.guided_backprop import guided_backprop
+from dcgan_viz.analysis.guided_gradient import Rule, guided_gradient
+from dcgan_viz.analysis.responses import strongest_responses
+from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
@@ -223,7 +220,7 @@ def test_the_network_is_left_as_it_was(tiny_model: DCGAN, images: Tensor) -> Non
 
     guided_gradient(network, images, network)
     unit_gradients(network, 2, images, [Unit(0, 0, 1, 1)])
-    strongest_responses(network, 2, images, [0], 2)
+    strongest_responses(network, 2, TensorImages(images), [0], 2)
     with pytest.raises(RuntimeError, match="half-way"):
         guided_gradient(network, images, broken)
     with pytest.raises(IndexError):
@@ -252,7 +249,7 @@ def test_an_attribution_does_not_depend_on_batch_mates(tiny_model: DCGAN, images
 def test_strongest_responses_agree_with_a_loop(tiny_model: DCGAN) -> None:
     images = tiny_model.sample(150, seed=1)
     network = tiny_model.discriminator
-    responses = strongest_responses(network, 2, images, [5, 0], top=3)
+    responses = strongest_responses(network, 2, TensorImages(images), [5, 0], top=3)
     with torch.no_grad():
         maps = network.layers[1](network.layers[0](images))
     assert [(r.map, r.rank) for r in responses] == [(5, 0), (5, 1), (5, 2), (0, 0), (0, 1), (0, 2)]

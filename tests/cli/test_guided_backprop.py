@@ -6,12 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcgan_viz.data.annotations import Annotations, Box, save_annotations
+from dcgan_viz.model import load
+
 
 def test_guided_backprop_writes_figure_and_numbers(run, tiny_folder) -> None:
     outcome = run("guided-backprop", "--model", tiny_folder, "--layer", 3, "--count", 20)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/guided-backprop")
-    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "guided-backprop.png", "result.json"]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "arrays.npz",
+        "atlas.html",
+        "atlas.png",
+        "guided-backprop.png",
+        "result.json",
+    ]
     numbers = json.loads((folder / "result.json").read_text())
     assert numbers["maps"] == [0, 1, 2, 3, 4, 5]
     assert len(numbers["responses"]) == 6 * 4
@@ -54,3 +63,49 @@ def test_both_rules_are_offered_and_differ(run, tiny_folder) -> None:
 def test_a_wrong_request_is_one_sentence(refused, tiny_folder, arguments: tuple[str, ...], sentence: str) -> None:
     assert sentence in refused("guided-backprop", "--model", tiny_folder, *arguments)
     assert not Path("results").exists()
+
+
+@pytest.fixture
+def annotated(tiny_folder: Path) -> Path:
+    """The tiny model with a box on each of its first 12 samples."""
+    model = load(tiny_folder)
+    boxes = tuple(Box(i, "window", i % 8, 2, 6, 6) for i in range(12))
+    annotations = Annotations(boxes, ("window",), 20, 5, 16, model.generator_digest(), "somebody", "by hand")
+    save_annotations(annotations, tiny_folder / "annotations" / "window.json")
+    return tiny_folder
+
+
+def test_everything_at_once(run, annotated: Path) -> None:
+    outcome = run(
+        *f"guided-backprop --model {annotated} --layer 2 --object window --sanity --method all --count 16".split()
+    )
+    assert outcome.exit_code == 0, outcome.output
+    folder = Path("results/guided-backprop")
+    for name in ("detection", "sanity", "methods"):
+        assert sorted(f.name for f in (folder / name).iterdir()) == sorted(["arrays.npz", f"{name}.png", "result.json"])
+    detection = json.loads((folder / "detection" / "result.json").read_text())
+    main = json.loads((folder / "result.json").read_text())
+    assert main["maps"] == [found["map"] for found in detection["best"][:6]]
+    assert "finds window best" in outcome.stdout
+    assert "sanity: Spearman" in outcome.stdout
+    outcome = run("guided-backprop", "--model", annotated, "--object", "window", "--count", 8, "--json")
+    assert json.loads(outcome.stdout)["detection"]["object"] == "window"
+
+
+def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, photographs: Path) -> None:
+    names = sorted(f.name for f in photographs.iterdir())
+    data = {
+        "images": [{"id": i, "file_name": n, "width": 30, "height": 30} for i, n in enumerate(names)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [3, 3, 12, 12]} for i in range(20)],
+    }
+    Path("boxes.json").write_text(json.dumps(data))
+    line = f"guided-backprop --model {tiny_folder} --object cat --images {photographs} --annotations boxes.json"
+    outcome = run(*line.split())
+    assert outcome.exit_code == 0, outcome.output
+    assert "finds cat best" in outcome.stdout
+
+
+def test_boxes_without_their_images_or_object_are_refused(refused, tiny_folder: Path) -> None:
+    assert "give all three" in refused("guided-backprop", "--model", tiny_folder, "--annotations", "boxes.json")
+    assert "has no boxes of 'window'" in refused("guided-backprop", "--model", tiny_folder, "--object", "window")

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_viz.analysis.guided_backprop import GuidedBackprop, guided_backprop
+from dcgan_viz.figures.atlas import atlas_figure
+from dcgan_viz.model import DCGAN
+from dcgan_viz.report.atlas import atlas_page
+
+
+@pytest.fixture
+def result(tiny_model: DCGAN) -> GuidedBackprop:
+    return guided_backprop(tiny_model, tiny_model.sample(9), layer=2, maps=None, top=2, source="<samples>")
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+
+
+def test_the_page_holds_every_map_and_loads_nothing(result: GuidedBackprop) -> None:
+    page = atlas_page(result)
+    parser = Links()
+    parser.feed(page)
+    assert len(parser.sources) == 2 * 8
+    assert all(source.startswith("data:image/webp;base64,") for source in parser.sources)
+    assert [int(m) for m in re.findall(r'<article data-map="(\d+)"', page)] == list(range(8))
+    assert page.count('loading="lazy"') == 16
+    assert "&lt;samples&gt;" in page
+    assert "<samples>" not in page
+
+
+def test_a_strip_shows_images_then_gradients_cropped_to_what_the_unit_sees(result: GuidedBackprop) -> None:
+    source = re.findall(r'src="data:image/webp;base64,([^"]+)"', atlas_page(result))[0]
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")).astype(int)
+    assert strip.shape == (64, 4 * 67 - 3, 3)
+    window = result.responses[0].window
+    crop = result.pictures[0, 0][window.top : window.bottom, window.left : window.right]
+    scale = 64 / max(crop.shape[:2])
+    height, width = (round(side * scale) for side in crop.shape[:2])
+    top, left = (64 - height) // 2, (64 - width) // 2
+    assert strip[top : top + height, left : left + width].mean() == pytest.approx(crop.mean(), abs=4)
+    for margin in (strip[:top, :64], strip[:, :left]):
+        assert margin.size == 0 or margin.mean() > 250
+
+
+def test_the_picture_names_every_map(result: GuidedBackprop) -> None:
+    labels = [t.get_text().split()[0] for t in atlas_figure(result).axes[0].texts]
+    assert labels == [str(number) for number in range(8)]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+@pytest.mark.parametrize(("fragment", "shown"), [("", "8 of 8 maps"), ("#2-3, 7", "3 of 8 maps")])
+def test_maps_are_found_by_number_in_a_browser(
+    result: GuidedBackprop, fragment: str, shown: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "atlas.html"
+    page.write_text(atlas_page(result))
+    done = subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{page}{fragment.replace(' ', '%20')}"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert f'<output id="shown">{shown}</output>' in done.stdout
