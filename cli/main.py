@@ -9,6 +9,7 @@ import click
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.models import info, models
+from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
 from dcgan_viz.cli.walk import walk
@@ -27,7 +28,7 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget, guided_backprop, walk, train):
+for command in (models, info, sample, forget, guided_backprop, walk, rooms, train):
     main.add_command(command)
 
 if __name__ == "__main__":
