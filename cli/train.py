@@ -46,7 +46,11 @@ DEFAULT_EPOCHS = 25
 )
 @click.option("--ema", type=float, default=0.0, show_default=True, help="Decay of the generator's moving average.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything that is drawn.")
-@click.option("--checkpoint-every", type=click.IntRange(1), default=1000, show_default=True, help="Steps between.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(1),
+    help="Steps between checkpoints.  [default: an epoch, but at least 100 and at most 1000 steps]",
+)
 @click.option("--keep", type=click.IntRange(1), default=3, show_default=True, help="Newest checkpoints that stay.")
 @click.option("--keep-every", type=click.IntRange(0), default=0, help="Checkpoints at multiples of N stay for good.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")

@@ -406,9 +406,9 @@ def _trace(scenes: list[_Scene], size: int) -> tuple[Floats, list[NDArray[np.uin
     right, up = steps[None, None, :] * reach, -steps[None, :, None] * reach
     pitch, yaw = _column([s.pitch for s in scenes]), _column([s.yaw for s in scenes])
     forward = np.cos(pitch) - up * np.sin(pitch)
-    dy = np.sin(pitch) + up * np.cos(pitch)
-    dx = right * np.cos(yaw) + forward * np.sin(yaw)
-    dz = forward * np.cos(yaw) - right * np.sin(yaw)
+    dy: Floats = np.sin(pitch) + up * np.cos(pitch)
+    dx: Floats = right * np.cos(yaw) + forward * np.sin(yaw)
+    dz: Floats = forward * np.cos(yaw) - right * np.sin(yaw)
     shape = (count, size, size)
     # No ray runs along a plane: dividing by its direction must stay finite.
     dx, dy, dz = (np.broadcast_to(np.where(np.abs(d) < 1e-6, 1e-6, d), shape).astype(np.float32) for d in (dx, dy, dz))

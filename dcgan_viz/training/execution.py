@@ -6,6 +6,7 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+PROBE_BATCH, PROBE_STEPS = 32, 3
+"""The paper's networks take seconds a step on a CPU, so the probe is short and its batches small."""
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -37,6 +41,9 @@ class Execution:
 
     precision: Literal["fp32", "bf16"]
     channels_last: bool
+
+    def __str__(self) -> str:
+        return f"{self.precision}{' channels-last' if self.channels_last else ''}"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -76,7 +83,13 @@ def launch(device: str, execution: Execution) -> Fabric:
     return fabric
 
 
-def choose_execution(networks: NetworkSpec, settings: TrainingSettings, device: str, precision: Precision) -> Execution:
+def choose_execution(
+    networks: NetworkSpec,
+    settings: TrainingSettings,
+    device: str,
+    precision: Precision,
+    say: Callable[[str], None] = lambda message: None,
+) -> Execution:
     """The way to run that was asked for or, for ``auto``, the fastest over a few steps of each.
 
     A named precision is not measured, so that a seed gives the same weights every time: layouts differ in the last
@@ -85,24 +98,27 @@ def choose_execution(networks: NetworkSpec, settings: TrainingSettings, device: 
     if precision != "auto":
         return Execution(precision, channels_last=precision == "bf16")
     options = [Execution(p, layout) for p in ("fp32", "bf16") for layout in (False, True)]
-    seconds = {option: _seconds_per_step(networks, settings, device, option) for option in options}
-    fastest = min(options, key=seconds.__getitem__)
+    say("measuring which precision and memory layout are fastest here")
+    rates = {option: _images_per_second(networks, settings, device, option) for option in options}
+    fastest = max(options, key=rates.__getitem__)
     # Each process has measured for itself; all must take the same way.
     chosen: Execution = launch(device, fastest).broadcast(fastest)
+    say(", ".join(f"{option} {rate:.0f} img/s" for option, rate in rates.items()) + f": taking {chosen}")
     return chosen
 
 
-def _seconds_per_step(networks: NetworkSpec, settings: TrainingSettings, device: str, execution: Execution) -> float:
+def _images_per_second(networks: NetworkSpec, settings: TrainingSettings, device: str, execution: Execution) -> float:
     fabric = launch(device, execution)
     players = Adversaries(fabric, networks, settings, execution.memory_format)
-    real = torch.zeros(settings.batch_size, *networks.image_shape)
+    count = min(settings.batch_size, PROBE_BATCH)
+    real = torch.zeros(count, *networks.image_shape)
     real = fabric.to_device(real.contiguous(memory_format=execution.memory_format))
     random = np.random.default_rng(0)
     seconds = []
-    for number in range(4):
+    for number in range(PROBE_STEPS):
         start = time.perf_counter()
         # Reading a loss waits for the device.
         players.step(real, number, random).generator.item()
         seconds.append(time.perf_counter() - start)
     # The first step also plans kernels and allocates memory.
-    return min(seconds[1:])
+    return count / min(seconds[1:])

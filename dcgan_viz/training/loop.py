@@ -76,7 +76,7 @@ def train(
     out: str | Path,
     *,
     card: Card | None = None,
-    checkpoint_every: int = 1000,
+    checkpoint_every: int | None = None,
     keep: int = 3,
     keep_every: int = 0,
     device: str = "auto",
@@ -101,8 +101,9 @@ def train(
         The run's folder: ``checkpoints/``, ``samples/``, ``model/``, ``tensorboard/``, ``metrics.jsonl``.
     card : Card, optional
         Name, data and terms for the saved model's card.
-    checkpoint_every : int
-        Steps between checkpoints; each also draws a sample grid, judges the run and saves the model.
+    checkpoint_every : int, optional
+        Steps between checkpoints; each also draws a sample grid, judges the run and saves the model. By default an
+        epoch, but at least 100 steps and at most 1000.
     keep, keep_every : int
         Checkpoints that stay: the newest `keep`, and those at multiples of `keep_every`.
     device : str
@@ -149,12 +150,13 @@ def train(
         "images": {"count": len(images), "sha256": _digest(images.pixels)},
     }
     if start is None:
-        execution = choose_execution(networks, settings, device, precision)
+        execution = choose_execution(networks, settings, device, precision, say)
     else:
         execution = Execution(**start.run["execution"])
         _check_same_run(identity, start)
     fabric = launch(device, execution)
     batches = _Batches(images, settings, fabric)
+    interval = checkpoint_every or min(max(batches.steps_an_epoch, 100), 1000)
     run = {
         **identity,
         "execution": asdict(execution),
@@ -187,7 +189,7 @@ def train(
             means.add(players.step(real, step, random).stacked())
             bar.update(batches.images_a_step)
             finished = step + 1
-            at_checkpoint = finished % checkpoint_every == 0 or finished == settings.steps
+            at_checkpoint = finished % interval == 0 or finished == settings.steps
             if finished % LOG_EVERY == 0 or at_checkpoint:
                 tick, rate = means.read()
                 if log is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,12 @@ def test_the_moving_average_is_what_is_saved(images: ImageSet, tmp_path: Path) -
 
 def test_probing_measures_every_way_and_takes_one(images: ImageSet, tmp_path: Path) -> None:
     settings = TrainingSettings(steps=1, batch_size=4)
-    assert choose_execution(NETWORKS, settings, "cpu", "auto").precision in ("fp32", "bf16")
+    said: list[str] = []
+    chosen = choose_execution(NETWORKS, settings, "cpu", "auto", said.append)
+    rates = {way: float(rate) for way, rate in re.findall(r"((?:fp32|bf16)(?: channels-last)?) (\d+) img/s", said[-1])}
+    assert set(rates) == {"fp32", "fp32 channels-last", "bf16", "bf16 channels-last"}
+    assert rates[str(chosen)] == max(rates.values())
+    assert said[-1].endswith(f"taking {chosen}")
     assert choose_execution(NETWORKS, settings, "cpu", "fp32").channels_last is False
     assert choose_execution(NETWORKS, settings, "cpu", "bf16").channels_last is True
 
