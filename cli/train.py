@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
             networks,
             settings,
             out,
-            card=Card(options["name"], summary, networks, options["data_note"], options["terms"]),
+            card=Card(
+                options["name"], summary, networks, options["data_note"], options["terms"], commands=(_command_line(),)
+            ),
             **{n: options[n] for n in ("checkpoint_every", "keep", "keep_every", "device", "precision", "resume")},
             from_step=options["from_step"],
             say=lambda sentence: tqdm.write(sentence, file=click.get_text_stream("stderr")),  # type: ignore[operator]
@@ -135,6 +138,19 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
         click.echo(json.dumps(numbers))
     else:
         click.echo(f"{result.steps} steps done; the model is in {result.model}: dcgan-viz sample --model {out}")
+
+
+def _command_line() -> str:
+    """The command that a fresh run with these options would be."""
+    context = click.get_current_context()
+    words = ["dcgan-viz", "train", str(context.params["data"])]
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(option, click.Option) and given and option.name not in ("resume", "from_step", "as_json"):
+            words.append(option.opts[0])
+            if not option.is_flag:
+                words.append(str(context.params[str(option.name)]))
+    return shlex.join(words)
 
 
 def _steps(options: dict[str, Any], images: int, batch_size: int) -> int:

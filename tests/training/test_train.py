@@ -116,6 +116,9 @@ def test_photographs_of_any_size_and_mode_train(run, photographs: Path) -> None:
     )
     assert outcome.exit_code == 0, outcome.output
     assert json.loads(outcome.stdout)["steps"] == 5
+    assert load("run").card.commands == (
+        f"dcgan-viz train {photographs} --out run --size 16 --width 4 --epochs 1.0 --batch-size 8 --precision fp32",
+    )
     assert run("sample", "--model", "run", "--count", 4).exit_code == 0
 
 
