@@ -54,7 +54,7 @@ class Generator(nn.Module):
                 convolution.stride,
                 convolution.padding,
                 convolution.output_padding,
-                bias=False,
+                bias=convolution.bias,
             )
             if convolution.norm:
                 parts["norm"] = nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps)
@@ -112,7 +112,7 @@ class Discriminator(nn.Module):
                 convolution.kernel,
                 convolution.stride,
                 convolution.padding,
-                bias=False,
+                bias=convolution.bias,
             )
             if convolution.norm:
                 parts["norm"] = nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps)
@@ -120,7 +120,7 @@ class Discriminator(nn.Module):
             layers.append(DiscriminatorLayer(parts))
             channels = convolution.channels
         self.layers = nn.ModuleList(layers)
-        self.head = nn.Linear(channels * spec.final_size**2, 1, bias=False)
+        self.head = nn.Linear(channels * spec.final_size**2, 1, bias=spec.head_bias)
         self.apply(initialise)
 
     def layer(self, number: int) -> DiscriminatorLayer:
@@ -139,6 +139,8 @@ def initialise(module: nn.Module) -> None:
     """The authors' initial weights: N(0, 0.02), batch-norm gain N(1, 0.02) and bias 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)

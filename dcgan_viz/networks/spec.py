@@ -26,12 +26,15 @@ class Convolution:
         2 halves (in a discriminator) or doubles (in a generator) the side of the maps; 1 keeps it.
     norm : bool
         Whether batch normalisation follows.
+    bias : bool
+        Whether it adds a bias of its own; the paper's do not, imported networks may.
     """
 
     channels: int
     kernel: int
     stride: int
     norm: bool = True
+    bias: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 1:
@@ -118,6 +121,8 @@ class DiscriminatorSpec:
         Slope of the LeakyReLU below zero.
     norm_eps : float
         Epsilon of every batch normalisation.
+    head_bias : bool
+        Whether the linear unit has a bias; the paper's has none, imported ones may.
     """
 
     image_channels: int
@@ -125,6 +130,7 @@ class DiscriminatorSpec:
     convolutions: tuple[Convolution, ...]
     slope: float = 0.2
     norm_eps: float = 1e-5
+    head_bias: bool = False
 
     def __post_init__(self) -> None:
         if not self.convolutions:
