@@ -10,7 +10,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Zero the maps that draw an object.")
 @click.option("--object", "label", default="window", show_default=True, help="What to forget: a label of the boxes.")
 @model_option
 @click.option(

@@ -28,7 +28,7 @@ def models(as_json: bool) -> None:
             click.echo(f"{card.name:12} {card.summary}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Show a model's card and layers.")
 @click.argument("model", default="bedrooms", metavar="[NAME|FOLDER]")
 @json_option
 def info(model: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import json_option, seed_option
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Draw procedural bedrooms with masks.")
 @click.argument("count", type=click.IntRange(1), metavar="N")
 @click.option("--size", type=int, default=64, show_default=True, help="Side in pixels, 32 to 256.")
 @seed_option

@@ -10,7 +10,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Walk through the latent space.")
 @click.option(
     "--rows", type=click.IntRange(1, 100), default=8, show_default=True, help="Ways from a point to the next."
 )

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
@@ -285,13 +286,14 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     Raises
     ------
     UserError
-        If there is no such model, or its files are damaged or do not fit together.
+        If there is no such model or device, or the files are damaged or do not fit together.
 
     Examples
     --------
     >>> load("bedrooms").networks.image_shape
     (3, 64, 64)
     """
+    place = find_device(device)
     folder = _find(name)
     card = _read_card(folder / CARD_FILE)
     generator = Generator(card.networks.generator)
@@ -302,7 +304,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     model = DCGAN(generator.eval(), discriminator.eval(), card, folder)
     model.generator.requires_grad_(False)
     model.discriminator.requires_grad_(False)
-    return model.to(device)
+    return model.to(place)
 
 
 def _find(name: str | Path) -> Path:

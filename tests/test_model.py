@@ -55,6 +55,11 @@ def test_an_unknown_model_names_the_bundled_ones() -> None:
         load("nothing")
 
 
+def test_a_device_that_is_not_here_is_refused(tiny_folder: Path, refused) -> None:
+    assert "tpu is no device: choose cpu, cuda or mps" in refused("sample", "--model", tiny_folder, "--device", "tpu")
+    assert "there is no device cuda:99 here" in refused("sample", "--model", tiny_folder, "--device", "cuda:99")
+
+
 def test_damaged_files_are_refused_by_name(tiny_folder: Path, refused) -> None:
     weights = tiny_folder / WEIGHTS_FILE
     whole = weights.read_bytes()

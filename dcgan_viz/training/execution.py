@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.devices import find_device
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.settings import TrainingSettings
 from dcgan_viz.training.step import Adversaries
@@ -64,10 +64,8 @@ def launch(device: str, execution: Execution) -> Fabric:
     from lightning_fabric.strategies import DDPStrategy
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device: choose --device cpu")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise UserError("there is no MPS device: choose --device cpu")
+    if device != "auto":
+        find_device(device)
     processes, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     # Fabric passes it on under its older name, which every supported torch knows.
     warnings.filterwarnings("ignore", message=".*broadcast_buffers")

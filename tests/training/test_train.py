@@ -150,7 +150,7 @@ def test_a_wrong_request_is_one_sentence(run, refused, photographs: Path, tmp_pa
 def test_there_is_no_cuda_device_here(refused, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     line = f"train {photographs} --size 16 --width 4 --batch-size 8 --steps 1 --precision fp32 --device cuda --out run"
-    assert "there is no CUDA device" in refused(*line.split())
+    assert "there is no device cuda here" in refused(*line.split())
 
 
 def test_resuming_another_run_or_a_damaged_one_is_refused(run, refused, photographs: Path) -> None:
