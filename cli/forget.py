@@ -24,6 +24,14 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
     type=click.IntRange(1),
     help="Zero the K maps of highest weight.  [default: all with a weight > 0]",
 )
+@click.option(
+    "--negatives",
+    type=click.Choice(["random", "matched"]),
+    default="random",
+    show_default=True,
+    help="What the object is told from: random places, or ones of like luminance and height.",
+)
+@click.option("--strength", type=float, default=1.0, show_default=True, help="1 zeroes the maps, 0.5 halves them.")
 @click.option("--samples", type=click.IntRange(1, 10_000), default=100, show_default=True, help="New samples to draw.")
 @click.option(
     "--seed",
@@ -41,6 +49,8 @@ def forget(
     annotations: Path | None,
     layer: str | None,
     top: int | None,
+    negatives: str,
+    strength: float,
     samples: int,
     seed: int,
     device: str,
@@ -55,6 +65,7 @@ def forget(
     \b
     dcgan-viz forget --object window
     dcgan-viz forget --object window --top 20 --seed 7 --out results/top20
+    dcgan-viz forget --object window --negatives matched --out results/matched
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis import forgetting
@@ -64,7 +75,17 @@ def forget(
 
     loaded = load(model, device)
     boxes = load_annotations(annotations or find_annotations(loaded, label))
-    result = forgetting.forget(loaded, boxes, label, layer=layer, top=top, samples=samples, seed=seed)
+    result = forgetting.forget(
+        loaded,
+        boxes,
+        label,
+        layer=layer,
+        top=top,
+        samples=samples,
+        negatives=negatives,  # type: ignore[arg-type]
+        strength=strength,
+        seed=seed,
+    )
     folder = result.save(out, {"forget": forgetting_figure(result)})
     change, control = result.change, result.control_change
     sentence = (

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.data.annotations import Annotations, Box, inside_boxes
@@ -26,6 +27,8 @@ from dcgan_viz.networks.modules import Generator
 from dcgan_viz.results import Result
 
 FOLDS = 5
+
+Negatives = Literal["random", "matched"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +154,9 @@ def feature_maps(generator: Generator, layer: Layer, latents: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw_without(model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], latents: Tensor) -> list[Tensor]:
+def draw_without(
+    model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], latents: Tensor, strength: float = 1.0
+) -> list[Tensor]:
     """Images drawn with some maps of a layer zeroed everywhere, after their rectifier.
 
     The layers below are computed once for all choices.
@@ -164,6 +169,8 @@ def draw_without(model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], l
     choices : sequence of sequences of int
         Which maps to zero; an empty one draws the image as it is.
     latents : Tensor (N, latent)
+    strength : float
+        The maps are multiplied by 1 - strength.
 
     Returns
     -------
@@ -175,7 +182,7 @@ def draw_without(model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], l
         below = feature_maps(model.generator, layer, batch.to(model.device))
         for images, choice in zip(drawn, choices, strict=True):
             maps = below.clone()
-            maps[:, list(choice)] = 0
+            maps[:, list(choice)] *= 1 - strength
             for module in model.generator.layers[layer.number :]:
                 maps = module(maps)
             images.append(maps.cpu())
@@ -200,8 +207,13 @@ class Positions:
     image: NDArray[np.int64]
 
 
-def gather_positions(maps: NDArray[np.float32], inside: NDArray[np.bool_], seed: int) -> Positions:
-    """Positives inside the boxes, and as many negatives from random other positions of the same images.
+def gather_positions(
+    maps: NDArray[np.float32], inside: NDArray[np.bool_], seed: int, luminance: NDArray[np.float32] | None = None
+) -> Positions:
+    """Positives inside the boxes, and as many negatives from other positions of the same images.
+
+    A regression on random negatives may find what is bright or high up rather than the object. Matched ones take that
+    way out: of all pairings within an image the one with the smallest differences in luminance and height is used.
 
     Parameters
     ----------
@@ -210,6 +222,8 @@ def gather_positions(maps: NDArray[np.float32], inside: NDArray[np.bool_], seed:
         From `inside_boxes`.
     seed : int
         Of the choice of negatives.
+    luminance : ndarray of float32 (N, h, w), optional
+        Of the image above each position: match the negatives; by default they are random.
 
     Returns
     -------
@@ -221,11 +235,28 @@ def gather_positions(maps: NDArray[np.float32], inside: NDArray[np.bool_], seed:
     for index in np.flatnonzero(inside.any((1, 2))):
         flat = inside[index].ravel()
         within, without = np.flatnonzero(flat), np.flatnonzero(~flat)
-        chosen = np.concatenate([within, random.permutation(without)[: len(within)]])
+        if luminance is None:
+            others = random.permutation(without)[: len(within)]
+        else:
+            others = without[_matched(within, without, luminance[index])]
+        chosen = np.concatenate([within, others])
         activations.append(maps[index].reshape(len(maps[index]), -1)[:, chosen].T)
         positive.append(flat[chosen])
         image.append(np.full(len(chosen), index, np.int64))
     return Positions(np.concatenate(activations), np.concatenate(positive), np.concatenate(image))
+
+
+def _matched(
+    within: NDArray[np.int64], without: NDArray[np.int64], luminance: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Which of the positions outside resemble those inside most, each used once."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows = np.arange(luminance.size) // luminance.shape[1] / luminance.shape[0]
+    values = luminance.ravel() / max(float(luminance.std()), 1e-6)
+    # A standard deviation of luminance counts as much as half the height of the picture.
+    cost = np.abs(values[within, None] - values[None, without]) + 2 * np.abs(rows[within, None] - rows[None, without])
+    return linear_sum_assignment(cost)[1]
 
 
 def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) -> Probe:
@@ -350,6 +381,8 @@ def forget(
     layer: int | str | None = None,
     top: int | None = None,
     samples: int = 100,
+    negatives: Negatives = "random",
+    strength: float = 1.0,
     regularization: float = 1.0,
     seed: int = 0,
 ) -> Forgetting:
@@ -368,6 +401,11 @@ def forget(
         Zero the maps of the highest weights, this many, instead of all with a positive weight.
     samples : int
         New samples to draw.
+    negatives : {"random", "matched"}
+        What the regression tells the object from: random other positions, as in the paper, or positions of like
+        luminance and height.
+    strength : float
+        Maps are multiplied by 1 - strength: 1 zeroes them, as in the paper.
     regularization : float
         As in `fit_probe`.
     seed : int
@@ -381,8 +419,10 @@ def forget(
     ------
     UserError
         If the boxes belong to other weights, the object is not annotated, the layer draws the image itself,
-        or `seed` would draw the annotated samples again.
+        `strength` is not in (0, 1], or `seed` would draw the annotated samples again.
     """
+    if not 0 < strength <= 1:
+        raise UserError(f"a strength of {strength} is out of range: choose above 0, at most 1")
     annotations.check_belongs_to(model)
     boxes = annotations.of(object)
     chosen_layer = second_highest_layer(model) if layer is None else find_layer(model.generator_layers, layer)
@@ -398,15 +438,20 @@ def forget(
         ]
     ).numpy()
     inside = inside_boxes(boxes, annotations.count, annotations.size, chosen_layer.size)
-    probe = fit_probe(gather_positions(maps, inside, seed), regularization, seed)
+    luminance = None
+    if negatives == "matched":
+        grey = model.generate(annotated).mean(1, keepdim=True)
+        luminance = functional.adaptive_avg_pool2d(grey, chosen_layer.size)[:, 0].numpy()
+    probe = fit_probe(gather_positions(maps, inside, seed, luminance), regularization, seed)
     chosen = choose_maps(probe.weights, top)
     random = np.random.default_rng(seed)
     control = tuple(int(m) for m in random.choice(chosen_layer.channels, len(chosen), replace=False))
     choices = ((), chosen, control)
     before, after, controlled = (
-        to_pixels(images) for images in draw_without(model, chosen_layer, choices, model.latents(samples, seed))
+        to_pixels(images)
+        for images in draw_without(model, chosen_layer, choices, model.latents(samples, seed), strength)
     )
-    change, control_change = _changes_where_annotated(model, chosen_layer, choices, annotations, boxes, seed)
+    change, control_change = _changes_where_annotated(model, chosen_layer, choices, annotations, boxes, strength, seed)
     return Forgetting(
         settings={
             "model": model.card.name,
@@ -417,8 +462,11 @@ def forget(
             "annotated_samples": annotations.count,
             "chosen_by": "weight > 0" if top is None else f"top {top} weights",
             "regression": f"L2 logistic regression, C = {regularization}, features scaled to unit standard deviation",
-            "negatives": "random positions outside the boxes of the same images, as many as positives",
-            "ablation": "zero everywhere, after the rectifier",
+            "negatives": {
+                "random": "random positions outside them",
+                "matched": "positions outside them, matched for luminance and height within each sample",
+            }[negatives],
+            "ablation": f"{'zeroed' if strength == 1 else f'times {1 - strength:g}'} everywhere, after the rectifier",
         },
         object=object,
         layer=chosen_layer,
@@ -445,13 +493,14 @@ def _changes_where_annotated(
     choices: Sequence[Sequence[int]],
     annotations: Annotations,
     boxes: tuple[Box, ...],
+    strength: float,
     seed: int,
 ) -> tuple[Change, Change]:
     """The change that the maps and the control make to the annotated samples that hold the object."""
     inside = inside_boxes(boxes, annotations.count, annotations.size, annotations.size)
     both = inside.any((1, 2)) & ~inside.all((1, 2))
     latents = model.latents(annotations.count, annotations.seed)[torch.from_numpy(both)]
-    before, after, control = (to_pixels(images) for images in draw_without(model, layer, choices, latents))
+    before, after, control = (to_pixels(images) for images in draw_without(model, layer, choices, latents, strength))
     return (
         measure_change(before, after, inside[both], seed),
         measure_change(before, control, inside[both], seed),

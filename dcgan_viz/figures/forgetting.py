@@ -33,15 +33,16 @@ def forgetting_figure(result: Forgetting) -> Figure:
     figure = new_figure(1.35 + 0.85 * max(count, 8), 7.2)
     top, bottom = figure.subfigures(2, 1, height_ratios=[3.5, 2.4], squeeze=False)[:, 0]
     known, total = len(result.maps), result.layer.channels
+    done = result.settings["ablation"].removesuffix(" everywhere, after the rectifier")
     figure.suptitle(
-        f"Forgetting “{result.object}”: {known} of {total} maps of generator layer {result.layer.number} zeroed",
+        f"Forgetting “{result.object}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
         fontsize=TITLE_SIZE + 1,
     )
     rows = {
         "as drawn": result.before[:count],
-        f"{known} {result.object}\nmaps zeroed": result.after[:count],
+        f"{known} {result.object}\nmaps {done}": result.after[:count],
         "difference": _difference(result.before[:count], result.after[:count]),
-        f"{known} random\nmaps zeroed": result.control[:count],
+        f"{known} random\nmaps {done}": result.control[:count],
     }
     axes = top.subplots(len(rows), count, squeeze=False)
     for row, (label, pictures) in zip(axes, rows.items(), strict=True):
@@ -64,7 +65,7 @@ def _plot_weights(axes: Axes, result: Forgetting) -> None:
     order = np.argsort(-result.weights, kind="stable")
     zeroed = np.isin(order, result.maps)
     ranks = np.arange(1, len(order) + 1)
-    for chosen, color, label in ((zeroed, OBJECT_COLOR, "zeroed"), (~zeroed, CONTROL_COLOR, "kept")):
+    for chosen, color, label in ((zeroed, OBJECT_COLOR, "chosen"), (~zeroed, CONTROL_COLOR, "not chosen")):
         axes.bar(ranks[chosen], result.weights[order][chosen], width=1, color=color, label=label)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked", fontsize=LABEL_SIZE)
@@ -101,9 +102,9 @@ def _caption(result: Forgetting) -> str:
     settings = result.settings
     return (
         f"Model {settings['model']}. The regression ({settings['regression']}) separates {result.positives} positions "
-        f"inside {result.boxes} hand-drawn boxes from {result.negatives} random others of the same "
-        f"{result.annotated_images} samples; maps chosen by {settings['chosen_by']}, zeroed everywhere after their "
-        f"rectifier. New samples, seed {settings['seed']}; the difference is grey where nothing changed. Bars: mean "
+        f"inside {result.boxes} hand-drawn boxes in {result.annotated_images} samples from {result.negatives} "
+        f"{settings['negatives']}; maps chosen by {settings['chosen_by']}, {settings['ablation']}. New "
+        f"samples, seed {settings['seed']}; the difference is grey where nothing changed. Bars: mean "
         f"absolute change with 95 % bootstrap intervals over samples; a ratio of 1 means that the boxes changed no "
         f"more than the rest. Brightness inside the boxes moved by {_signed(result.change.brightness_inside)}, outside "
         f"by {_signed(result.change.brightness_outside)} grey levels."

@@ -92,6 +92,58 @@ def test_positions_agree_with_a_loop() -> None:
     assert not np.array_equal(again.activations, positions.activations)
 
 
+def test_matched_negatives_are_the_best_pairing_of_all() -> None:
+    from itertools import permutations
+
+    random = np.random.default_rng(0)
+    inside = np.zeros((1, 3, 3), bool)
+    inside[0, 0, 1:] = True
+    luminance = random.random((1, 3, 3)).astype(np.float32)
+    # Each position is known by its number, so that the ones taken can be told.
+    maps = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+    positions = gather_positions(maps, inside, 0, luminance)
+    taken = positions.activations[~positions.positive][:, 0].astype(int)
+
+    def cost(pairing: tuple[int, ...]) -> float:
+        return sum(
+            abs(luminance[0].ravel()[p] - luminance[0].ravel()[n]) / luminance.std() + 2 * abs(p // 3 - n // 3) / 3
+            for p, n in zip((1, 2), pairing, strict=True)
+        )
+
+    outside = [k for k in range(9) if k not in (1, 2)]
+    best = min(permutations(outside, 2), key=cost)
+    assert sorted(taken) == sorted(best)
+
+
+def test_matching_takes_brightness_from_the_regression() -> None:
+    random = np.random.default_rng(0)
+    inside = np.zeros((30, 8, 8), bool)
+    inside[:, 1:3, 1:3] = True
+    # A map of brightness alone; the object is bright, and so is as much of the rest.
+    luminance = random.random((30, 8, 8)).astype(np.float32) * 0.2
+    luminance[:, 1:3, 1:3] += 1
+    luminance[:, 1:3, 5:7] += 1
+    maps = np.stack([luminance, random.random((30, 8, 8)).astype(np.float32)], axis=1)
+    assert fit_probe(gather_positions(maps, inside, 0)).auc > 0.9
+    assert fit_probe(gather_positions(maps, inside, 0, luminance)).auc < 0.65
+
+
+def test_strength_scales_the_maps(tiny_model: DCGAN, annotations: Annotations) -> None:
+    z = tiny_model.latents(5, 3)
+    layer = find_layer(tiny_model.generator_layers, 2)
+    (half,) = draw_without(tiny_model, layer, [(1, 3)], z, 0.5)
+    maps = feature_maps(tiny_model.generator, layer, z)
+    maps[:, 1] /= 2
+    maps[:, 3] /= 2
+    assert torch.allclose(half, tiny_model.generator.layers[2](maps), atol=1e-5)
+    result = forget(tiny_model, annotations, layer=2, samples=2, strength=0.5, negatives="matched")
+    assert result.settings["ablation"] == "times 0.5 everywhere, after the rectifier"
+    assert "matched" in result.settings["negatives"]
+    for strength in (0.0, 1.5):
+        with pytest.raises(UserError, match="out of range"):
+            forget(tiny_model, annotations, strength=strength)
+
+
 def test_the_probe_finds_the_map_that_knows_and_splits_by_image() -> None:
     random = np.random.default_rng(0)
     inside = np.zeros((30, 6, 6), bool)
