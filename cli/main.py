@@ -9,6 +9,7 @@ import click
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
+from dcgan_viz.cli.memorization import memorization
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
@@ -29,7 +30,7 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget, guided_backprop, walk, rooms, train, import_model):
+for command in (models, info, sample, forget, guided_backprop, walk, memorization, rooms, train, import_model):
     main.add_command(command)
 
 if __name__ == "__main__":
