@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcgan_viz.data.annotations import Annotations, Box, save_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, atomic_folder
+from dcgan_viz.model import load
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -69,6 +71,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     "command",
     [
         "sample --model {model} --out out/grid.png",
+        "forget --model {model} --layer 2 --samples 40 --out out/result",
         "guided-backprop --model {model} --count 8 --out out/result",
         "walk --model {model} --rows 2 --steps 3 --out out/result",
         "train pictures.npy --size 16 --width 8 --batch-size 8 --steps 2 --precision fp32 --device cpu --out out/run",
@@ -79,6 +82,10 @@ def test_when_no_more_can_be_written_a_command_leaves_nothing_half_written(
     command: str, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """A limit on the size of a file stands for the full disk: writes fail in the middle."""
+    model = load(tiny_folder)
+    boxes = tuple(Box(i, "window", 1, 1, 6, 6) for i in range(12))
+    annotations = Annotations(boxes, ("window",), 20, 5, 16, model.generator_digest(), "somebody", "by hand")
+    save_annotations(annotations, tiny_folder / "annotations" / "window.json")
     np.save(tmp_path / "pictures.npy", np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8))
     done = subprocess.run(
         [sys.executable, "-m", "dcgan_viz.cli.main", *command.format(model=tiny_folder).split()],
@@ -101,6 +108,7 @@ def test_when_no_more_can_be_written_a_command_leaves_nothing_half_written(
     "command",
     [
         "sample --model {model} --out /proc/dcgan/grid.png",
+        "rooms 3 --size 32 --out /proc/dcgan",
         "guided-backprop --model {model} --count 8 --out /proc/dcgan",
         "walk --model {model} --rows 2 --steps 3 --out /proc/dcgan",
         "walk --model {model} --rows 2 --steps 3 --film /proc/dcgan.webp",

@@ -38,14 +38,15 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> int:
     (2.0, 1.0)
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    means = [torch.zeros_like(n.weight, dtype=torch.float64) for n in norms]
+    # Not every device has float64, so the sums are kept on the CPU.
+    means = [torch.zeros(n.num_features, dtype=torch.float64) for n in norms]
     variances = [torch.zeros_like(m) for m in means]
 
     def measure(index: int, inputs: Tensor) -> None:
         dims = [0, *range(2, inputs.ndim)]
         values = inputs.float()
-        means[index] += values.mean(dims)
-        variances[index] += values.var(dims, unbiased=False)
+        means[index] += values.mean(dims).cpu()
+        variances[index] += values.var(dims, unbiased=False).cpu()
 
     handles = [
         norm.register_forward_pre_hook(lambda _, inputs, i=i: measure(i, inputs[0])) for i, norm in enumerate(norms)

@@ -1,0 +1,52 @@
+"""What holds on the CPU holds on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_viz.analysis.guided_backprop import guided_backprop
+from dcgan_viz.analysis.memorization import memorization
+from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.analysis.walks import walk
+from dcgan_viz.data.images import ImageSet, TensorImages
+from dcgan_viz.model import DCGAN, load
+from dcgan_viz.networks import dcgan
+from dcgan_viz.training.execution import Precision
+from dcgan_viz.training.loop import train
+from dcgan_viz.training.settings import TrainingSettings
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def test_analyses_agree_with_the_cpu(tiny_model: DCGAN, tiny_folder: Path) -> None:
+    here, there = load(tiny_folder), load(tiny_folder, "cuda")
+    images = here.sample(40)
+    assert torch.allclose(images, there.sample(40), atol=1e-3)
+    units = [Unit(k, k % 8, k % 4, k % 3) for k in range(40)]
+    slow, fast = (unit_gradients(m.discriminator, 3, images, units) for m in (here, there))
+    scale = slow.abs().amax()
+    assert ((slow - fast).abs().amax((1, 2, 3)) < 1e-3 * scale).float().mean() > 0.9
+    found = guided_backprop(there, images, layer=2, maps=[0, 1])
+    assert [r.image for r in found.responses] == [
+        r.image for r in guided_backprop(here, images, layer=2, maps=[0, 1]).responses
+    ]
+    assert walk(there, rows=2, steps=3).pictures.shape == (2, 3, 16, 16, 3)
+    assert memorization(there, TensorImages(here.sample(120, seed=3)), samples=120).verdict
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])
+def test_training_runs_and_resumes(precision: Precision, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
+    images = ImageSet(pixels, tuple(map(str, range(70))))
+    networks = dcgan(16, width=4, latent=8)
+    for steps in (6, 12):
+        settings = TrainingSettings(steps=steps, batch_size=8, ema=0.9, flip=True, augment=("color", "translation"))
+        train(images, networks, settings, tmp_path, device="cuda", precision=precision, resume=steps == 12)
+    assert load(tmp_path).sample(4).isfinite().all()
