@@ -6,6 +6,7 @@ from importlib import metadata
 
 import click
 
+from dcgan_viz.cli.annotate import annotate
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
@@ -30,7 +31,19 @@ def main() -> None:
     """
 
 
-for command in (models, info, sample, forget, guided_backprop, walk, memorization, rooms, train, import_model):
+for command in (
+    models,
+    info,
+    sample,
+    forget,
+    annotate,
+    guided_backprop,
+    walk,
+    memorization,
+    rooms,
+    train,
+    import_model,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

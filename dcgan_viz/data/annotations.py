@@ -55,6 +55,8 @@ class Annotations:
         ``model.generator_digest()`` of the weights that drew them.
     contributor, method : str
         Who drew the boxes, and how.
+    reviewed : tuple of int, optional
+        The samples that were looked at; None for all.
     """
 
     boxes: tuple[Box, ...]
@@ -65,6 +67,11 @@ class Annotations:
     generator_digest: str
     contributor: str
     method: str
+    reviewed: tuple[int, ...] | None = None
+
+    def reviewed_images(self) -> tuple[int, ...]:
+        """The samples that were looked at, in ascending order."""
+        return tuple(range(self.count)) if self.reviewed is None else self.reviewed
 
     def of(self, label: str) -> tuple[Box, ...]:
         """The boxes of one object.
@@ -134,6 +141,7 @@ def load_annotations(path: str | Path) -> Annotations:
             generator_digest=str(info["generator_digest"]),
             contributor=str(data["info"]["contributor"]),
             method=str(info["method"]),
+            reviewed=None if info.get("reviewed") is None else tuple(int(index) for index in info["reviewed"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
@@ -171,6 +179,7 @@ def save_annotations(annotations: Annotations, path: str | Path) -> Path:
                 "size": annotations.size,
                 "generator_digest": annotations.generator_digest,
                 "method": annotations.method,
+                "reviewed": annotations.reviewed,
             },
         },
         "images": [

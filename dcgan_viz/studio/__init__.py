@@ -1,0 +1,1 @@
+"""Local web pages: loopback only, nothing loaded from elsewhere."""
