@@ -22,7 +22,15 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 @click.option(
     "--top",
     type=click.IntRange(1),
-    help="Zero the K maps of highest weight.  [default: all with a weight > 0]",
+    help="Zero the K maps that rank highest.  [default: all with a weight > 0, or as many]",
+)
+@click.option(
+    "--rank-by",
+    "ranking",
+    type=click.Choice(["regression", "iou", "difference", "causal"]),
+    default="regression",
+    show_default=True,
+    help="How maps are chosen; regression is the paper's way.",
 )
 @click.option(
     "--negatives",
@@ -49,6 +57,7 @@ def forget(
     annotations: Path | None,
     layer: str | None,
     top: int | None,
+    ranking: str,
     negatives: str,
     strength: float,
     samples: int,
@@ -65,7 +74,7 @@ def forget(
     \b
     dcgan-viz forget --object window
     dcgan-viz forget --object window --top 20 --seed 7 --out results/top20
-    dcgan-viz forget --object window --negatives matched --out results/matched
+    dcgan-viz forget --object window --negatives matched --rank-by causal --out results/causal
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis import forgetting
@@ -82,6 +91,7 @@ def forget(
         layer=layer,
         top=top,
         samples=samples,
+        ranking=ranking,  # type: ignore[arg-type]
         negatives=negatives,  # type: ignore[arg-type]
         strength=strength,
         seed=seed,

@@ -7,10 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.forgetting import Change, Forgetting
+from dcgan_viz.analysis.ablation import Change
+from dcgan_viz.analysis.forgetting import Forgetting
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 
 COLUMNS = 12
+SCORE_NAMES = {
+    "regression": "weight in the logistic regression",
+    "iou": "IoU with the boxes at the best threshold",
+    "difference": "activation inside minus outside (standard deviations)",
+    "causal": "change inside minus outside, zeroed alone (grey levels)",
+}
 
 OBJECT_COLOR, CONTROL_COLOR, REST_COLOR = "#c0392b", "#7f8c8d", "#2c5d8f"
 
@@ -62,14 +69,14 @@ def _difference(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[
 
 
 def _plot_weights(axes: Axes, result: Forgetting) -> None:
-    order = np.argsort(-result.weights, kind="stable")
+    order = np.argsort(-result.scores, kind="stable")
     zeroed = np.isin(order, result.maps)
     ranks = np.arange(1, len(order) + 1)
     for chosen, color, label in ((zeroed, OBJECT_COLOR, "chosen"), (~zeroed, CONTROL_COLOR, "not chosen")):
-        axes.bar(ranks[chosen], result.weights[order][chosen], width=1, color=color, label=label)
+        axes.bar(ranks[chosen], result.scores[order][chosen], width=1, color=color, label=label)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked", fontsize=LABEL_SIZE)
-    axes.set_ylabel("weight in the logistic regression", fontsize=LABEL_SIZE)
+    axes.set_ylabel(SCORE_NAMES[result.settings["ranking"]], fontsize=LABEL_SIZE)
     low, high = result.auc_interval.low, result.auc_interval.high
     axes.set_title(f"AUC on unseen images {result.auc:.2f} [{low:.2f}, {high:.2f}]", fontsize=LABEL_SIZE + 1)
     _finish(axes)

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.forgetting import (
-    choose_maps,
-    draw_without,
-    feature_maps,
-    fit_probe,
-    forget,
-    gather_positions,
-    measure_change,
-    second_highest_layer,
-)
+from dcgan_viz.analysis.ablation import draw_without, feature_maps, measure_change, second_highest_layer
+from dcgan_viz.analysis.forgetting import forget
+from dcgan_viz.analysis.probe import fit_probe, gather_positions
+from dcgan_viz.analysis.rankings import choose_maps, rank_maps_by
 from dcgan_viz.data.annotations import Annotations, Box
 from dcgan_viz.errors import UserError
+from dcgan_viz.figures.forgetting import forgetting_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.layers import find_layer
@@ -221,6 +216,44 @@ def test_forgetting_holds_together_and_reproduces(tiny_model: DCGAN, annotations
     assert np.abs(((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy() - result.after).max() <= 0.51
     assert not any(m._forward_hooks for m in tiny_model.generator.modules())
     assert forget(tiny_model, annotations, layer=2, top=1, samples=2, seed=5).maps == result.maps[:1]
+
+
+def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
+    random = np.random.default_rng(0)
+    layer = find_layer(tiny_model.generator_layers, 2)
+    z = tiny_model.latents(6, 3)
+    maps = feature_maps(tiny_model.generator, layer, z).numpy()
+    inside, pixels = random.random((6, 8, 8)) < 0.3, random.random((6, 16, 16)) < 0.3
+
+    def scores(ranking: str) -> np.ndarray:
+        return rank_maps_by(ranking, tiny_model, layer, z, maps, inside, pixels)
+
+    before = tiny_model.generate(z)
+    for index in range(layer.channels):
+        values = maps[:, index]
+        ious = []
+        for q in np.linspace(0.05, 0.99, 48):
+            active = values > np.quantile(values, q)
+            union = sum(a or b for a, b in zip(active.ravel(), inside.ravel(), strict=True))
+            ious.append(sum(a and b for a, b in zip(active.ravel(), inside.ravel(), strict=True)) / union)
+        assert scores("iou")[index] == pytest.approx(max(ious))
+        difference = (values[inside].mean() - values[~inside].mean()) / values.std()
+        assert scores("difference")[index] == pytest.approx(difference, rel=1e-4)
+        (after,) = draw_without(tiny_model, layer, [[index]], z)
+        change = ((after - before) * 127.5).abs().mean(1).numpy()
+        expected = change[pixels].mean() - change[~pixels].mean()
+        assert scores("causal")[index] == pytest.approx(expected, abs=0.2)
+
+
+@pytest.mark.parametrize("ranking", ["iou", "difference", "causal"])
+def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Annotations, ranking: str) -> None:
+    paper = forget(tiny_model, annotations, layer=1, samples=2)
+    other = forget(tiny_model, annotations, layer=1, samples=2, ranking=ranking)
+    assert len(other.maps) == len(paper.maps)
+    assert other.auc == paper.auc
+    assert list(other.scores[list(other.maps)]) == sorted(other.scores, reverse=True)[: len(other.maps)]
+    assert other.settings["chosen_by"] == f"top {len(paper.maps)} by {ranking}"
+    assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
 
 
 def test_what_cannot_be_done_is_refused(tiny_model: DCGAN, annotations: Annotations) -> None:

@@ -1,0 +1,170 @@
+"""The paper's logistic regression: telling activations inside boxes from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.errors import UserError
+
+FOLDS = 5
+
+Negatives = Literal["random", "matched"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A logistic regression on the feature maps of one layer.
+
+    Parameters
+    ----------
+    weights : ndarray of float64 (C,)
+        One a map, for features scaled to unit standard deviation.
+    auc : float
+        Area under the ROC curve over positions of images that the regression did not see (5-fold, split by
+        image).
+    auc_interval : Interval
+        95 %, from resampling images.
+    positives, negatives : int
+        Positions that it was fitted on.
+    """
+
+    weights: NDArray[np.float64]
+    auc: float
+    auc_interval: Interval
+    positives: int
+    negatives: int
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Activations at single positions of feature maps, as examples for a regression.
+
+    Parameters
+    ----------
+    activations : ndarray of float32 (n, C)
+    positive : ndarray of bool (n,)
+        Whether the position lies inside a box.
+    image : ndarray of int64 (n,)
+        Which image it is from: splits go by image.
+    """
+
+    activations: NDArray[np.float32]
+    positive: NDArray[np.bool_]
+    image: NDArray[np.int64]
+
+
+def gather_positions(
+    maps: NDArray[np.float32], inside: NDArray[np.bool_], seed: int, luminance: NDArray[np.float32] | None = None
+) -> Positions:
+    """Positives inside the boxes, and as many negatives from other positions of the same images.
+
+    A regression on random negatives may find what is bright or high up rather than the object. Matched ones take that
+    way out: of all pairings within an image the one with the smallest differences in luminance and height is used.
+
+    Parameters
+    ----------
+    maps : ndarray of float32 (N, C, h, w)
+    inside : ndarray of bool (N, h, w)
+        From `inside_boxes`.
+    seed : int
+        Of the choice of negatives.
+    luminance : ndarray of float32 (N, h, w), optional
+        Of the image above each position: match the negatives; by default they are random.
+
+    Returns
+    -------
+    Positions
+        Of the images with a box; fewer negatives than positives where an image has no more room.
+    """
+    random = np.random.default_rng(seed)
+    activations, positive, image = [], [], []
+    for index in np.flatnonzero(inside.any((1, 2))):
+        flat = inside[index].ravel()
+        within, without = np.flatnonzero(flat), np.flatnonzero(~flat)
+        if luminance is None:
+            others = random.permutation(without)[: len(within)]
+        else:
+            others = without[_matched(within, without, luminance[index])]
+        chosen = np.concatenate([within, others])
+        activations.append(maps[index].reshape(len(maps[index]), -1)[:, chosen].T)
+        positive.append(flat[chosen])
+        image.append(np.full(len(chosen), index, np.int64))
+    return Positions(np.concatenate(activations), np.concatenate(positive), np.concatenate(image))
+
+
+def _matched(
+    within: NDArray[np.int64], without: NDArray[np.int64], luminance: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Which of the positions outside resemble those inside most, each used once."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows = np.arange(luminance.size) // luminance.shape[1] / luminance.shape[0]
+    values = luminance.ravel() / max(float(luminance.std()), 1e-6)
+    # A standard deviation of luminance counts as much as half the height of the picture.
+    cost = np.abs(values[within, None] - values[None, without]) + 2 * np.abs(rows[within, None] - rows[None, without])
+    return linear_sum_assignment(cost)[1]
+
+
+def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) -> Probe:
+    """Fit the logistic regression that tells positions inside boxes from others.
+
+    Features are divided by their standard deviation; the penalty is L2 with scikit-learn's
+    ``C = regularization``. Which weights are positive depends on both.
+
+    Parameters
+    ----------
+    positions : Positions
+    regularization : float
+        Inverse strength of the penalty.
+    seed : int
+        Of the folds and of the interval.
+
+    Raises
+    ------
+    UserError
+        If fewer images are annotated than there are folds.
+    """
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import GroupKFold
+
+    images = np.unique(positions.image)
+    if len(images) < FOLDS:
+        raise UserError(
+            f"only {len(images)} images hold a box, and {FOLDS} are needed to test the regression on images that "
+            "it has not seen: annotate more"
+        )
+    scores = np.empty(len(positions.positive))
+    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+    for train, test in folds.split(positions.activations, groups=positions.image):
+        fold = _regression(regularization).fit(positions.activations[train], positions.positive[train])
+        scores[test] = fold.decision_function(positions.activations[test])
+    rows = {image: np.flatnonzero(positions.image == image) for image in images}
+
+    def auc(chosen: NDArray[np.int64]) -> float:
+        index = np.concatenate([rows[image] for image in chosen])
+        return float(roc_auc_score(positions.positive[index], scores[index]))
+
+    random = np.random.default_rng(seed)
+    resampled = [auc(random.choice(images, len(images))) for _ in range(1000)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    whole = _regression(regularization).fit(positions.activations, positions.positive)
+    return Probe(
+        weights=whole[-1].coef_[0].astype(np.float64),
+        auc=auc(images),
+        auc_interval=Interval(float(low), float(high)),
+        positives=int(positions.positive.sum()),
+        negatives=int((~positions.positive).sum()),
+    )
+
+
+def _regression(regularization: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=regularization, max_iter=2000, tol=1e-6))
