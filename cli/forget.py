@@ -48,6 +48,11 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
     show_default=True,
     help="Of the new samples and all that is drawn.",
 )
+@click.option(
+    "--save-as",
+    type=click.Path(path_type=Path),
+    help="Also save the model that has forgotten, as a folder for --model.",
+)
 @device_option
 @out_option("results/forget")
 @json_option
@@ -62,6 +67,7 @@ def forget(
     strength: float,
     samples: int,
     seed: int,
+    save_as: Path | None,
     device: str,
     out: Path,
     as_json: bool,
@@ -73,11 +79,12 @@ def forget(
 
     \b
     dcgan-viz forget --object window
-    dcgan-viz forget --object window --top 20 --seed 7 --out results/top20
+    dcgan-viz forget --object window --top 20 --seed 7 --save-as models/windowless
     dcgan-viz forget --object window --negatives matched --rank-by causal --out results/causal
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis import forgetting
+    from dcgan_viz.analysis.ablation import without_maps
     from dcgan_viz.data.annotations import find_annotations, load_annotations
     from dcgan_viz.figures.forgetting import forgetting_figure
     from dcgan_viz.model import load
@@ -105,4 +112,7 @@ def forget(
         f"(ratio {change.ratio:.2f}); {len(result.control_maps)} random maps: {control.inside:.1f} / "
         f"{control.outside:.1f} (ratio {control.ratio:.2f})"
     )
+    if save_as is not None:
+        without_maps(loaded, result.layer, result.maps, strength).save(save_as)
+        sentence += f"\nthe model that has forgotten is in {save_as}"
     finish(result, folder, sentence, as_json)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -77,6 +78,39 @@ def draw_without(
                 maps = module(maps)
             images.append(maps.cpu())
     return [torch.cat(images) for images in drawn]
+
+
+def without_maps(model: DCGAN, layer: Layer, maps: Sequence[int], strength: float = 1.0) -> DCGAN:
+    """A model whose generator draws without some maps, as `draw_without` does: every other analysis can be run on it.
+
+    Zeroing a map is the same as zeroing the weights by which the next layer reads it.
+
+    Parameters
+    ----------
+    model : DCGAN
+        Left as it is.
+    layer : Layer
+        Of the generator, below the image.
+    maps : sequence of int
+    strength : float
+        As in `draw_without`.
+
+    Returns
+    -------
+    DCGAN
+        Its card says what was done.
+    """
+    generator = copy.deepcopy(model.generator)
+    # (in, out, k, k): the first axis is the map that is read.
+    generator.layers[layer.number].get_submodule("convolution").get_parameter("weight").data[list(maps)] *= 1 - strength
+    done = f"{len(maps)} maps of generator layer {layer.number} multiplied by {1 - strength:g}"
+    card = replace(
+        model.card,
+        name=f"{model.card.name}-edited",
+        summary=f"{model.card.summary}; {done}",
+        weaknesses=(*model.card.weaknesses, f"Edited: {done} ({', '.join(map(str, sorted(maps)))})."),
+    )
+    return DCGAN(generator, model.discriminator, card)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.ablation import draw_without, feature_maps, measure_change, second_highest_layer
+from dcgan_viz.analysis.ablation import draw_without, feature_maps, measure_change, second_highest_layer, without_maps
 from dcgan_viz.analysis.forgetting import forget
 from dcgan_viz.analysis.probe import fit_probe, gather_positions
 from dcgan_viz.analysis.rankings import choose_maps, rank_maps_by
@@ -254,6 +254,19 @@ def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Anno
     assert list(other.scores[list(other.maps)]) == sorted(other.scores, reverse=True)[: len(other.maps)]
     assert other.settings["chosen_by"] == f"top {len(paper.maps)} by {ranking}"
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.3])
+def test_a_model_without_maps_draws_as_the_ablation_does(tiny_model: DCGAN, strength: float) -> None:
+    z = tiny_model.latents(9, 3)
+    before = tiny_model.generate(z)
+    for layer in tiny_model.generator_layers[:-1]:
+        (expected,) = draw_without(tiny_model, layer, [(0, 2)], z, strength)
+        edited = without_maps(tiny_model, layer, (0, 2), strength)
+        assert torch.allclose(edited.generate(z), expected, atol=1e-5)
+        assert "maps of generator layer" in edited.card.weaknesses[-1]
+        assert edited.generator_digest() != tiny_model.generator_digest()
+    assert torch.equal(tiny_model.generate(z), before)
 
 
 def test_what_cannot_be_done_is_refused(tiny_model: DCGAN, annotations: Annotations) -> None:

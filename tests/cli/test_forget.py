@@ -60,3 +60,15 @@ def test_a_full_disk_leaves_nothing_behind(refused, annotated: Path, monkeypatch
     assert "No space left on device" in refused("forget", "--model", annotated, "--out", "result")
     assert not Path("result").exists()
     assert not [p for p in Path().iterdir() if p.name.startswith(".result")]
+
+
+def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
+    line = f"forget --model {annotated} --samples 70 --seed 3 --negatives matched --rank-by causal --save-as edited"
+    outcome = run(*line.split())
+    assert outcome.exit_code == 0, outcome.output
+    assert "the model that has forgotten is in edited" in outcome.stdout
+    after = np.load("results/forget/arrays.npz")["after"]
+    drawn = load("edited").sample(70, seed=3)
+    # Saved as fp16.
+    assert np.abs((drawn + 1).mul(127.5).permute(0, 2, 3, 1).numpy() - after).mean() < 1
+    assert run("walk", "--model", "edited", "--rows", 1, "--steps", 3).exit_code == 0
