@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.probe import Negatives
+    from dcgan_viz.analysis.rankings import Ranking
 
 
 @click.command(cls=Command, short_help="Zero the maps that draw an object.")
@@ -62,8 +67,8 @@ def forget(
     annotations: Path | None,
     layer: str | None,
     top: int | None,
-    ranking: str,
-    negatives: str,
+    ranking: Ranking,
+    negatives: Negatives,
     strength: float,
     samples: int,
     seed: int,
@@ -98,8 +103,8 @@ def forget(
         layer=layer,
         top=top,
         samples=samples,
-        ranking=ranking,  # type: ignore[arg-type]
-        negatives=negatives,  # type: ignore[arg-type]
+        ranking=ranking,
+        negatives=negatives,
         strength=strength,
         seed=seed,
     )

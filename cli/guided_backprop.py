@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ from dcgan_viz.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.detection import Detection
-    from dcgan_viz.analysis.guided_backprop import GuidedBackprop
-    from dcgan_viz.analysis.methods import MethodComparison
     from dcgan_viz.analysis.sanity import SanityCheck
     from dcgan_viz.data.images import Images
     from dcgan_viz.model import DCGAN
@@ -39,7 +36,6 @@ METHOD_NAMES = (
     "gradcam",
     "occlusion",
 )
-SANITY_UNITS = 64
 SHOWN_UNITS = 16
 
 
@@ -89,7 +85,7 @@ def guided_backprop(
     images: Path | None,
     count: int,
     top: int,
-    rule: str,
+    rule: Rule,
     methods: tuple[str, ...],
     sanity: bool,
     model: str,
@@ -112,8 +108,11 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 5 --sanity --method all
     """
     from dcgan_viz.analysis import guided_backprop as analysis
+    from dcgan_viz.analysis.methods import compare_methods
+    from dcgan_viz.analysis.sanity import check_layer
     from dcgan_viz.figures.atlas import atlas_figure
     from dcgan_viz.figures.guided_backprop import guided_backprop_figure
+    from dcgan_viz.figures.methods import methods_figure
     from dcgan_viz.model import load
     from dcgan_viz.networks.layers import find_layer
     from dcgan_viz.report.atlas import atlas_page
@@ -133,7 +132,7 @@ def guided_backprop(
         layer=chosen_layer.number,
         maps=chosen,
         top=top,
-        rule=rule,  # type: ignore[arg-type]
+        rule=rule,
         seed=seed,
         source=source,
     )
@@ -149,11 +148,26 @@ def guided_backprop(
         parts["detection"] = detection
         sentences.append(_save_detection(detection, folder))
     if sanity:
-        parts["sanity"] = checked = _check(loaded, result, pictures)
+        parts["sanity"] = checked = check_layer(
+            loaded,
+            pictures,
+            layer=result.layer.number,
+            rule=rule,
+            seed=seed,
+            source=source,
+        )
         sentences.append(_save_sanity(checked, folder))
     if methods:
-        chosen_methods = METHOD_NAMES if "all" in methods else methods
-        parts["methods"] = _save_methods(loaded, result, pictures, chosen_methods, folder)
+        parts["methods"] = compared = compare_methods(
+            loaded,
+            pictures,
+            METHOD_NAMES if "all" in methods else methods,
+            layer=result.layer.number,
+            maps=result.maps[:SHOWN_UNITS],
+            rule=rule,
+            seed=seed,
+        )
+        compared.save(folder / "methods", {"methods": methods_figure(compared)})
     finish(result, folder, "\n".join(sentences), as_json, parts)
 
 
@@ -199,28 +213,6 @@ def _save_detection(detection: Detection, folder: Path) -> str:
     )
 
 
-def _check(loaded: DCGAN, result: GuidedBackprop, pictures: Images) -> SanityCheck:
-    import numpy as np
-
-    from dcgan_viz.analysis.responses import strongest_responses
-    from dcgan_viz.analysis.sanity import sanity_check
-
-    layer, settings = result.layer, result.settings
-    # Six maps would leave wide intervals, so more are explained than are shown.
-    maps = range(min(SANITY_UNITS, layer.channels))
-    responses = strongest_responses(loaded.discriminator, layer.number, pictures, maps, 1)
-    numbers, places = np.unique([r.image for r in responses], return_inverse=True)
-    return sanity_check(
-        loaded.discriminator,
-        layer.number,
-        pictures.tensor(numbers),
-        [replace(r.unit, image=int(place)) for r, place in zip(responses, places, strict=True)],
-        rule=settings["rule"],
-        seed=settings["seed"],
-        settings={"model": settings["model"], "images": settings["images"]},
-    )
-
-
 def _save_sanity(checked: SanityCheck, folder: Path) -> str:
     from dcgan_viz.figures.sanity import sanity_figure
 
@@ -232,25 +224,3 @@ def _save_sanity(checked: SanityCheck, folder: Path) -> str:
         f"is drawn anew, to {all_layers.mean:.2f} when all layers are, and is {checked.unrelated_mean[0].mean:.2f} "
         "between different units"
     )
-
-
-def _save_methods(
-    loaded: DCGAN, result: GuidedBackprop, pictures: Images, methods: tuple[str, ...], folder: Path
-) -> MethodComparison:
-    import numpy as np
-
-    from dcgan_viz.analysis.methods import compare_methods
-    from dcgan_viz.figures.methods import methods_figure
-
-    responses = result.responses[:: result.top][:SHOWN_UNITS]
-    compared = compare_methods(
-        loaded,
-        result.layer,
-        pictures.tensor(np.array([r.image for r in responses])),
-        [replace(r, image=index) for index, r in enumerate(responses)],
-        methods,
-        rule=result.settings["rule"],
-        seed=result.settings["seed"],
-    )
-    compared.save(folder / "methods", {"methods": methods_figure(compared)})
-    return compared

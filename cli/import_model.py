@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
+
+if TYPE_CHECKING:
+    from dcgan_viz.networks.spec import Prior
 
 
 @click.command("import", cls=Command)
@@ -27,7 +31,7 @@ from dcgan_viz.cli.command import Command
 def import_model(
     generator: Path,
     discriminator: Path,
-    prior: str,
+    prior: Prior,
     size: int | None,
     slope: float,
     name: str,
@@ -49,7 +53,7 @@ def import_model(
     from dcgan_viz.networks.foreign import import_discriminator, import_generator, read_state_dict
     from dcgan_viz.networks.spec import NetworkSpec
 
-    drawing = import_generator(read_state_dict(generator), prior, size)  # type: ignore[arg-type]
+    drawing = import_generator(read_state_dict(generator), prior, size)
     judging = import_discriminator(read_state_dict(discriminator), drawing.spec.image_size, slope)
     networks = NetworkSpec(drawing.spec, judging.spec)
     card = Card(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,11 @@ from torch import Tensor
 from dcgan_viz.analysis.guided_gradient import Rule
 from dcgan_viz.analysis.randomisation import randomised
 from dcgan_viz.analysis.receptive_field import receptive_field
-from dcgan_viz.analysis.responses import Response, strongest_responses
+from dcgan_viz.analysis.responses import Question, Response, ask, collect, strongest_responses
 from dcgan_viz.analysis.unit_gradients import unit_gradients
-from dcgan_viz.data.images import Images, TensorImages, to_pixels
-from dcgan_viz.errors import UserError
+from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.layers import Layer, find_layer
+from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
 
@@ -98,40 +97,27 @@ def guided_backprop(
     UserError
         If the layer or a map does not exist, or there are fewer images than `top`.
     """
-    chosen_layer = model.discriminator_layers[-1] if layer is None else find_layer(model.discriminator_layers, layer)
-    chosen = tuple(range(chosen_layer.channels)) if maps is None else tuple(maps)
-    wrong = [m for m in chosen if not 0 <= m < chosen_layer.channels]
-    if wrong:
-        raise UserError(
-            f"layer {chosen_layer.number} has {chosen_layer.channels} maps, numbered from 0 to "
-            f"{chosen_layer.channels - 1}: there is no map {wrong[0]}"
-        )
-    if len(images) < max(top, 2):
-        raise UserError(f"{len(images)} images are too few: give at least {max(top, 2)}")
-    pictures = TensorImages(images) if isinstance(images, Tensor) else images
-    shape = tuple(pictures.tensor(slice(1)).shape[1:])
-    if shape != model.networks.image_shape:
-        raise UserError(f"the images are {shape}, but the model reads {model.networks.image_shape}")
-    spread_out = np.unique(np.linspace(0, len(pictures) - 1, CALIBRATION_IMAGES).round().astype(np.int64))
-    calibration = pictures.tensor(spread_out)
+    question = ask(model, images, layer, maps, at_least=max(top, 2))
+    spread_out = np.unique(np.linspace(0, len(question.images) - 1, CALIBRATION_IMAGES).round().astype(np.int64))
+    calibration = question.images.tensor(spread_out)
     random = randomised(model.discriminator, range(1, len(model.discriminator_layers) + 1), calibration, seed)
-    responses, gradients, shown = _explain(model.discriminator, chosen_layer, pictures, chosen, top, rule)
-    random_responses, random_gradients, random_shown = _explain(random, chosen_layer, pictures, chosen, top, rule)
+    responses, gradients, shown = _explain(model.discriminator, question, top, rule)
+    random_responses, random_gradients, random_shown = _explain(random, question, top, rule)
     return GuidedBackprop(
         settings={
             "model": model.card.name,
             "images": source,
-            "image_count": len(images),
+            "image_count": len(question.images),
             "rule": rule,
             "seed": seed,
             "random_filters": (
                 f"all layers drawn anew, batch-norm statistics measured on {len(calibration)} of the same images"
             ),
         },
-        layer=chosen_layer,
-        maps=chosen,
+        layer=question.layer,
+        maps=question.maps,
         top=top,
-        receptive_field=receptive_field(model.networks.discriminator, chosen_layer.number).size,
+        receptive_field=receptive_field(model.networks.discriminator, question.layer.number).size,
         responses=responses,
         random_responses=random_responses,
         gradients=gradients,
@@ -142,14 +128,13 @@ def guided_backprop(
 
 
 def _explain(
-    discriminator: Discriminator, layer: Layer, images: Images, maps: Sequence[int], top: int, rule: Rule
+    discriminator: Discriminator, question: Question, top: int, rule: Rule
 ) -> tuple[tuple[Response, ...], NDArray[np.float32], NDArray[np.uint8]]:
-    responses = strongest_responses(discriminator, layer.number, images, maps, top)
-    numbers, places = np.unique([r.image for r in responses], return_inverse=True)
-    needed = images.tensor(numbers)
-    units = [replace(r.unit, image=int(place)) for r, place in zip(responses, places, strict=True)]
-    gradients = unit_gradients(discriminator, layer.number, needed, units, rule).numpy()
-    pictures = to_pixels(needed)[places]
+    number, maps = question.layer.number, question.maps
+    responses = strongest_responses(discriminator, number, question.images, maps, top)
+    needed, units = collect(question.images, responses)
+    gradients = unit_gradients(discriminator, number, needed, units, rule).numpy()
+    pictures = to_pixels(needed)[[unit.image for unit in units]]
     return (
         responses,
         gradients.reshape(len(maps), top, *gradients.shape[1:]),

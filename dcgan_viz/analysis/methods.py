@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcgan_viz.analysis.guided_gradient import Rule, evaluation
-from dcgan_viz.analysis.responses import Response
+from dcgan_viz.analysis.responses import Response, ask, collect, strongest_responses
 from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
-from dcgan_viz.data.images import to_pixels
+from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
@@ -166,28 +166,27 @@ class MethodComparison(Result):
 
 def compare_methods(
     model: DCGAN,
-    layer: Layer,
-    images: Tensor,
-    responses: Sequence[Response],
-    methods: Sequence[str],
+    images: Tensor | Images,
+    methods: Sequence[str] = tuple(METHODS),
     *,
+    layer: int | str | None = None,
+    maps: Sequence[int] | None = tuple(range(6)),
     rule: Rule = "keep",
     seed: int = 0,
 ) -> MethodComparison:
-    """Explain the same units by several methods.
+    """Explain the same units, the strongest of each map, by several methods.
 
     Parameters
     ----------
     model : DCGAN
-    layer : Layer
-        Of the discriminator.
-    images : Tensor (N, C, S, S)
-    responses : sequence of Response
-        Which unit to explain on which image, as `strongest_responses` finds them.
+    images : Tensor (N, C, S, S) or Images
+        Where the strongest units are looked for.
     methods : sequence of str
         Keys of `METHODS`: ``guided``; ``gradient``, the plain one; ``deconvnet``, which passes the gradient through
         the rectifiers themselves; ``input-x-gradient``; ``integrated-gradients`` from mid-grey; ``smoothgrad``;
         ``gradcam`` on the layer below; ``occlusion`` by a grey square of an eighth of the side.
+    layer, maps
+        As in `guided_backprop`.
     rule : {"keep", "zero"}
         Of ``guided``.
     seed : int
@@ -200,16 +199,19 @@ def compare_methods(
     Raises
     ------
     UserError
-        If a method does not exist, or is not defined at this layer.
+        If a method does not exist or is not defined at this layer, or as `guided_backprop`.
     """
     unknown = [m for m in methods if m not in METHODS]
     if unknown:
         raise UserError(f"there is no method {unknown[0]!r}: choose from {', '.join(METHODS)}")
+    question = ask(model, images, layer, maps)
+    number = question.layer.number
+    responses = strongest_responses(model.discriminator, number, question.images, question.maps, 1)
+    needed, units = collect(question.images, responses)
     rows = []
     with evaluation(model.discriminator):
-        for response in responses:
-            image = images[response.image][None].to(model.device)
-            task = _Task(model.discriminator, layer.number, image, response.unit, rule, seed)
+        for unit in units:
+            task = _Task(model.discriminator, number, needed[unit.image][None].to(model.device), unit, rule, seed)
             rows.append(np.stack([METHODS[method](task).detach().cpu().numpy()[0] for method in methods]))
     return MethodComparison(
         settings={
@@ -220,9 +222,9 @@ def compare_methods(
             "noise_samples": NOISE_SAMPLES,
             "noise": NOISE,
         },
-        layer=layer,
+        layer=question.layer,
         methods=tuple(methods),
-        responses=tuple(responses),
+        responses=responses,
         attributions=np.stack(rows).astype(np.float32),
-        pictures=to_pixels(images[[r.image for r in responses]]),
+        pictures=to_pixels(needed[[unit.image for unit in units]]),
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from dcgan_viz.analysis.guided_gradient import evaluation
 from dcgan_viz.analysis.receptive_field import Window, receptive_field
 from dcgan_viz.analysis.unit_gradients import Unit
-from dcgan_viz.data.images import Images
+from dcgan_viz.data.images import Images, TensorImages
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import Layer, find_layer
 from dcgan_viz.networks.modules import Discriminator
 
 FORWARD_BATCH = 64
@@ -95,3 +100,65 @@ def strongest_responses(
             value, image = float(best[rank, column]), int(best_image[rank, column])
             responses.append(Response(number, rank, image, row, place, value, field.window(row, place)))
     return tuple(responses)
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which maps of which layer, asked of which images.
+
+    Parameters
+    ----------
+    layer : Layer
+    maps : tuple of int
+    images : Images
+    """
+
+    layer: Layer
+    maps: tuple[int, ...]
+    images: Images
+
+
+def ask(
+    model: DCGAN, images: Tensor | Images, layer: int | str | None, maps: Sequence[int] | None, at_least: int = 2
+) -> Question:
+    """Check what an analysis of a discriminator's maps was asked for.
+
+    Parameters
+    ----------
+    model : DCGAN
+    images : Tensor (N, C, S, S) or Images
+    layer : int or str, optional
+        Number or name; the last by default, as in the paper.
+    maps : sequence of int, optional
+        Counted from 0; None for all.
+    at_least : int
+        Images that are needed.
+
+    Raises
+    ------
+    UserError
+        If the layer or a map does not exist, or the images are too few or of another size.
+    """
+    layers = model.discriminator_layers
+    chosen_layer = layers[-1] if layer is None else find_layer(layers, layer)
+    chosen = tuple(range(chosen_layer.channels)) if maps is None else tuple(maps)
+    wrong = [m for m in chosen if not 0 <= m < chosen_layer.channels]
+    if wrong:
+        raise UserError(
+            f"layer {chosen_layer.number} has {chosen_layer.channels} maps, numbered from 0 to "
+            f"{chosen_layer.channels - 1}: there is no map {wrong[0]}"
+        )
+    if len(images) < at_least:
+        raise UserError(f"{len(images)} images are too few: give at least {at_least}")
+    pictures = TensorImages(images) if isinstance(images, Tensor) else images
+    shape = tuple(pictures.tensor(slice(1)).shape[1:])
+    if shape != model.networks.image_shape:
+        raise UserError(f"the images are {shape}, but the model reads {model.networks.image_shape}")
+    return Question(chosen_layer, chosen, pictures)
+
+
+def collect(images: Images, responses: Sequence[Response]) -> tuple[Tensor, list[Unit]]:
+    """The images that responded, each once (n, C, S, S), and the units that did, numbered by them."""
+    numbers, places = np.unique([response.image for response in responses], return_inverse=True)
+    units = [replace(response.unit, image=int(place)) for response, place in zip(responses, places, strict=True)]
+    return images.tensor(numbers), units

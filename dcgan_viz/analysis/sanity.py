@@ -21,9 +21,12 @@ from torch import Tensor
 from dcgan_viz.analysis.guided_gradient import Rule
 from dcgan_viz.analysis.randomisation import randomised
 from dcgan_viz.analysis.receptive_field import receptive_field
+from dcgan_viz.analysis.responses import ask, collect, strongest_responses
 from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.data.images import Images
 from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
 
@@ -216,6 +219,44 @@ def sanity_check(
         unrelated=unrelated,
         **table,
     )
+
+
+def check_layer(
+    model: DCGAN,
+    images: Tensor | Images,
+    *,
+    layer: int | str | None = None,
+    maps: int = 64,
+    rule: Rule = "keep",
+    seed: int = 0,
+    source: str = "images",
+) -> SanityCheck:
+    """`sanity_check` of a layer's first maps, each at the strongest unit over the images.
+
+    Parameters
+    ----------
+    model : DCGAN
+    images : Tensor (N, C, S, S) or Images
+    layer : int or str, optional
+        The last by default.
+    maps : int
+        How many, if the layer has as many; few leave wide intervals.
+    rule, seed
+        As in `sanity_check`.
+    source : str
+        What the images are, for the caption.
+
+    Returns
+    -------
+    SanityCheck
+    """
+    channels = ask(model, images, layer, None).layer.channels
+    question = ask(model, images, layer, range(min(maps, channels)))
+    number = question.layer.number
+    responses = strongest_responses(model.discriminator, number, question.images, question.maps, 1)
+    needed, units = collect(question.images, responses)
+    settings = {"model": model.card.name, "images": source}
+    return sanity_check(model.discriminator, number, needed, units, rule=rule, seed=seed, settings=settings)
 
 
 def _rolled(items: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

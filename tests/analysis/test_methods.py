@@ -7,9 +7,7 @@ from captum.attr import Deconvolution, Saliency
 from torch import Tensor, nn
 
 from dcgan_viz.analysis.methods import METHODS, MethodComparison, compare_methods
-from dcgan_viz.analysis.responses import strongest_responses
 from dcgan_viz.analysis.unit_gradients import unit_gradients
-from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.methods import methods_figure
 from dcgan_viz.model import DCGAN
@@ -21,8 +19,7 @@ def images(tiny_model: DCGAN) -> Tensor:
 
 
 def compare(model: DCGAN, images: Tensor, layer: int, *methods: str, seed: int = 0) -> MethodComparison:
-    responses = strongest_responses(model.discriminator, layer, TensorImages(images), [0, 1, 2], 1)
-    return compare_methods(model, model.discriminator_layers[layer - 1], images, responses, methods, seed=seed)
+    return compare_methods(model, images, methods, layer=layer, maps=[0, 1, 2], seed=seed)
 
 
 def test_every_method_explains_every_unit_and_no_two_agree(tiny_model: DCGAN, images: Tensor) -> None:

@@ -8,8 +8,10 @@ from skimage.feature import hog
 from skimage.metrics import structural_similarity
 
 from dcgan_viz.analysis.randomisation import randomised
-from dcgan_viz.analysis.sanity import MEASURES, sanity_check, similarities
+from dcgan_viz.analysis.responses import collect, strongest_responses
+from dcgan_viz.analysis.sanity import MEASURES, check_layer, sanity_check, similarities
 from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.sanity import sanity_figure
 from dcgan_viz.model import DCGAN
@@ -87,6 +89,15 @@ def test_it_repeats_with_its_seed_and_needs_two_units(tiny_model: DCGAN, units: 
     assert first["depths"] != other["depths"]
     with pytest.raises(UserError, match="at least two"):
         sanity_check(tiny_model.discriminator, 2, images, units[:1])
+
+
+def test_a_layer_is_checked_at_the_strongest_units_of_its_maps(tiny_model: DCGAN) -> None:
+    images = TensorImages(tiny_model.sample(8))
+    checked = check_layer(tiny_model, images, layer=2, maps=5)
+    responses = strongest_responses(tiny_model.discriminator, 2, images, range(5), 1)
+    expected = sanity_check(tiny_model.discriminator, 2, *collect(images, responses))
+    assert np.array_equal(checked.cascading, expected.cascading)
+    assert check_layer(tiny_model, images.images).settings["units"] == 8
 
 
 def test_the_figure_shows_every_measure_and_depth(tiny_model: DCGAN, units: list[Unit]) -> None:
