@@ -20,6 +20,7 @@ from dcgan_viz.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.detection import Detection
+    from dcgan_viz.analysis.guided_gradient import Rule
     from dcgan_viz.analysis.sanity import SanityCheck
     from dcgan_viz.data.images import Images
     from dcgan_viz.model import DCGAN
