@@ -67,3 +67,14 @@ def test_info_numbers_the_layers(run, tiny_folder) -> None:
     data = json.loads(run("info", tiny_folder, "--json").stdout)
     assert [layer["number"] for layer in data["layers"]] == [1, 2, 3, 1, 2, 3]
     assert len(data["generator_digest"]) == 64
+
+
+def test_names_that_the_command_line_repeats_are_the_librarys() -> None:
+    """They are written out there so that --help needs no torch."""
+    from dcgan_viz.analysis.methods import METHODS
+    from dcgan_viz.cli.guided_backprop import METHOD_NAMES
+    from dcgan_viz.cli.train import PRESET_NAMES
+    from dcgan_viz.networks import PRESETS
+
+    assert tuple(METHODS) == METHOD_NAMES
+    assert tuple(PRESETS) == PRESET_NAMES
