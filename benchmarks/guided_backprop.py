@@ -74,11 +74,14 @@ def floor(discriminator: Discriminator, layer: int, units: list[Unit]) -> float:
         for number in range(layer, 0, -1):
             own = convolutions[number - 1]
             channels_below = convolutions[number - 2].channels if number > 1 else discriminator.spec.image_channels
-            # The first step copies the unit's own kernel.
-            if number < layer:
-                positions = (spans[0][1] - spans[0][0]) * (spans[1][1] - spans[1][0])
-                total += positions * own.channels * own.kernel**2 * channels_below
             below = sides[number - 2] if number > 1 else discriminator.spec.image_size
+            # The first step copies the unit's own kernel; taps that fall into the padding need not be computed.
+            if number < layer:
+                rows, columns = (
+                    sum(0 <= p * own.stride - own.padding + tap < below for p in range(*s) for tap in range(own.kernel))
+                    for s in spans
+                )
+                total += rows * columns * own.channels * channels_below
             spans = [
                 (
                     max(first * own.stride - own.padding, 0),
