@@ -10,11 +10,13 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from dcgan_viz.analysis.segmentation import Segmenter
 from dcgan_viz.cli.main import main
 from dcgan_viz.model import DCGAN, Card, draw_latents
 from dcgan_viz.networks import NetworkSpec, dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.statistics import recalibrate
+from dcgan_viz.training.segmenter import train_segmenter
 
 
 def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
@@ -100,3 +102,18 @@ def realdata() -> Path:
     if not folder:
         pytest.skip("DCGAN_VIZ_REALDATA is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_segmenter() -> Segmenter:
+    """Calls what is bright a window and what is dark a bed, in 16x16 colour pictures."""
+    random = np.random.default_rng(0)
+    pixels = np.empty((96, 16, 16, 3), np.uint8)
+    for picture in pixels:
+        grey = np.kron(random.integers(0, 256, (4, 4)), np.ones((4, 4)))
+        picture[:] = grey[..., None]
+    level = pixels.mean(-1)
+    masks = np.where(level > 170, 1, np.where(level < 85, 2, 0)).astype(np.uint8)
+    trained = train_segmenter(pixels, masks, ("window", "bed"), held_out=16, steps=80, batch_size=16)
+    assert min(trained.card.held_out_iou.values()) > 0.6
+    return trained

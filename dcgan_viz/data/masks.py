@@ -90,6 +90,49 @@ def load_coco(
     return kept, masks
 
 
+def load_masks(folder: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[str, ...]]:
+    """Pictures with a label for every pixel, from a folder as ``dcgan-viz rooms`` writes it.
+
+    Parameters
+    ----------
+    folder : path
+        ``images/``, ``masks/`` with the same names, whose grey levels are labels, and ``annotations.json``, whose COCO
+        categories name them.
+
+    Returns
+    -------
+    ndarray of uint8 (N, H, W, 3)
+        The pictures, in the order of their names.
+    ndarray of uint8 (N, H, W)
+        Label k is the k-th name; 0 is everything else.
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    UserError
+        If a part is missing or damaged, or a picture and its mask differ in size.
+    """
+    path = Path(folder)
+    try:
+        categories = json.loads((path / "annotations.json").read_text())["categories"]
+        names = tuple(str(c["name"]) for c in sorted(categories, key=lambda c: int(c["id"])))
+        files = sorted(f.name for f in (path / "images").iterdir() if not f.name.startswith("."))
+        with Image.open(path / "images" / files[0]) as first:
+            width, height = first.size
+        pixels = np.empty((len(files), height, width, 3), np.uint8)
+        masks = np.empty((len(files), height, width), np.uint8)
+        for index, name in enumerate(files):
+            with Image.open(path / "images" / name) as picture, Image.open(path / "masks" / name) as mask:
+                pixels[index], masks[index] = np.asarray(picture.convert("RGB")), np.asarray(mask.convert("L"))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(
+            f"{path} does not hold images/, masks/ of the same names and sizes and annotations.json with categories "
+            f"({type(error).__name__}: {error}): dcgan-viz rooms writes such folders"
+        ) from error
+    return pixels, masks, names
+
+
 def _mask(objects: list[dict[str, Any]], width: int, height: int, size: int, path: Path) -> NDArray[np.bool_]:
     page = Image.new("L", (width, height))
     draw = ImageDraw.Draw(page)

@@ -1,0 +1,59 @@
+"""``dcgan-viz train-segmenter``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import device_option, json_option, seed_option
+
+
+@click.command("train-segmenter", cls=Command, short_help="Train a network that finds objects in pictures.")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--held-out", type=click.IntRange(1), default=1000, show_default=True, help="Pictures to measure it on.")
+@click.option("--steps", type=click.IntRange(10), default=2000, show_default=True, help="Batches of 64.")
+@seed_option
+@device_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@json_option
+def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: str, out: Path, as_json: bool) -> None:
+    """Train a network that names every pixel, on pictures with masks.
+
+    DATA is a folder as dcgan-viz rooms writes it: images/, masks/ with the same names whose grey levels are labels, and
+    annotations.json whose COCO categories name them. Put the result beside a model as its folder "segmenter", or
+    give it to forget with --segmenter: what forgetting does is then measured, not only looked at.
+
+    \b
+    dcgan-viz rooms 13000 --seed 1 --out rooms
+    dcgan-viz train-segmenter rooms --out runs/rooms/model/segmenter
+    """
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from dcgan_viz.data.masks import load_masks
+    from dcgan_viz.training.segmenter import train_segmenter as run
+
+    pixels, masks, objects = load_masks(data)
+    segmenter = run(
+        pixels,
+        masks,
+        objects,
+        held_out=held_out,
+        steps=steps,
+        seed=seed,
+        device=device,
+        data=f"{len(pixels)} pictures with masks from {data.name}",
+        progress=lambda numbers: tqdm(numbers, "training", steps, unit="batch"),
+    )
+    command = f"dcgan-viz train-segmenter {data} --held-out {held_out} --steps {steps} --seed {seed} --out {out}"
+    card = replace(segmenter.card, training={**segmenter.card.training, "command": command})
+    replace(segmenter, card=card).save(out)
+    if as_json:
+        click.echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou}))
+    else:
+        listing = ", ".join(f"{name} {iou:.2f}" for name, iou in card.held_out_iou.items())
+        click.echo(f"intersection over union on {held_out} held-out pictures: {listing}\nwritten to {out}")
