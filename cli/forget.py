@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,17 +11,37 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dcgan_viz.analysis.forgetting import Forgetting, Where
     from dcgan_viz.analysis.probe import Negatives
     from dcgan_viz.analysis.rankings import Ranking
+    from dcgan_viz.analysis.segmentation import Segmenter
+    from dcgan_viz.data.annotations import Annotations
+    from dcgan_viz.model import DCGAN
+    from dcgan_viz.results import Result
 
 
 @click.command(cls=Command, short_help="Zero the maps that draw an object.")
-@click.option("--object", "label", default="window", show_default=True, help="What to forget: a label of the boxes.")
+@click.option(
+    "--object",
+    "labels",
+    multiple=True,
+    default=("window",),
+    show_default=True,
+    help="What to forget: a label of the boxes; can be repeated.",
+)
+@click.option("--keep", multiple=True, help="Spare maps that matter more to this object; can be repeated.")
 @model_option
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="COCO JSON with boxes on this model's samples.  [default: the model's own]",
+    help="COCO JSON with boxes on this model's samples.  [default: the model's own, or its segmenter's]",
+)
+@click.option(
+    "--segmenter",
+    type=click.Path(path_type=Path),
+    help="A folder of train-segmenter, to measure what was done.  [default: the model's own]",
 )
 @click.option("--layer", help="Generator layer by number or name.  [default: the second highest convolution]")
 @click.option(
@@ -32,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rank-by",
     "ranking",
-    type=click.Choice(["regression", "iou", "difference", "causal"]),
+    type=click.Choice(["regression", "iou", "difference", "causal", "learned"]),
     default="regression",
     show_default=True,
     help="How maps are chosen; regression is the paper's way.",
@@ -45,7 +65,18 @@ if TYPE_CHECKING:
     help="What the object is told from: random places, or ones of like luminance and height.",
 )
 @click.option("--strength", type=float, default=1.0, show_default=True, help="1 zeroes the maps, 0.5 halves them.")
+@click.option(
+    "--where",
+    type=click.Choice(["everywhere", "object"]),
+    default="everywhere",
+    show_default=True,
+    help="Where maps are zeroed: everywhere, or only where the segmenter sees the object.",
+)
 @click.option("--samples", type=click.IntRange(1, 10_000), default=100, show_default=True, help="New samples to draw.")
+@click.option("--dose-response", is_flag=True, help="Also zero 0 to all maps, ranked in every way and at random.")
+@click.option("--insertion", is_flag=True, help="Also raise the maps at a place: do they draw the object there?")
+@click.option("--maps", "show_maps", is_flag=True, help="Also show what the highest-ranked maps draw.")
+@click.option("--blind", is_flag=True, help="Also make a blind trial of the samples, to judge with dcgan-viz blind.")
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -62,15 +93,22 @@ if TYPE_CHECKING:
 @out_option("results/forget")
 @json_option
 def forget(
-    label: str,
+    labels: tuple[str, ...],
+    keep: tuple[str, ...],
     model: str,
     annotations: Path | None,
+    segmenter: Path | None,
     layer: str | None,
     top: int | None,
     ranking: Ranking,
     negatives: Negatives,
     strength: float,
+    where: Where,
     samples: int,
+    dose_response: bool,
+    insertion: bool,
+    show_maps: bool,
+    blind: bool,
     seed: int,
     save_as: Path | None,
     device: str,
@@ -79,45 +117,186 @@ def forget(
 ) -> None:
     """Zero the generator maps that draw an object, and draw without them.
 
-    Fits a logistic regression on hand-drawn boxes (Radford et al. 2015, section 6.3.1), zeroes the maps of
-    positive weight, and writes new samples with and without them, beside as many random maps as a control.
+    Fits a logistic regression on boxes (Radford et al. 2015, section 6.3.1), zeroes the maps of positive weight, and
+    writes new samples with and without them, beside as many random maps as a control. Where a segmenter can read the
+    model's pictures, what happened to every object is measured.
 
     \b
     dcgan-viz forget --object window
     dcgan-viz forget --object window --top 20 --seed 7 --save-as models/windowless
-    dcgan-viz forget --object window --negatives matched --rank-by causal --out results/causal
+    dcgan-viz forget --model rooms --object window --keep bed --rank-by causal --dose-response --insertion
+    dcgan-viz forget --object window --negatives matched --blind --out results/blind
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis import forgetting
     from dcgan_viz.analysis.ablation import without_maps
-    from dcgan_viz.data.annotations import find_annotations, load_annotations
+    from dcgan_viz.analysis.segmentation import find_segmenter, load_segmenter
     from dcgan_viz.figures.forgetting import forgetting_figure
     from dcgan_viz.model import load
 
+    if save_as is not None and where != "everywhere":
+        raise click.UsageError("--save-as saves weights, which draw without the maps everywhere: leave out --where")
     loaded = load(model, device)
-    boxes = load_annotations(annotations or find_annotations(loaded, label))
+    reader = find_segmenter(loaded) if segmenter is None else load_segmenter(segmenter, device)
+    if reader is None and (dose_response or insertion):
+        raise click.UsageError("--dose-response and --insertion need a segmenter: give one with --segmenter")
+    boxes = _boxes(loaded, annotations, (*labels, *keep), reader)
     result = forgetting.forget(
         loaded,
         boxes,
-        label,
+        labels,
+        keep=keep,
         layer=layer,
         top=top,
         samples=samples,
         ranking=ranking,
         negatives=negatives,
         strength=strength,
+        where=where,
+        segmenter=reader,
         seed=seed,
     )
     folder = result.save(out, {"forget": forgetting_figure(result)})
-    change, control = result.change, result.control_change
-    sentence = (
-        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed to forget {label}: "
-        f"AUC {result.auc:.3f} [{result.auc_interval.low:.3f}, {result.auc_interval.high:.3f}] on unseen images\n"
-        f"change inside the boxes / outside: {change.inside:.1f} / {change.outside:.1f} grey levels "
-        f"(ratio {change.ratio:.2f}); {len(result.control_maps)} random maps: {control.inside:.1f} / "
-        f"{control.outside:.1f} (ratio {control.ratio:.2f})"
-    )
+    sentences = [_sentence(result)]
+    parts: dict[str, Result] = {}
+
+    def add(name: str, part: Result, figure: Figure, sentence: str) -> None:
+        part.save(folder / name, {name: figure})
+        parts[name] = part
+        sentences.append(sentence)
+
+    if dose_response:
+        assert reader is not None
+        _add_dose_response(loaded, boxes, result, reader, keep, negatives, seed, add)
+    if insertion:
+        assert reader is not None
+        _add_insertion(loaded, boxes, result, reader, seed, add)
+    if show_maps:
+        _add_maps(loaded, result, seed, add)
+    if blind:
+        sentences.append(_save_blind(result, folder / "blind", seed))
     if save_as is not None:
         without_maps(loaded, result.layer, result.maps, strength).save(save_as)
-        sentence += f"\nthe model that has forgotten is in {save_as}"
-    finish(result, folder, sentence, as_json)
+        sentences.append(f"the model that has forgotten is in {save_as}")
+    finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _boxes(loaded: DCGAN, annotations: Path | None, labels: tuple[str, ...], reader: Segmenter | None) -> Annotations:
+    """The boxes that were given, those that lie beside the model, or the segmenter's."""
+    from dcgan_viz.analysis.automatic_boxes import automatic_boxes
+    from dcgan_viz.data.annotations import find_annotations, load_annotations, merge_annotations
+
+    if annotations is not None:
+        return load_annotations(annotations)
+    folder = loaded.folder / "annotations" if loaded.folder else None
+    if reader is not None and (folder is None or not folder.is_dir()):
+        return automatic_boxes(loaded, reader, labels)
+    return merge_annotations([load_annotations(find_annotations(loaded, label)) for label in labels])
+
+
+def _sentence(result: Forgetting) -> str:
+    change, control = result.change, result.control_change
+    aucs = ", ".join(
+        f"{found.object} AUC {found.auc:.3f} [{found.auc_interval.low:.3f}, {found.auc_interval.high:.3f}]"
+        for found in result.objects
+    )
+    lines = [
+        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed to forget "
+        f"{result.names}: {aucs} on unseen images",
+        f"change inside the boxes / outside: {change.inside:.1f} / {change.outside:.1f} grey levels "
+        f"(ratio {change.ratio:.2f}); {len(result.control_maps)} random maps: {control.inside:.1f} / "
+        f"{control.outside:.1f} (ratio {control.ratio:.2f})",
+    ]
+    if result.effects:
+        lines.append("pixels that are gone, by the segmenter (negative: more than before):")
+    for effect in result.effects:
+        gone = ", ".join(f"{o.object} {100 * o.removed:.0f} %" for o in effect.objects)
+        lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside:.2f}")
+    return "\n".join(lines)
+
+
+def _add_dose_response(
+    loaded: DCGAN,
+    boxes: Annotations,
+    result: Forgetting,
+    reader: Segmenter,
+    keep: tuple[str, ...],
+    negatives: Negatives,
+    seed: int,
+    add: Any,
+) -> None:
+    from tqdm import tqdm
+
+    from dcgan_viz.analysis.dose_response import dose_response
+    from dcgan_viz.analysis.forgetting import gather_evidence
+    from dcgan_viz.analysis.rankings import RANKINGS, score_maps
+    from dcgan_viz.figures.dose_response import dose_response_figure
+
+    label = result.objects[0].object
+    evidence = gather_evidence(loaded, result.layer, boxes, label, negatives, segmenter=reader, seed=seed)
+    scores = {str(ranking): score_maps(ranking, evidence) for ranking in RANKINGS}
+    part = dose_response(
+        loaded,
+        result.layer,
+        scores,
+        reader,
+        label,
+        spared=keep[0] if keep else None,
+        seed=seed,
+        progress=lambda batches, total: tqdm(batches, "dose-response", total, unit="batch"),
+    )
+    best = "\n".join(
+        f"  {dose.ranking}: {dose.maps} maps, {100 * dose.removed:.0f} % [{100 * dose.removed_interval.low:.0f}, "
+        f"{100 * dose.removed_interval.high:.0f}] of {label} gone, {100 * dose.spared_loss:.0f} % of {part.spared}; "
+        f"{100 * dose.margin_over_random:.0f} points [{100 * dose.margin_interval.low:.0f}, "
+        f"{100 * dose.margin_interval.high:.0f}] over random maps"
+        for dose in part.best
+    )
+    heading = f"most {label} gone at no more than {100 * part.allowed_loss:.0f} % of {part.spared}:"
+    add("dose-response", part, dose_response_figure(part), f"{heading}\n{best}")
+
+
+def _add_insertion(
+    loaded: DCGAN, boxes: Annotations, result: Forgetting, reader: Segmenter, seed: int, add: Any
+) -> None:
+    from dcgan_viz.analysis.forgetting import gather_evidence
+    from dcgan_viz.analysis.insertion import insert, levels_inside
+    from dcgan_viz.figures.insertion import insertion_figure
+
+    label = result.objects[0].object
+    evidence = gather_evidence(loaded, result.layer, boxes, label, seed=seed)
+    levels = levels_inside(evidence.maps, evidence.inside)
+    part = insert(loaded, result.layer, result.objects[0].maps, levels, reader, label, seed=seed)
+    sentence = (
+        f"raised at a place, the maps draw {label} on {100 * part.inserted:.1f} % of it, zeroed {100 * part.ablated:.1f} %: "
+        f"causal effect {100 * part.effect:.1f} points [{100 * part.effect_interval.low:.1f}, "
+        f"{100 * part.effect_interval.high:.1f}], random maps {100 * part.control_effect:.1f}"
+    )
+    add("insertion", part, insertion_figure(part), sentence)
+
+
+def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Any) -> None:
+    from dcgan_viz.analysis.map_pictures import picture_maps
+    from dcgan_viz.figures.map_pictures import map_pictures_figure
+
+    label, ranking = result.objects[0].object, result.settings["ranking"]
+    part = picture_maps(loaded, result.layer, result.scores[0], label, ranking, seed=seed)
+    add("maps", part, map_pictures_figure(part), f"the highest-ranked map for {label} is {part.maps[0]}")
+
+
+def _save_blind(result: Forgetting, folder: Path, seed: int) -> str:
+    from dcgan_viz.analysis.blind import prepare_trial, save_trial
+
+    trial = prepare_trial(
+        {
+            "as drawn": result.before,
+            f"{result.names} maps zeroed": result.after,
+            "random maps zeroed": result.control,
+        },
+        question=f"Draw a box around every {result.names}",
+        answer_kind="boxes",
+        settings=result.numbers()["settings"],
+        seed=seed,
+    )
+    save_trial(trial, folder)
+    return f"{len(trial.pictures)} shuffled pictures to judge: dcgan-viz blind {folder}"

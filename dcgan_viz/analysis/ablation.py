@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,13 +44,69 @@ def feature_maps(generator: Generator, layer: Layer, latents: Tensor) -> Tensor:
     return maps
 
 
-@torch.no_grad()
-def draw_without(
-    model: DCGAN, layer: Layer, choices: Sequence[Sequence[int]], latents: Tensor, strength: float = 1.0
-) -> list[Tensor]:
-    """Images drawn with some maps of a layer zeroed everywhere, after their rectifier.
+def scaled(channels: int, maps: Sequence[int], strength: float = 1.0) -> Tensor:
+    """The factors (channels,) that multiply some maps by 1 - strength and leave the others.
 
-    The layers below are computed once for all choices.
+    Examples
+    --------
+    >>> scaled(4, [1, 3])
+    tensor([1., 0., 1., 0.])
+    """
+    factors = torch.ones(channels)
+    factors[list(maps)] = 1 - strength
+    return factors
+
+
+@torch.no_grad()
+def draw_scaled(
+    model: DCGAN, layer: Layer, factors: Sequence[Tensor], latents: Tensor, where: Tensor | None = None
+) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Images drawn with the maps of a layer multiplied by factors, after their rectifier, a batch at a time.
+
+    The layers below are computed once for all factors.
+
+    Parameters
+    ----------
+    model : DCGAN
+    layer : Layer
+        Of the generator.
+    factors : sequence of Tensor (C,) or (N, C)
+        One a map, or one a map and sample.
+    latents : Tensor (N, latent)
+    where : Tensor of bool (N, h, w), optional
+        Positions of the maps that are multiplied; everywhere by default.
+
+    Yields
+    ------
+    slice
+        The samples of the batch.
+    list of Tensor (n, channels, H, W)
+        One for each of the factors, float32 in [-1, 1] on the CPU.
+    """
+    for start in range(0, len(latents), SAMPLE_BATCH):
+        batch = slice(start, start + SAMPLE_BATCH)
+        below = feature_maps(model.generator, layer, latents[batch].to(model.device))
+        drawn = []
+        for factor in factors:
+            chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below.device)
+            if where is not None:
+                chosen = torch.where(where[batch, None].to(below.device), chosen, 1.0)
+            maps = below * chosen
+            for module in model.generator.layers[layer.number :]:
+                maps = module(maps)
+            drawn.append(maps.cpu())
+        yield batch, drawn
+
+
+def draw_without(
+    model: DCGAN,
+    layer: Layer,
+    choices: Sequence[Sequence[int]],
+    latents: Tensor,
+    strength: float = 1.0,
+    where: Tensor | None = None,
+) -> list[Tensor]:
+    """Images drawn with some maps of a layer zeroed after their rectifier.
 
     Parameters
     ----------
@@ -62,22 +118,17 @@ def draw_without(
     latents : Tensor (N, latent)
     strength : float
         The maps are multiplied by 1 - strength.
+    where : Tensor of bool (N, h, w), optional
+        Positions of the maps that are zeroed; everywhere by default, as in the paper.
 
     Returns
     -------
     list of Tensor (N, channels, H, W)
         One for each choice, float32 in [-1, 1] on the CPU.
     """
-    drawn: list[list[Tensor]] = [[] for _ in choices]
-    for batch in latents.split(SAMPLE_BATCH):
-        below = feature_maps(model.generator, layer, batch.to(model.device))
-        for images, choice in zip(drawn, choices, strict=True):
-            maps = below.clone()
-            maps[:, list(choice)] *= 1 - strength
-            for module in model.generator.layers[layer.number :]:
-                maps = module(maps)
-            images.append(maps.cpu())
-    return [torch.cat(images) for images in drawn]
+    factors = [scaled(layer.channels, choice, strength) for choice in choices]
+    batches = [drawn for _, drawn in draw_scaled(model, layer, factors, latents, where)]
+    return [torch.cat(images) for images in zip(*batches, strict=True)]
 
 
 def without_maps(model: DCGAN, layer: Layer, maps: Sequence[int], strength: float = 1.0) -> DCGAN:

@@ -58,3 +58,45 @@ def bootstrap_interval(
     resampled = statistic(np.asarray(values)[chosen], axis=1)
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def resampled_means(values: NDArray[Any], *, seed: int = 0, resamples: int = 2000) -> NDArray[np.float64]:
+    """Bootstrap replicates of the means of several quantities, all over the same resampled units.
+
+    What is computed from a row of them, a ratio or a difference, is paired by construction.
+
+    Parameters
+    ----------
+    values : ndarray (n, ...)
+        One independent unit a row.
+    seed : int
+    resamples : int
+
+    Returns
+    -------
+    ndarray of float64 (resamples, ...)
+
+    Examples
+    --------
+    >>> resampled_means(np.ones((5, 2)), resamples=3).shape
+    (3, 2)
+    """
+    units = len(values)
+    counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples)
+    means = counts.astype(np.float64) @ np.asarray(values, np.float64).reshape(units, -1) / units
+    return means.reshape(resamples, *values.shape[1:])
+
+
+def interval_of(replicates: NDArray[Any], level: float = 0.95) -> Interval:
+    """The percentile interval of bootstrap replicates (n,), those that are not a number left out.
+
+    Examples
+    --------
+    >>> interval_of(np.array([2.0, 2.0, np.nan]))
+    Interval(low=2.0, high=2.0)
+    """
+    known = replicates[np.isfinite(replicates)]
+    if not len(known):
+        return Interval(float("nan"), float("nan"))
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,36 @@ def find_annotations(model: DCGAN, label: str) -> Path:
         f"{model.card.name} has no boxes of {label!r}"
         + (f" (it has {known})" if known else "")
         + ": give some with --annotations FILE"
+    )
+
+
+def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
+    """Boxes of several objects on the same samples as one.
+
+    Parameters
+    ----------
+    parts : sequence of Annotations
+        At least one.
+
+    Raises
+    ------
+    UserError
+        If they are on different samples.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if (part.count, part.seed, part.generator_digest) != (first.count, first.seed, first.generator_digest):
+            raise UserError(
+                f"the boxes of {', '.join(part.looked_for)} are on other samples (seed {part.seed}, {part.count}) than "
+                f"those of {', '.join(first.looked_for)} (seed {first.seed}, {first.count}): annotate the same ones"
+            )
+    reviewed = set.intersection(*(set(part.reviewed_images()) for part in parts))
+    return replace(
+        first,
+        boxes=tuple(dict.fromkeys(box for part in parts for box in part.boxes)),
+        looked_for=tuple(dict.fromkeys(label for part in parts for label in part.looked_for)),
+        contributor=", ".join(dict.fromkeys(part.contributor for part in parts)),
+        reviewed=tuple(sorted(reviewed)),
     )
 
 

@@ -7,11 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.ablation import draw_without, feature_maps, measure_change, second_highest_layer, without_maps
-from dcgan_viz.analysis.forgetting import forget
+from dcgan_viz.analysis.ablation import (
+    draw_scaled,
+    draw_without,
+    feature_maps,
+    measure_change,
+    scaled,
+    second_highest_layer,
+    without_maps,
+)
+from dcgan_viz.analysis.automatic_boxes import automatic_boxes
+from dcgan_viz.analysis.forgetting import forget, gather_evidence
 from dcgan_viz.analysis.probe import fit_probe, gather_positions
-from dcgan_viz.analysis.rankings import choose_maps, rank_maps_by
-from dcgan_viz.data.annotations import Annotations, Box
+from dcgan_viz.analysis.rankings import (
+    Evidence,
+    choose_maps,
+    maps_that_matter_more,
+    matched_factors,
+    random_factors,
+    score_maps,
+)
+from dcgan_viz.analysis.segmentation import Segmenter, segment
+from dcgan_viz.data.annotations import Annotations, Box, merge_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting import forgetting_figure
 from dcgan_viz.model import DCGAN
@@ -205,12 +222,13 @@ def test_forgetting_holds_together_and_reproduces(tiny_model: DCGAN, annotations
     assert result.numbers() == again.numbers()
     for name, array in result.arrays().items():
         assert np.array_equal(array, again.arrays()[name])
-    assert result.maps == choose_maps(result.weights)
-    assert all(result.weights[list(result.maps)] > 0)
+    assert result.maps == choose_maps(result.weights[0])
+    assert all(result.weights[0, list(result.maps)] > 0)
     assert len(result.control_maps) == len(set(result.control_maps)) == len(result.maps)
     assert result.before.shape == (10, 16, 16, 3)
     assert result.before.dtype == np.uint8
-    assert (result.boxes, result.annotated_images) == (10, 10)
+    assert (result.objects[0].boxes, result.objects[0].annotated_images) == (10, 10)
+    assert result.effects == ()
     layer = find_layer(tiny_model.generator_layers, 2)
     drawn = draw_without(tiny_model, layer, [result.maps], tiny_model.latents(10, 5))[0]
     assert np.abs(((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy() - result.after).max() <= 0.51
@@ -224,10 +242,18 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
     z = tiny_model.latents(6, 3)
     maps = feature_maps(tiny_model.generator, layer, z).numpy()
     inside, pixels = random.random((6, 8, 8)) < 0.3, random.random((6, 16, 16)) < 0.3
-
-    def scores(ranking: str) -> np.ndarray:
-        return rank_maps_by(ranking, tiny_model, layer, z, maps, inside, pixels)
-
+    probe = fit_probe(gather_positions(maps, inside, 0))
+    evidence = Evidence(
+        model=tiny_model,
+        layer=layer,
+        label="window",
+        latents=z,
+        maps=maps,
+        inside=inside,
+        inside_pixels=pixels,
+        probe=probe,
+    )
+    assert np.array_equal(score_maps("regression", evidence), probe.weights)
     before = tiny_model.generate(z)
     for index in range(layer.channels):
         values = maps[:, index]
@@ -236,13 +262,44 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
             active = values > np.quantile(values, q)
             union = sum(a or b for a, b in zip(active.ravel(), inside.ravel(), strict=True))
             ious.append(sum(a and b for a, b in zip(active.ravel(), inside.ravel(), strict=True)) / union)
-        assert scores("iou")[index] == pytest.approx(max(ious))
+        assert score_maps("iou", evidence)[index] == pytest.approx(max(ious))
         difference = (values[inside].mean() - values[~inside].mean()) / values.std()
-        assert scores("difference")[index] == pytest.approx(difference, rel=1e-4)
+        assert score_maps("difference", evidence)[index] == pytest.approx(difference, rel=1e-4)
         (after,) = draw_without(tiny_model, layer, [[index]], z)
         change = ((after - before) * 127.5).abs().mean(1).numpy()
         expected = change[pixels].mean() - change[~pixels].mean()
-        assert scores("causal")[index] == pytest.approx(expected, abs=0.2)
+        assert score_maps("causal", evidence)[index] == pytest.approx(expected, abs=0.2)
+    with pytest.raises(UserError, match="needs a segmenter"):
+        score_maps("learned", evidence)
+    with pytest.raises(UserError, match="choose from regression, iou"):
+        score_maps("luck", evidence)
+
+
+def test_the_segmenters_rankings(
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = find_layer(tiny_model.generator_layers, 2)
+    boxes = automatic_boxes(tiny_model, tiny_segmenter, count=40, seed=11)
+    evidence = gather_evidence(tiny_model, layer, boxes, "window", segmenter=tiny_segmenter)
+    causal = score_maps("causal", evidence)
+    window, bed = (
+        lambda images: (segment(tiny_segmenter, images) == 1).sum(),
+        lambda images: (segment(tiny_segmenter, images) == 2).sum(),
+    )
+    drawn = draw_without(tiny_model, layer, [(), *([m] for m in range(4))], evidence.latents)
+    for m in range(4):
+        lost = 1 - window(drawn[m + 1]) / window(drawn[0])
+        assert causal[m] == pytest.approx(lost - abs(1 - bed(drawn[m + 1]) / bed(drawn[0])), abs=1e-6)
+    monkeypatch.setattr("dcgan_viz.analysis.rankings.COLLATERAL", 0.0)
+    monkeypatch.setattr("dcgan_viz.analysis.rankings.SPARSITY", 0.0)
+    learned = score_maps("learned", evidence)
+    assert np.array_equal(learned, score_maps("learned", evidence))
+    assert ((learned > 0) & (learned < 1)).all()
+    assert learned.max() - learned.min() > 0.1
+    # What it scales down removes the object, more than most single maps do.
+    edited = draw_scaled(tiny_model, layer, [torch.from_numpy(1 - learned).float()], evidence.latents)
+    assert sum(window(images) for _, (images,) in edited) < np.median([window(images) for images in drawn[1:]])
+    assert not any(p.requires_grad for p in tiny_model.generator.parameters())
 
 
 @pytest.mark.parametrize("ranking", ["iou", "difference", "causal"])
@@ -250,8 +307,9 @@ def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Anno
     paper = forget(tiny_model, annotations, layer=1, samples=2)
     other = forget(tiny_model, annotations, layer=1, samples=2, ranking=ranking)
     assert len(other.maps) == len(paper.maps)
-    assert other.auc == paper.auc
-    assert list(other.scores[list(other.maps)]) == sorted(other.scores, reverse=True)[: len(other.maps)]
+    assert other.objects[0].auc == paper.objects[0].auc
+    scores = other.scores[0]
+    assert list(scores[list(other.maps)]) == sorted(scores, reverse=True)[: len(other.maps)]
     assert other.settings["chosen_by"] == f"top {len(paper.maps)} by {ranking}"
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
 
@@ -267,6 +325,88 @@ def test_a_model_without_maps_draws_as_the_ablation_does(tiny_model: DCGAN, stre
         assert "maps of generator layer" in edited.card.weaknesses[-1]
         assert edited.generator_digest() != tiny_model.generator_digest()
     assert torch.equal(tiny_model.generate(z), before)
+
+
+def test_factors_for_every_sample_and_only_at_places(tiny_model: DCGAN) -> None:
+    z = tiny_model.latents(70, 3)
+    layer = find_layer(tiny_model.generator_layers, 2)
+    own = random_factors(layer.channels, 2, 70, seed=1, strength=0.7)
+    where = torch.rand(70, 8, 8) < 0.4
+    everywhere = torch.cat([d[0] for _, d in draw_scaled(tiny_model, layer, [own], z)])
+    at_places = torch.cat([d[0] for _, d in draw_scaled(tiny_model, layer, [own], z, where)])
+    for k in (0, 5, 69):
+        maps = feature_maps(tiny_model.generator, layer, z[k : k + 1])
+        at = maps.clone()
+        for m in range(layer.channels):
+            if own[k, m] != 1:
+                maps[0, m] *= 0.3
+                for row, column in where[k].nonzero():
+                    at[0, m, row, column] *= 0.3
+        assert torch.allclose(everywhere[k : k + 1], tiny_model.generator.layers[2](maps), atol=1e-5)
+        assert torch.allclose(at_places[k : k + 1], tiny_model.generator.layers[2](at), atol=1e-5)
+    assert ((own < 1).sum(1) == 2).all()
+    assert torch.equal(own, random_factors(layer.channels, 2, 70, seed=1, strength=0.7))
+    # All maps are chosen about as often.
+    often = (random_factors(8, 2, 4000, seed=0) == 0).float().mean(0)
+    assert (often - 0.25).abs().max() < 0.03
+    assert torch.equal(scaled(3, [1], 0.25), torch.tensor([1, 0.75, 1]))
+
+
+def test_matched_maps_have_like_activations_and_are_never_the_chosen() -> None:
+    activations = np.concatenate([np.linspace(0, 1, 20), np.linspace(10, 11, 20)])
+    chosen = (0, 4, 25, 30)
+    factors = matched_factors(activations, chosen, 50, seed=0)
+    assert factors is not None
+    taken = factors == 0
+    assert (taken.sum(1) == 4).all()
+    assert not taken[:, list(chosen)].any()
+    # Two of each kind were chosen, so two of each kind are taken.
+    assert (taken[:, :20].sum(1) == 2).all()
+    assert len({tuple(row.nonzero().ravel().tolist()) for row in taken}) > 20
+    assert matched_factors(activations, range(21), 5, seed=0) is None
+
+
+def test_several_objects_and_some_to_keep(
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations
+) -> None:
+    boxes = automatic_boxes(tiny_model, tiny_segmenter, count=40, seed=11)
+    window, bed, both = (
+        forget(tiny_model, boxes, objects, layer=1, top=3, samples=2)
+        for objects in ("window", "bed", ("window", "bed"))
+    )
+    assert both.maps == tuple(dict.fromkeys((*window.maps, *bed.maps)))
+    assert both.names == "window and bed"
+    assert both.scores.shape == (2, 8)
+    kept = forget(tiny_model, boxes, "window", keep=["bed"], layer=1, samples=2)
+    expected = maps_that_matter_more(bed.scores[0], window.scores[0])
+    assert kept.kept_maps == expected
+    assert expected
+    assert not set(kept.maps) & set(expected)
+    assert set(kept.maps) == {m for m in range(8) if window.scores[0, m] > 0 and m not in expected}
+    forgetting_figure(both)
+    with pytest.raises(UserError, match="forgotten and kept at once"):
+        forget(tiny_model, boxes, "window", keep=["window"])
+    parts = [replace(boxes, boxes=boxes.of(label), looked_for=(label,)) for label in ("window", "bed")]
+    assert set(merge_annotations(parts).boxes) == set(boxes.boxes)
+    with pytest.raises(UserError, match="on other samples"):
+        merge_annotations([parts[0], replace(parts[1], seed=12)])
+
+
+def test_a_segmenter_measures_what_was_done(
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.forgetting.MEASURED_SAMPLES", 90)
+    result = forget(tiny_model, annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter)
+    assert [effect.choice for effect in result.effects] == ["chosen maps", "random maps", "activation-matched maps"]
+    assert result.effects[0].margin == 0
+    there = forget(tiny_model, annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter, where="object")
+    assert there.settings["ablation"] == "zeroed where the object is, after the rectifier"
+    # Fewer positions are zeroed, so less changes.
+    assert there.effects[0].feature_distance < result.effects[0].feature_distance
+    assert there.change.outside < result.change.outside
+    forgetting_figure(result)
+    with pytest.raises(UserError, match="needs a segmenter"):
+        forget(tiny_model, annotations, where="object")
 
 
 def test_what_cannot_be_done_is_refused(tiny_model: DCGAN, annotations: Annotations) -> None:
