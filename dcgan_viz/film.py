@@ -1,8 +1,10 @@
-"""Moving pictures: WebP and GIF by Pillow, MP4 by PyAV."""
+"""Moving pictures, written frame by frame: WebP and GIF by Pillow, MP4 by PyAV."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import io
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +15,16 @@ from PIL import Image
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file
 
-MAXIMUM_FRAMES_IN_MEMORY = 3000
-"""Pillow holds all frames of a WebP or GIF before it writes one; an MP4 streams."""
+LARGEST_WEBP = 2**32 - 10
+"""Bytes: a WebP's length is a number of 32 bits."""
 
 
 def save_film(
     frames: Iterable[NDArray[np.uint8]], path: str | Path, *, frames_per_second: int = 24, scale: int = 4
 ) -> Path:
     """Write a film that repeats forever (WebP, GIF) or plays once (MP4).
+
+    Each frame is on disk before the next is taken, so that a film may be of any length.
 
     Parameters
     ----------
@@ -35,8 +39,7 @@ def save_film(
     Raises
     ------
     UserError
-        If the ending is another, the extra is missing, there are no frames or too many to hold, or the file cannot
-        be written.
+        If the ending is another, the extra is missing, there are no frames, or the file cannot be written.
 
     Examples
     --------
@@ -48,11 +51,12 @@ def save_film(
     target = Path(path)
     check_film(target)
     enlarged = (_enlarge(frame, scale) for frame in frames)
+    save = _WRITERS[target.suffix.lower()]
     with atomic_file(target) as temporary:
-        if target.suffix.lower() == ".mp4":
-            _save_mp4(enlarged, temporary, frames_per_second)
-        else:
-            _save_with_pillow(enlarged, temporary, frames_per_second)
+        first = next(enlarged, None)
+        if first is None:
+            raise UserError("a film needs at least one frame")
+        save(first, enlarged, temporary, frames_per_second)
     return target
 
 
@@ -65,7 +69,7 @@ def check_film(path: Path) -> None:
         If the ending is not a film's, or MP4 is asked for and PyAV is not installed.
     """
     ending = path.suffix.lower()
-    if ending not in (".webp", ".gif", ".mp4"):
+    if ending not in _WRITERS:
         raise UserError(f"{path} is no film: its name must end in .webp, .gif or .mp4")
     if ending == ".mp4":
         try:
@@ -81,28 +85,79 @@ def _enlarge(frame: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     return colour.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _save_with_pillow(frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int) -> None:
-    pictures: list[Image.Image] = []
-    for frame in frames:
-        if len(pictures) == MAXIMUM_FRAMES_IN_MEMORY:
-            raise UserError(f"more than {MAXIMUM_FRAMES_IN_MEMORY} frames do not fit in {path.suffix}: write an .mp4")
-        picture = Image.fromarray(frame)
+def _save_webp(
+    first: NDArray[np.uint8], frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int
+) -> None:
+    """An animated WebP (developers.google.com/speed/webp/docs/riff_container).
+
+    Pillow writes stills and whole animations, for which it holds all frames. Here its stills become the frames: VP8 has
+    no motion compensation in WebP, and in a walk no pixel stays as it is, so that nothing is lost by it.
+    """
+    height, width = first.shape[:2]
+    sides = _three_bytes(width - 1) + _three_bytes(height - 1)
+    duration = _three_bytes(round(1000 / frames_per_second))
+    animated, overwrite = 0x02, b"\x02"
+
+    def encode(pixels: NDArray[np.uint8]) -> bytes:
+        still = io.BytesIO()
+        Image.fromarray(pixels).save(still, "WEBP", quality=85, method=4)
+        # Beyond the 12 bytes of its header a still is one chunk, the picture.
+        return _chunk(b"ANMF", bytes(6) + sides + duration + overwrite + still.getvalue()[12:])
+
+    with path.open("wb") as file:
+        file.write(b"RIFF" + bytes(4) + b"WEBP")
+        file.write(_chunk(b"VP8X", bytes([animated, 0, 0, 0]) + sides))
+        file.write(_chunk(b"ANIM", bytes(4) + struct.pack("<H", 0)))
+        file.write(encode(first))
+        for frame in frames:
+            if file.tell() > LARGEST_WEBP - 2 * frame.nbytes:
+                raise UserError("a WebP holds 4 GB and this film is longer: write an .mp4")
+            file.write(encode(frame))
+        length = file.tell() - 8
+        file.seek(4)
+        file.write(struct.pack("<I", length))
+
+
+def _three_bytes(number: int) -> bytes:
+    return struct.pack("<I", number)[:3]
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def _save_gif(
+    first: NDArray[np.uint8], frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int
+) -> None:
+    """An animated GIF (www.w3.org/Graphics/GIF/spec-gif89a.txt), each frame with its own 256 colours."""
+    height, width = first.shape[:2]
+    forever = b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
+    timing = b"!\xf9\x04" + struct.pack("<BHBB", 0, round(100 / frames_per_second), 0, 0)
+
+    def encode(pixels: NDArray[np.uint8]) -> bytes:
+        still = io.BytesIO()
         # Median cut, Pillow's default, flickers from frame to frame and is far slower.
-        pictures.append(
-            picture.quantize(method=Image.Quantize.FASTOCTREE) if path.suffix.lower() == ".gif" else picture
-        )
-    if not pictures:
-        raise UserError("a film needs at least one frame")
-    duration = round(1000 / frames_per_second)
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0, quality=85, method=4)
+        Image.fromarray(pixels).quantize(method=Image.Quantize.FASTOCTREE).save(still, "GIF")
+        data = still.getvalue()
+        # A still is a header of 13 bytes, its colours, and the picture, whose own header of 10 ends in a byte of flags.
+        depth = data[10] & 7
+        picture = 13 + 3 * 2 ** (depth + 1)
+        own_colours = bytes([0x80 | depth]) + data[13:picture]
+        return timing + data[picture : picture + 9] + own_colours + data[picture + 10 : -1]
+
+    with path.open("wb") as file:
+        file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0) + forever)
+        file.write(encode(first))
+        for frame in frames:
+            file.write(encode(frame))
+        file.write(b";")
 
 
-def _save_mp4(frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int) -> None:
+def _save_mp4(
+    first: NDArray[np.uint8], frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second: int
+) -> None:
     import av
 
-    first = next(frames, None)
-    if first is None:
-        raise UserError("a film needs at least one frame")
     height, width = first.shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(frames_per_second), options={"crf": "18"})
@@ -118,3 +173,10 @@ def _save_mp4(frames: Iterator[NDArray[np.uint8]], path: Path, frames_per_second
         for frame in frames:
             encode(frame)
         container.mux(stream.encode())
+
+
+_WRITERS: dict[str, Callable[[NDArray[np.uint8], Iterator[NDArray[np.uint8]], Path, int], None]] = {
+    ".webp": _save_webp,
+    ".gif": _save_gif,
+    ".mp4": _save_mp4,
+}

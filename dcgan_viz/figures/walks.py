@@ -1,18 +1,21 @@
-"""The figure of a walk: rows of pictures, and how much changes at each step."""
+"""The figure of a walk: rows of pictures, and beneath each how far its steps lead."""
 
 from __future__ import annotations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from dcgan_viz.analysis.walks import Walk
+from dcgan_viz.analysis.walks import Row, Spread, Walk
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 
-STEP_COLOR, UNRELATED_COLOR = "#2c5d8f", "#c0392b"
+STEP_COLOR, SUDDEN_COLOR, BAND_COLOR, MEDIAN_COLOR = "#2c5d8f", "#c0392b", "#d5d8dc", "#7f8c8d"
+STRIP_HEIGHT, LEGEND_HEIGHT = 0.3, 0.25
 
 
 def walk_figure(result: Walk) -> Figure:
-    """Rows of pictures from one random point to the next, each with the change at every step beside it.
+    """Rows of pictures from one point to the next; beneath each, its steps in three measures over those of random walks.
 
     Parameters
     ----------
@@ -23,53 +26,109 @@ def walk_figure(result: Walk) -> Figure:
     Figure
     """
     rows, steps = result.pictures.shape[:2]
-    figure = new_figure(0.35 + 0.8 * steps + 2.6, 1.3 + 0.8 * rows)
-    figure.suptitle("Walks between random points of the latent space", fontsize=TITLE_SIZE + 1)
-    axes = figure.subplots(rows, steps + 1, squeeze=False, width_ratios=[1] * steps + [2.6])
-    for row, line in enumerate(axes):
-        for axis, picture in zip(line, result.pictures[row], strict=False):
-            show_picture(axis, picture)
-        target = 0 if result.settings["closed"] and row == rows - 1 else row + 1
-        line[0].text(
-            -0.08,
-            0.5,
-            f"{row}→{target}",
-            transform=line[0].transAxes,
-            ha="right",
-            va="center",
-            fontsize=LABEL_SIZE,
-        )
-        _plot_changes(line[-1], result, row, last=row == rows - 1)
-    axes[0, -1].set_title("change at each step (grey levels)", fontsize=LABEL_SIZE, pad=3)
+    strips = len(result.spreads)
+    figure = new_figure(1.1 + 0.8 * max(steps, 6) + 1.4, 1.7 + rows * (0.85 + STRIP_HEIGHT * strips))
+    figure.suptitle("Walks through the latent space: do the pictures jump?", fontsize=TITLE_SIZE + 1)
+    grid = figure.add_gridspec(
+        1 + rows * (1 + strips),
+        steps + 1,
+        width_ratios=[1] * steps + [1.6],
+        height_ratios=[LEGEND_HEIGHT] + ([0.85] + [STRIP_HEIGHT] * strips) * rows,
+    )
+    _plot_legend(figure.add_subplot(grid[0, :]))
+    tops = [
+        1.15 * max(*spread.high, *(max(r.steps[k]) for r in result.rows)) for k, spread in enumerate(result.spreads)
+    ]
+    for number, row in enumerate(result.rows):
+        line = 1 + number * (1 + strips)
+        for step in range(steps):
+            show_picture(figure.add_subplot(grid[line, step]), result.pictures[number, step])
+        _describe(figure.add_subplot(grid[line, steps]), result, number)
+        for k, spread in enumerate(result.spreads):
+            _plot_steps(figure.add_subplot(grid[line + 1 + k, :steps]), spread, row, k, tops[k])
+            _write(
+                figure.add_subplot(grid[line + 1 + k, steps]),
+                f"longest {_length(row, k, spread)}",
+                "black",
+            )
     caption(figure, _caption(result))
     return figure
 
 
-def _plot_changes(axis: Axes, result: Walk, row: int, *, last: bool) -> None:
-    changes = result.changes[row]
-    axis.bar(range(1, len(changes) + 1), changes, color=STEP_COLOR, width=0.75, label="this step")
-    axis.axhline(result.unrelated, color=UNRELATED_COLOR, linestyle="--", linewidth=1, label="unrelated samples")
-    axis.set_ylim(0, 1.15 * max(result.unrelated, result.changes.max()))
-    axis.set_xlim(0.3, len(changes) + 0.7)
-    axis.tick_params(
-        labelsize=LABEL_SIZE - 2, labelbottom=last, labelleft=False, labelright=True, left=False, right=True
+def _plot_legend(axis: Axes) -> None:
+    axis.set_axis_off()
+    axis.legend(
+        handles=[
+            Patch(color=BAND_COLOR, label="95 % of random walks"),
+            Line2D([], [], color=MEDIAN_COLOR, label="their median"),
+            Line2D([], [], color=STEP_COLOR, marker="o", markersize=3, linewidth=0.8, label="this row"),
+            Line2D([], [], color=SUDDEN_COLOR, marker="o", markersize=5, linewidth=0, label="sudden"),
+        ],
+        loc="center",
+        ncols=4,
+        fontsize=LABEL_SIZE,
+        frameon=False,
     )
-    axis.spines[["top", "left"]].set_visible(False)
-    if last:
-        axis.set_xlabel("step", fontsize=LABEL_SIZE - 1, labelpad=1)
-    if row == 0:
-        axis.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper left", bbox_to_anchor=(0, 0.86), ncols=2)
+
+
+def _length(row: Row, measure: int, spread: Spread) -> str:
+    longest = max(row.steps[measure])
+    return f"{longest:.3g} = {row.largest[measure]:.2f} of unrelated"
+
+
+def _describe(axis: Axes, result: Walk, number: int) -> None:
+    row = result.rows[number]
+    target = 0 if result.settings["closed"] and number == len(result.rows) - 1 else number + 1
+    verdict = f"sudden at step {row.at}" if row.sudden else "nothing sudden"
+    _write(axis, f"{number}→{target}\n{verdict}\np = {row.p_value:.2g}", SUDDEN_COLOR if row.sudden else "black")
+
+
+def _write(axis: Axes, text: str, color: str) -> None:
+    axis.set_axis_off()
+    axis.text(0.02, 0.5, text, transform=axis.transAxes, va="center", fontsize=LABEL_SIZE, color=color)
+
+
+def _plot_steps(axis: Axes, spread: Spread, row: Row, measure: int, top: float) -> None:
+    # Step i leads from picture i to the next: its mark lies beneath the gap between the two.
+    places = [i + 0.5 for i in range(len(spread.median))]
+    values = row.steps[measure]
+    axis.fill_between(places, spread.low, spread.high, color=BAND_COLOR, linewidth=0)
+    axis.plot(places, spread.median, color=MEDIAN_COLOR, linewidth=0.8)
+    axis.plot(places, values, color=STEP_COLOR, marker="o", markersize=3, linewidth=0.8, clip_on=False)
+    if row.sudden:
+        axis.plot(
+            [places[row.at - 1]], [values[row.at - 1]], color=SUDDEN_COLOR, marker="o", markersize=5, clip_on=False
+        )
+    axis.set_xlim(-0.5, len(places) + 0.5)
+    axis.set_ylim(0, top)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set(linewidth=0.5, color=MEDIAN_COLOR)
+    axis.text(-0.01, 0.4, spread.measure, transform=axis.transAxes, ha="right", va="center", fontsize=LABEL_SIZE - 1)
 
 
 def _caption(result: Walk) -> str:
     settings = result.settings
-    rows, steps = result.pictures.shape[:2]
-    interval = result.largest_step_interval
+    steps = result.pictures.shape[1]
+    outside = settings["outside_prior"]
+    strayed = f" {100 * outside:.1f} % of their coordinates lie outside the prior's cube." if outside else ""
+    apart = ", ".join(f"{s.unrelated:.3g} ({s.measure})" for s in result.spreads)
+    lengths = ", ".join(
+        f"{p.mean:.3g} [{p.interval.low:.3g}, {p.interval.high:.3g}] in {p.space} ({p.relative:.2g} of the mean squared "
+        "distance of unrelated samples)"
+        for p in result.path_lengths
+    )
     return (
-        f"Model {settings['model']}, seed {settings['seed']}. Each row leads in {settings['way']} from one random "
-        f"latent to the next, {steps} pictures a row, both ends included. Bars: mean absolute change of a pixel from "
-        f"one picture to the next; dashed: between {settings['unrelated_pairs']} pairs of independent samples "
-        f"({result.unrelated:.1f}), the height of a jump to another picture. The largest step of a row is "
-        f"{result.largest_step:.2f} [{interval.low:.2f}, {interval.high:.2f}] times its mean step (95 % bootstrap over "
-        f"{rows} rows); 1 is perfectly even, {steps - 1} one jump between still pictures."
+        f"Model {settings['model']}, seed {settings['seed']}: {settings['points']}, joined by {settings['way']}, {steps} "
+        f"pictures a row, both ends included.{strayed} Beneath the gap between two pictures, how far apart they are: root "
+        f"mean square of a pixel in grey levels; one minus structural similarity; distance in features ("
+        f"{settings['features']}); each from 0, the same scale in all rows. Band and line: {settings['random_walks']} "
+        f"random walks of as many steps. A row is sudden if a step is longer beside its neighbours than on "
+        f"{100 * (1 - settings['false_alarms']):.0f} % of these walks in whichever measure this is rarest (ranks over the "
+        f"three measures joined): at most {100 * settings['false_alarms']:.0f} % of ordinary rows are called so by chance. "
+        f"That says unusual for this model; {settings['unrelated_pairs']} pairs of unrelated samples differ by {apart}. "
+        f"Path length (mean squared speed of the picture on random ways, the whole way taking 1; pixels in the range "
+        f"-1 to 1; over {settings['path_length_pairs']} pairs with 95 % bootstrap, ε = "
+        f"{settings['path_length_epsilon']:g}): {lengths}."
     )

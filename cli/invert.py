@@ -1,0 +1,105 @@
+"""``dcgan-viz invert``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.inversion import Progress
+
+
+@click.command(cls=Command, short_help="Find the latents of photographs.")
+@click.argument("photographs", metavar="[PHOTO]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--images", type=click.Path(path_type=Path), help="Photographs in a folder, a zip or an .npy array.")
+@click.option(
+    "--count", type=click.IntRange(1), default=8, show_default=True, help="How many of --images, evenly spread."
+)
+@click.option("--starts", type=click.IntRange(1, 64), default=4, show_default=True, help="Of each photograph.")
+@click.option("--steps", type=click.IntRange(4), default=120, show_default=True, help="Of the optimiser.")
+@click.option(
+    "--samples",
+    type=click.IntRange(64),
+    default=2048,
+    show_default=True,
+    help="Random samples of which the nearest are the starts.",
+)
+@click.option(
+    "--own", type=click.IntRange(1), default=8, show_default=True, help="Samples of the model inverted for comparison."
+)
+@model_option
+@seed_option
+@device_option
+@out_option("results/invert")
+@json_option
+def invert(
+    photographs: tuple[Path, ...],
+    images: Path | None,
+    count: int,
+    starts: int,
+    steps: int,
+    samples: int,
+    own: int,
+    model: str,
+    seed: int,
+    device: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Find the latents whose pictures are most like photographs, and say how good they are.
+
+    The model's own samples, whose latents exist, are inverted in the same way: what the search does not find there it
+    could not find anywhere, and what it finds only there the generator cannot draw. The folder holds latents.npy, which
+    walk --points takes.
+
+    \b
+    dcgan-viz invert kitchen.jpg bedroom.jpg
+    dcgan-viz invert --images photographs/ --count 16 --steps 500 --starts 8
+    dcgan-viz walk --points results/invert/latents.npy --closed --film mine.webp
+    """
+    from tqdm import tqdm
+
+    from dcgan_viz.analysis import inversion
+    from dcgan_viz.data.latents import LATENTS_FILE, save_latents
+    from dcgan_viz.data.photographs import load_photographs
+    from dcgan_viz.figures.inversion import inversion_figure
+    from dcgan_viz.model import load
+
+    sources = [*photographs, *([] if images is None else [images])]
+    if not sources:
+        raise click.UsageError("name photographs, or give --images")
+    loaded = load(model, device)
+    channels, size, _ = loaded.networks.image_shape
+    found = load_photographs(sources, size, channels, limit=count)
+
+    def progress(name: str) -> Progress:
+        def wrap(numbers: Iterable[int], total: int) -> Iterable[int]:
+            return tqdm(numbers, name, total)
+
+        return wrap
+
+    result = inversion.invert(
+        loaded,
+        found.tensor(slice(None)),
+        found.names,
+        starts=starts,
+        steps=steps,
+        samples=samples,
+        own=own,
+        seed=seed,
+        progress=progress,
+    )
+    folder = result.save(out, {"inversion": inversion_figure(result)})
+    latents = save_latents(result.latents, folder / LATENTS_FILE)
+    lines = [
+        f"{inverted.name}: {inverted.found.pixels:.1f} grey levels, PSNR {inverted.found.psnr:.1f} dB, "
+        f"SSIM {inverted.found.ssim:.2f}, features {inverted.found.features:.2f}"
+        for inverted in result.inverted
+    ]
+    finish(result, folder, "\n".join([*lines, result.verdict, f"walk --points {latents} walks between them"]), as_json)

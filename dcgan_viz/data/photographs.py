@@ -1,0 +1,70 @@
+"""A user's own photographs: single files beside folders, zips and arrays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dcgan_viz.data.images import IMAGE_ENDINGS, ImageSet, load_images, square
+from dcgan_viz.errors import UserError
+
+
+def load_photographs(
+    sources: Sequence[str | Path], size: int, channels: int = 3, *, limit: int | None = None
+) -> ImageSet:
+    """The pictures of several sources, squared to one size, in the order given.
+
+    Parameters
+    ----------
+    sources : sequence of path
+        Image files, and whatever `load_images` reads.
+    size, channels : int
+        What to make of each picture.
+    limit : int, optional
+        Take at most this many of each folder, zip or array, evenly spread over it.
+
+    Returns
+    -------
+    ImageSet
+
+    Raises
+    ------
+    UserError
+        If a source is missing, holds no images, or one does not decode.
+    """
+    pixels: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    for source in map(Path, sources):
+        if source.suffix.lower() in IMAGE_ENDINGS and not source.is_dir():
+            pixels.append(_read(source, size, channels)[None])
+            names.append(source.name)
+        else:
+            found = load_images(source, size, channels, limit=limit)
+            pixels.append(found.pixels)
+            names.extend(found.names)
+    if not pixels:
+        raise UserError("there are no photographs: give image files, a folder, a zip or an .npy array")
+    return ImageSet(np.concatenate(pixels), tuple(names))
+
+
+def _read(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of pictures over 89 megapixels: they are refused like broken ones.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return square(picture, size, channels)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise UserError(f"{path} is not a readable image: {error}") from error
