@@ -76,7 +76,11 @@ if TYPE_CHECKING:
 @click.option("--dose-response", is_flag=True, help="Also zero 0 to all maps, ranked in every way and at random.")
 @click.option("--insertion", is_flag=True, help="Also raise the maps at a place: do they draw the object there?")
 @click.option("--maps", "show_maps", is_flag=True, help="Also show what the highest-ranked maps draw.")
-@click.option("--blind", is_flag=True, help="Also make a blind trial of the samples, to judge with dcgan-viz blind.")
+@click.option(
+    "--blind",
+    type=click.Path(path_type=Path),
+    help="Also make a blind trial of the samples in this folder, to judge with dcgan-viz blind.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -108,7 +112,7 @@ def forget(
     dose_response: bool,
     insertion: bool,
     show_maps: bool,
-    blind: bool,
+    blind: Path | None,
     seed: int,
     save_as: Path | None,
     device: str,
@@ -125,7 +129,7 @@ def forget(
     dcgan-viz forget --object window
     dcgan-viz forget --object window --top 20 --seed 7 --save-as models/windowless
     dcgan-viz forget --model rooms --object window --keep bed --rank-by causal --dose-response --insertion
-    dcgan-viz forget --object window --negatives matched --blind --out results/blind
+    dcgan-viz forget --object window --samples 40 --seed 1 --blind trials/window
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis import forgetting
@@ -173,8 +177,8 @@ def forget(
         _add_insertion(loaded, boxes, result, reader, seed, add)
     if show_maps:
         _add_maps(loaded, result, seed, add)
-    if blind:
-        sentences.append(_save_blind(result, folder / "blind", seed))
+    if blind is not None:
+        sentences.append(_save_blind(result, blind, seed))
     if save_as is not None:
         without_maps(loaded, result.layer, result.maps, strength).save(save_as)
         sentences.append(f"the model that has forgotten is in {save_as}")

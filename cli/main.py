@@ -7,14 +7,22 @@ from importlib import metadata
 import click
 
 from dcgan_viz.cli.annotate import annotate
+from dcgan_viz.cli.arithmetic import arithmetic
+from dcgan_viz.cli.blind import blind
+from dcgan_viz.cli.concepts import concepts
+from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
+from dcgan_viz.cli.invert import invert
 from dcgan_viz.cli.memorization import memorization
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
+from dcgan_viz.cli.train_classifier import train_classifier
+from dcgan_viz.cli.train_segmenter import train_segmenter
+from dcgan_viz.cli.turn import turn
 from dcgan_viz.cli.walk import walk
 
 
@@ -37,11 +45,19 @@ for command in (
     sample,
     forget,
     annotate,
+    blind,
     guided_backprop,
     walk,
+    concepts,
+    arithmetic,
+    turn,
+    directions,
+    invert,
     memorization,
     rooms,
     train,
+    train_segmenter,
+    train_classifier,
     import_model,
 ):
     main.add_command(command)

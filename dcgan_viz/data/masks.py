@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,8 @@ def load_coco(
 ) -> tuple[ImageSet, NDArray[np.bool_]]:
     """Photographs and the masks of one object in them, from COCO JSON.
 
-    Pictures and masks are squared alike: cropped at the centre, then resized. Polygons are filled; an object without
-    one is taken for its box.
+    Pictures and masks are squared alike: cropped at the centre, then resized. Polygons are filled and uncompressed
+    runs are laid out; an object with neither is taken for its box.
 
     Parameters
     ----------
@@ -88,6 +88,41 @@ def load_coco(
         by_image.setdefault(found["image_id"], []).append(found)
     masks = np.stack([_mask(by_image.get(entries[n][0], []), *entries[n][1:], size, path) for n in kept.names])
     return kept, masks
+
+
+def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
+    """A mask (H, W) as COCO's uncompressed run lengths: column by column, zeros first.
+
+    Examples
+    --------
+    >>> encode_runs(np.array([[False, True], [True, True]]))
+    [1, 3]
+    """
+    flat = mask.ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff([0, *edges, len(flat)]).tolist()
+    return [0, *runs] if flat[0] else runs
+
+
+def decode_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
+    """The mask (height, width) of COCO's uncompressed run lengths.
+
+    Raises
+    ------
+    ValueError
+        If they are compressed text or do not fill the mask.
+
+    Examples
+    --------
+    >>> decode_runs([1, 3], width=2, height=2)
+    array([[False,  True],
+           [ True,  True]])
+    """
+    if not isinstance(counts, list) or any(not isinstance(c, int) or c < 0 for c in counts):
+        raise ValueError("its runs are compressed: write them as a list of counts")
+    if sum(counts) != width * height:
+        raise ValueError(f"its runs hold {sum(counts)} pixels of {width}x{height}")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width, order="F")
 
 
 def load_masks(folder: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[str, ...]]:
@@ -137,14 +172,17 @@ def _mask(objects: list[dict[str, Any]], width: int, height: int, size: int, pat
     page = Image.new("L", (width, height))
     draw = ImageDraw.Draw(page)
     for found in objects:
-        polygons = found.get("segmentation")
+        drawn = found.get("segmentation")
         try:
-            if isinstance(polygons, list) and polygons:
-                for polygon in polygons:
+            if isinstance(drawn, list) and drawn:
+                for polygon in drawn:
                     draw.polygon([float(v) for v in polygon], fill=255)
+            elif isinstance(drawn, dict):
+                mask = decode_runs(drawn["counts"], width, height)
+                page.paste(255, mask=Image.fromarray(mask))
             else:
                 left, top, across, down = (float(v) for v in found["bbox"])
                 draw.rectangle((left, top, left + across - 1, top + down - 1), fill=255)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: annotation {found.get('id')} has no box and no polygon: {error}") from error
+            raise UserError(f"{path}: annotation {found.get('id')} has no box, no polygon and no runs: {error}") from error
     return square(page, size, 1)[..., 0] > 127

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.analysis.segmentation import Segmenter
 from dcgan_viz.data.annotations import Annotations, Box, save_annotations
 from dcgan_viz.model import load
 
@@ -31,7 +32,7 @@ def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
     assert "torch" in saved["versions"]
     with np.load("result/arrays.npz") as arrays:
         assert arrays["before"].shape == arrays["after"].shape == (6, 16, 16, 3)
-        assert np.array_equal(np.flatnonzero(arrays["weights"] > 0), sorted(saved["maps"]))
+        assert np.array_equal(np.flatnonzero(arrays["weights"][0] > 0), sorted(saved["maps"]))
     with Image.open("result/forget.png") as picture:
         assert min(picture.size) > 500
     first = Path("result/arrays.npz").read_bytes()
@@ -72,3 +73,49 @@ def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
     # Saved as fp16.
     assert np.abs((drawn + 1).mul(127.5).permute(0, 2, 3, 1).numpy() - after).mean() < 1
     assert run("walk", "--model", "edited", "--rows", 1, "--steps", 3).exit_code == 0
+
+
+def test_with_a_segmenter_everything_is_measured(
+    run, annotated: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.forgetting.MEASURED_SAMPLES", 70)
+    monkeypatch.setattr("dcgan_viz.analysis.rankings.LEARNING_STEPS", 3)
+    tiny_segmenter.save(annotated / "segmenter")
+    outcome = run(
+        *f"forget --model {annotated} --layer 1 --samples 6 --dose-response --insertion --maps --blind trial --json".split()
+    )
+    assert outcome.exit_code == 0, outcome.output
+    printed = json.loads(outcome.stdout)
+    assert [effect["choice"] for effect in printed["effects"]][:2] == ["chosen maps", "random maps"]
+    assert {"dose-response", "insertion", "maps"} <= set(printed)
+    best = {dose["ranking"]: dose for dose in printed["dose-response"]["best"]}
+    assert set(best) == {"regression", "iou", "difference", "causal", "learned", "random"}
+    for name in ("dose-response/dose-response.png", "insertion/insertion.png", "maps/maps.png"):
+        assert (Path("results/forget") / name).is_file(), name
+    assert json.loads(Path("trial/trial.json").read_text())["count"] == 18
+    plain = run("forget", "--model", annotated, "--layer", 1, "--samples", 6, "--where", "object")
+    assert plain.exit_code == 0, plain.output
+    assert "pixels that are gone, by the segmenter" in plain.stdout
+
+
+def test_without_boxes_the_segmenter_draws_them(
+    run, refused, tiny_folder: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.forgetting.MEASURED_SAMPLES", 70)
+    words = f"forget --model {tiny_folder} --layer 1 --samples 2 --object window --object bed"
+    assert "has no boxes of 'window'" in refused(*words.split())
+    tiny_segmenter.save(tiny_folder / "segmenter")
+    outcome = run(*words.split(), "--json")
+    assert outcome.exit_code == 0, outcome.output
+    printed = json.loads(outcome.stdout)
+    assert [found["object"] for found in printed["objects"]] == ["window", "bed"]
+    assert printed["settings"]["boxes_by"] == "a segmenter"
+    assert "knows no 'door'" in refused("forget", "--model", tiny_folder, "--object", "door")
+
+
+def test_requests_that_do_not_go_together(refused, annotated: Path) -> None:
+    assert "need a segmenter" in refused("forget", "--model", annotated, "--insertion")
+    assert "draw without the maps everywhere" in refused(
+        "forget", "--model", annotated, "--where", "object", "--save-as", "edited"
+    )
+    assert "holds no whole segmenter" in refused("forget", "--model", annotated, "--segmenter", annotated)

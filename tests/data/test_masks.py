@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.data.annotations import Box
-from dcgan_viz.data.masks import box_masks, load_coco
+from dcgan_viz.data.masks import box_masks, decode_runs, encode_runs, load_coco, load_masks
+from dcgan_viz.data.rooms import OBJECTS, draw_rooms, save_rooms
 from dcgan_viz.errors import UserError
 
 
@@ -70,3 +71,40 @@ def test_wrong_coco_is_one_sentence(coco: tuple[Path, Path]) -> None:
         load_coco(path, folder, "window", 32)
     with pytest.raises(UserError, match="not readable COCO JSON"):
         load_coco(folder / "nowhere.json", folder, "window", 32)
+
+
+def test_runs_are_the_masks(coco: tuple[Path, Path]) -> None:
+    path, folder = coco
+    random = np.random.default_rng(0)
+    for mask in (random.random((7, 5)) < 0.5, np.ones((3, 4), bool), np.zeros((3, 4), bool)):
+        counts = encode_runs(mask)
+        assert np.array_equal(decode_runs(counts, mask.shape[1], mask.shape[0]), mask)
+        value, pixels = False, []
+        for count in counts:
+            pixels.extend([value] * count)
+            value = not value
+        assert pixels == [bool(mask[row, column]) for column in range(mask.shape[1]) for row in range(mask.shape[0])]
+    shape = np.zeros((64, 128), bool)
+    shape[20:40, 70:90] = True
+    data = json.loads(path.read_text())
+    data["annotations"][0]["segmentation"] = {"size": [64, 128], "counts": encode_runs(shape)}
+    path.write_text(json.dumps(data))
+    _, masks = load_coco(path, folder, "window", 64)
+    assert np.array_equal(masks[0], shape[:, 32:96])
+    for counts, message in (("abc", "compressed"), ([1, 2], "hold 3 pixels")):
+        data["annotations"][0]["segmentation"]["counts"] = counts
+        path.write_text(json.dumps(data))
+        with pytest.raises(UserError, match=message):
+            load_coco(path, folder, "window", 64)
+
+
+def test_a_folder_of_masks_is_read_whole(tmp_path: Path) -> None:
+    folder = save_rooms(6, tmp_path / "rooms", 32, seed=1)
+    rooms = draw_rooms(6, 32, seed=1)
+    pixels, masks, names = load_masks(folder)
+    assert np.array_equal(pixels, rooms.pixels)
+    assert np.array_equal(masks, rooms.masks)
+    assert names == OBJECTS
+    (folder / "masks" / "room-000003.png").unlink()
+    with pytest.raises(UserError, match=r"does not hold images/, masks/.*room-000003"):
+        load_masks(folder)

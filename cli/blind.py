@@ -1,0 +1,110 @@
+"""``dcgan-viz blind``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import finish, json_option, out_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.blind import BlindResult
+    from dcgan_viz.analysis.statistics import Interval
+
+
+@click.command(cls=Command, short_help="Judge pictures without knowing how they were drawn.")
+@click.argument("trial", type=click.Path(path_type=Path))
+@click.option("--report", is_flag=True, help="Say what was found, instead of going on judging.")
+@click.option(
+    "--answers", type=click.Path(path_type=Path), help="Add the answers in this JSON file, instead of asking for them."
+)
+@click.option("--contributor", help="Who judges; written into the answers.  [default: not stated]")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@out_option("results/blind")
+@json_option
+def blind(
+    trial: Path, report: bool, answers: Path | None, contributor: str | None, port: int, out: Path, as_json: bool
+) -> None:
+    """Judge pictures in the browser without knowing how they were drawn, then compare.
+
+    TRIAL is a folder that forget --blind or arithmetic --blind made: shuffled pictures of several conditions, and a
+    key that stays closed. The page on this machine shows them one by one, saves every answer at once and goes on where
+    it stopped. The report opens the key and says how often each condition shows what was asked for.
+
+    \b
+    dcgan-viz blind trials/window
+    dcgan-viz blind trials/window --report --out results/window-blind
+    dcgan-viz blind trials/window --answers answers.json
+    """
+    from dcgan_viz.data.answers import add_answers, open_answers
+    from dcgan_viz.data.trials import ANSWERS_FILE, load_sheet, load_trial
+    from dcgan_viz.errors import UserError
+
+    if as_json and not report:
+        raise UserError("there are no numbers to print before the report: add --report, or leave out --json")
+    path = trial / ANSWERS_FILE
+    if answers is not None:
+        sheet = load_sheet(trial)
+        judged = len(add_answers(answers, path, sheet).given)
+        click.echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
+    if report:
+        from dcgan_viz.analysis.blind import judge
+        from dcgan_viz.figures.blind import blind_figure
+
+        loaded = load_trial(trial)
+        result = judge(loaded, open_answers(path, loaded))
+        if result.missing:
+            click.echo(
+                f"{result.missing} of {len(loaded.pictures)} pictures are not judged yet; the report shows how some "
+                "were drawn, so whoever has seen it judges no longer blind",
+                err=True,
+            )
+        finish(result, result.save(out, {"blind": blind_figure(result)}), _sentence(result), as_json)
+    elif answers is None:
+        _ask(trial, contributor, port)
+
+
+def _ask(trial: Path, contributor: str | None, port: int) -> None:
+    from dcgan_viz.studio.blind import serve_blind
+
+    def ready(address: str, judged: int, count: int) -> None:
+        click.echo(f"{judged} of {count} pictures judged; open {address} (Ctrl-C ends)", err=True)
+
+    # Ctrl-C is how the page is closed.
+    with suppress(KeyboardInterrupt):
+        serve_blind(trial, contributor=contributor, port=port, ready=ready)
+    click.echo(f"answers in {trial}: dcgan-viz blind {trial} --report")
+
+
+def _sentence(result: BlindResult) -> str:
+    lines = [
+        f"{result.question}: {result.judged} of {len(result.pictures)} pictures judged (contributor: {result.contributor})",
+        "it is there (95 % Wilson intervals):",
+    ]
+    for presence in result.presences:
+        clear = presence.judged - presence.unclear
+        found = f"{_percent(presence.share, presence.interval)} of {clear}" if clear else "not judged yet"
+        unclear = f", {presence.unclear} unclear" if presence.unclear else ""
+        area = f", boxes cover {100 * presence.area:.1f} % of a picture" if clear and presence.area is not None else ""
+        lines.append(f"  {presence.condition}: {found}{unclear}{area}")
+    lines.append(
+        "difference between matched pictures, in points (95 % bootstrap intervals over sets, McNemar's exact test):"
+    )
+    for change in result.differences:
+        found = (
+            f"{_percent(change.share, change.interval, '+')} on {change.pairs}, p = {change.p_value:.2g}"
+            if change.pairs
+            else "no set judged under both yet"
+        )
+        lines.append(f"  {change.condition} minus {change.reference}: {found}")
+    return "\n".join(lines)
+
+
+def _percent(share: float, interval: Interval, sign: str = "") -> str:
+    """A share or, with a sign, a difference of shares, in percent."""
+    value, low, high = (f"{100 * number:{sign}.1f}" for number in (share, interval.low, interval.high))
+    return f"{value} [{low}, {high}]" if sign else f"{value} % [{low}, {high}]"

@@ -1,0 +1,148 @@
+"""The figure of a blind trial: pictures with what was judged on them, presence per condition, and the differences."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from dcgan_viz.analysis.blind import BlindResult
+from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+
+COLUMNS = 10
+COLORS = ("#2c5d8f", "#c0392b", "#7f8c8d", "#b8860b", "#4b8b3b", "#6c4a8b")
+BOX_COLOR = "#39ff14"
+
+
+def blind_figure(result: BlindResult) -> Figure:
+    """Example pictures of every condition with their boxes, over presence, differences and covered area.
+
+    Parameters
+    ----------
+    result : BlindResult
+
+    Returns
+    -------
+    Figure
+        A row of up to 10 latents a condition over two plots, or three where boxes were asked for.
+    """
+    names = [presence.condition for presence in result.presences]
+    latents = _examples(result)
+    figure = new_figure(1.5 + 0.85 * COLUMNS, 0.9 + len(names) * 0.98 + 3.4)
+    figure.suptitle(f"Judged blind: {result.question}", fontsize=TITLE_SIZE + 1, wrap=True)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[len(names) * 0.98, 2.7], squeeze=False)[:, 0]
+    axes = top.subplots(len(names), COLUMNS, squeeze=False)
+    for number, (row, name) in enumerate(zip(axes, names, strict=True)):
+        for axis in row:
+            axis.set_axis_off()
+        for axis, latent in zip(row, latents, strict=False):
+            _show_judged(axis, result, int(np.flatnonzero((result.condition == number) & (result.pair == latent))[0]))
+        row[0].text(-0.08, 0.5, _wrap(name), transform=row[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+    with_area = result.answer_kind == "boxes"
+    plots = bottom.subplots(1, 2 + with_area, width_ratios=[1, 0.75, 1] if with_area else [1, 1])
+    _plot_presence(plots[0], result)
+    if with_area:
+        _plot_area(plots[1], result)
+    _plot_differences(plots[-1], result)
+    caption(figure, _caption(result, len(latents)))
+    return figure
+
+
+def _examples(result: BlindResult) -> NDArray[np.int64]:
+    """The first latents, those before others that were judged under more conditions."""
+    judged = np.bincount(result.pair, result.answered)
+    return np.argsort(-judged, kind="stable")[:COLUMNS]
+
+
+def _show_judged(axis: Axes, result: BlindResult, index: int) -> None:
+    answer = {1.0: "yes", 0.0: "no"}.get(float(result.present[index]), "unclear")
+    show_picture(axis, result.pictures[index], answer if result.answered[index] else "not judged")
+    for _, left, top, width, height in result.boxes[result.boxes[:, 0] == index]:
+        # Pixel centres have whole coordinates, corners of boxes count from the picture's edge.
+        corner = (left - 0.5, top - 0.5)
+        for color, line in (("black", 1.8), (BOX_COLOR, 1.0)):
+            axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=line))
+
+
+def _plot_presence(axis: Axes, result: BlindResult) -> None:
+    shares = [presence.share for presence in result.presences]
+    labels = [
+        f"{_wrap(p.condition)}\nn = {p.judged - p.unclear}" + (f", {p.unclear} unclear" if p.unclear else "")
+        for p in result.presences
+    ]
+    _bars(axis, shares, [presence.interval for presence in result.presences], labels)
+    axis.set_xlim(0, 105)
+    axis.set_xlabel("pictures that show it (%)", fontsize=LABEL_SIZE)
+    axis.set_title("presence", fontsize=LABEL_SIZE + 1)
+
+
+def _plot_area(axis: Axes, result: BlindResult) -> None:
+    areas = [(p.area, p.area_interval) for p in result.presences if p.area is not None and p.area_interval is not None]
+    _bars(axis, [area for area, _ in areas], [interval for _, interval in areas], [""] * len(areas))
+    axis.set_xlim(0)
+    axis.set_xlabel("of a picture (%)", fontsize=LABEL_SIZE)
+    axis.set_title("area in boxes", fontsize=LABEL_SIZE + 1)
+
+
+def _plot_differences(axis: Axes, result: BlindResult) -> None:
+    shares = 100 * np.array([change.share for change in result.differences])
+    places = np.arange(len(shares))
+    reach = _reach(shares, [change.interval for change in result.differences])
+    axis.errorbar(shares, places, xerr=reach, fmt="o", color="black", markersize=4, capsize=3)
+    axis.axvline(0, color="black", linewidth=0.6)
+    labels = [
+        f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, p = {d.p_value:.2g}" for d in result.differences
+    ]
+    axis.set_xlim(-105, 105)
+    axis.set_xlabel("percentage points", fontsize=LABEL_SIZE)
+    axis.set_title("difference of presence", fontsize=LABEL_SIZE + 1)
+    _finish(axis, labels)
+
+
+def _bars(axis: Axes, values: list[float], intervals: list[Interval], labels: list[str]) -> None:
+    """A bar a condition with its interval, in percent."""
+    lengths, places = 100 * np.array(values), np.arange(len(values))
+    colors = [COLORS[place % len(COLORS)] for place in places]
+    axis.barh(places, lengths, 0.6, xerr=_reach(lengths, intervals), capsize=3, color=colors)
+    _finish(axis, labels)
+
+
+def _finish(axis: Axes, labels: list[str]) -> None:
+    """One line a label, the first on top."""
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - 0.5, -0.5)
+    axis.tick_params(labelsize=LABEL_SIZE - 1)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _reach(values: NDArray[np.float64], intervals: list[Interval]) -> NDArray[np.float64]:
+    """How far intervals, as shares, reach below and above values in percent."""
+    return np.abs(100 * np.array([[i.low for i in intervals], [i.high for i in intervals]]) - values)
+
+
+def _wrap(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, 26))
+
+
+def _caption(result: BlindResult, examples: int) -> str:
+    settings = result.settings
+    model = f"Model {settings['model']}. " if "model" in settings else ""
+    drawn = f", drawn with seed {settings['seed']}" if "seed" in settings else ""
+    area = (
+        " Area: share of a picture that boxes cover, none counting as 0, with 95 % bootstrap intervals over sets."
+        if result.answer_kind == "boxes"
+        else ""
+    )
+    shown = f"the first {examples} sets" + (" of those judged under most conditions" if result.missing else "")
+    return (
+        f"{model}{settings['sets']} matched sets of {len(result.presences)} pictures, one a condition{drawn}; they were "
+        f"shuffled (seed {settings['shuffle_seed']}) and {result.judged} of {len(result.pictures)} judged without being "
+        f"told the condition (contributor: {result.contributor}). Above, {shown}, with the answers. Presence: share of "
+        f"the clear pictures with 95 % Wilson intervals; unclear ones are left out. Differences: over the sets that are "
+        f"clear under both conditions, with 95 % bootstrap intervals over sets and McNemar's exact test.{area}"
+    )

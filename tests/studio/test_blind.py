@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_viz.analysis.blind import judge
+from dcgan_viz.data.answers import Answers, load_answers, save_answers
+from dcgan_viz.data.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
+from dcgan_viz.errors import UserError
+from dcgan_viz.studio.blind import blind_app, serve_blind
+
+testclient = pytest.importorskip("starlette.testclient")
+
+SECRETS = ("untouched-Q7", "without-maps-X3", "secret-model-K9", "seed-of-shuffle")
+
+
+def make_trial(kind: AnswerKind = "boxes", *, latents: int = 3, reverse: bool = False) -> BlindTrial:
+    """A trial of two conditions; reversed, the same pictures in the same order have the other's condition."""
+    random = np.random.default_rng(1)
+    drawn, edited = random.integers(0, 256, (2, latents, 16, 16, 3), dtype=np.uint8)
+    pictures = {SECRETS[0]: drawn, SECRETS[1]: edited}
+    trial = prepare_trial(pictures, "Draw a box around every window", kind, settings={"model": SECRETS[2]}, seed=4)
+    if not reverse:
+        return trial
+    fields = {name: getattr(trial, name) for name in ("pictures", "question", "answer_kind", "pair")}
+    return BlindTrial(**fields, conditions=("other", "names"), condition=1 - trial.condition, seed=9, settings={})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_trial(make_trial(), tmp_path / "trial")
+
+
+def open_page(folder: Path):
+    sheet, path = load_sheet(folder), folder / "answers.json"
+    if not path.exists():
+        save_answers(Answers(sheet.digest, "a tester"), path)
+    return testclient.TestClient(blind_app(sheet, path), base_url="http://127.0.0.1:8765")
+
+
+def put(client, index: int, answer: object, trial: str | None = None):
+    body = {"trial": trial or client.get("/state").json()["trial"], "answer": answer}
+    return client.put(f"/answer/{index}", content=json.dumps(body))
+
+
+def test_the_page_loads_nothing_from_elsewhere(folder: Path) -> None:
+    client = open_page(folder)
+    page, script = client.get("/").text, client.get("/boxes.js")
+    assert "<canvas" in page
+    assert "http" not in page + script.text
+    assert script.headers["content-type"].startswith("text/javascript")
+
+
+def test_pictures_are_those_of_the_trial(folder: Path) -> None:
+    client, trial = open_page(folder), load_trial(folder)
+    for index in range(6):
+        answer = client.get(f"/picture/{index}.png")
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), trial.pictures[index])
+        # Another trial may have this address tomorrow.
+        assert answer.headers["cache-control"] == "no-store"
+    assert client.get("/picture/6.png").status_code == 404
+
+
+def test_every_answer_is_saved_at_once_and_the_page_goes_on_where_it_stopped(folder: Path) -> None:
+    client, sheet = open_page(folder), load_sheet(folder)
+    assert put(client, 0, [[1, 2, 3, 4]]).json() == {"judged": 1}
+    assert load_answers(folder / "answers.json", sheet).given == {0: ((1, 2, 3, 4),)}
+    assert put(client, 2, "unclear").json() == {"judged": 2}
+    assert put(client, 1, []).json() == {"judged": 3}
+    assert put(client, 0, None).json() == {"judged": 2}
+    assert load_answers(folder / "answers.json", sheet).given == {1: (), 2: "unclear"}
+    assert open_page(folder).get("/state").json()["answers"] == {"1": [], "2": "unclear"}
+    assert sorted(file.name for file in folder.iterdir()) == ["answers.json", "key.json", "pictures", "trial.json"]
+
+
+def test_answers_of_two_pages_are_kept_together(folder: Path) -> None:
+    first, second = open_page(folder), open_page(folder)
+    put(first, 0, [])
+    put(second, 1, [])
+    assert put(first, 2, []).json() == {"judged": 3}
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"answer": [[10, 10, 9, 2]]}, "does not lie in the 16x16 sample"),
+        ({"answer": "yes"}, "at most 200"),
+        ({"answer": [[1, 1, 2, 2]] * 201}, "at most 200"),
+        ({"trial": "0" * 64, "answer": []}, "of another trial: reload it"),
+        ([1], "of another trial"),
+    ],
+)
+def test_wrong_answers_change_nothing(folder: Path, body: Any, sentence: str) -> None:
+    client = open_page(folder)
+    trial = client.get("/state").json()["trial"]
+    before = (folder / "answers.json").read_bytes()
+    answer = client.put("/answer/0", json={"trial": trial, **body} if isinstance(body, dict) else body)
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    for content, said in ((b"{", "not JSON"), (b"[" * 60_000, "not JSON"), (b" " * 70_000, "too much")):
+        answer = client.put("/answer/0", content=content)
+        assert (answer.status_code, said in answer.text) == (400, True)
+    # Without a length, which is how a body that never ends is sent.
+    assert client.put("/answer/0", content=iter([b"{}"])).status_code == 400
+    assert put(client, 6, []).status_code == 400
+    assert (folder / "answers.json").read_bytes() == before
+
+
+def test_answers_that_were_damaged_meanwhile_are_not_written_over(folder: Path) -> None:
+    client = open_page(folder)
+    trial = client.get("/state").json()["trial"]
+    (folder / "answers.json").write_text("{")
+    assert "does not hold the answers" in put(client, 0, [], trial).text
+    assert client.get("/state").status_code == 500
+    assert (folder / "answers.json").read_text() == "{"
+
+
+def test_other_hosts_are_not_answered(folder: Path) -> None:
+    assert open_page(folder).get("/state", headers={"host": "evil.example"}).status_code == 400
+
+
+def everything(client) -> list[tuple[str, int, dict[str, str], bytes]]:
+    """What the server answers to every route in every way, and to some that it should not have."""
+    paths = [
+        "/",
+        "/state",
+        "/boxes.js",
+        *(f"/picture/{index}.png" for index in range(7)),
+        *(f"/answer/{index}" for index in range(7)),
+        "/key.json",
+        "/trial.json",
+        "/answers.json",
+        "/../key.json",
+        "/picture/../key.json",
+        "/picture/%2e%2e/key.json",
+        "/picture/key.json",
+        "/pictures/00000.png",
+        "/openapi.json",
+    ]
+    routes = {route.path for route in client.app.routes}
+    assert routes == {"/", "/state", "/boxes.js", "/picture/{index:int}.png", "/answer/{index:int}"}
+    trial = client.get("/state").json()["trial"]
+    bodies = (None, b"{", json.dumps({"trial": trial, "answer": "unclear"}), json.dumps({"trial": "other"}))
+    heard = []
+    for path in paths:
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"):
+            for body in bodies if method == "PUT" else (None,):
+                answer = client.request(method, path, content=body)
+                heard.append((f"{method} {path}", answer.status_code, dict(answer.headers), answer.content))
+    return heard
+
+
+@pytest.mark.parametrize("kind", ["boxes", "yes-no"])
+def test_nothing_that_the_server_sends_depends_on_or_names_a_condition(tmp_path: Path, kind: AnswerKind) -> None:
+    """Two trials of the same pictures, whose keys say the opposite, look the same down to the byte."""
+    heard = []
+    for number, reverse in enumerate((False, True)):
+        folder = save_trial(make_trial(kind, reverse=reverse), tmp_path / f"trial-{number}")
+        heard.append(everything(open_page(folder)))
+    assert heard[0] == heard[1]
+    assert sum(status == 200 for _, status, _, _ in heard[0]) > 20
+    key = json.loads((tmp_path / "trial-0" / "key.json").read_text())
+    for request, _, headers, content in heard[0]:
+        said = f"{headers}".encode() + content
+        assert not any(secret.encode() in said for secret in SECRETS), request
+        assert json.dumps(key["condition"]).encode() not in said
+        assert json.dumps(key["pair"]).encode() not in said
+
+
+def test_the_page_is_served_without_the_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "key.json").unlink()
+    served: dict[str, Any] = {}
+    monkeypatch.setattr("dcgan_viz.studio.blind.serve", lambda build, port, ready: served.update(app=build()))
+    serve_blind(folder, contributor="me")
+    client = testclient.TestClient(served["app"], base_url="http://127.0.0.1")
+    assert put(client, 0, []).json() == {"judged": 1}
+    with pytest.raises(UserError, match="holds the answers of me, and you would mix in others"):
+        serve_blind(folder, contributor="you")
+
+
+@contextmanager
+def command(folder: Path, *options: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
+    """The command, serving: its address, what it said first, and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dcgan_viz.cli.main", "blind", str(folder), "--port", str(port), *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        yield f"http://127.0.0.1:{port}/", process.stderr.readline(), process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(folder: Path, refused) -> None:
+    with command(folder) as (address, said, process):
+        assert f"0 of 6 pictures judged; open {address}" in said
+        port = int(address.rsplit(":", 1)[1].strip("/"))
+        connections = Path("/proc/net/tcp").read_text().splitlines() if Path("/proc/net/tcp").exists() else []
+        listening = [c.split()[1] for c in connections if c.split()[3] == "0A"]
+        assert all(e.startswith("0100007F:") for e in listening if e.endswith(f":{port:04X}"))
+        assert f"port {port} is taken" in refused("blind", folder, "--port", port)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert f"dcgan-viz blind {folder} --report" in output
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    if shutil.which("chromium") is None:
+        pytest.skip("needs Chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+def visit(browser: Any, address: str, place: str) -> tuple[Any, Callable[..., None]]:
+    """The page once it shows a place, and a way to drag on its picture, in pixels of the picture."""
+    page = browser.new_page(viewport={"width": 900, "height": 1000})
+    page.goto(address)
+    page.get_by_text(place).wait_for()
+    frame = page.locator("canvas").bounding_box()
+    step = frame["width"] / 16
+    assert 630 < frame["width"] < 650
+
+    def drag(x0: float, y0: float, x1: float, y1: float) -> None:
+        page.mouse.move(frame["x"] + x0 * step, frame["y"] + y0 * step)
+        page.mouse.down()
+        page.mouse.move(frame["x"] + x1 * step, frame["y"] + y1 * step, steps=4)
+        page.mouse.up()
+
+    return page, drag
+
+
+def test_boxes_are_judged_in_a_browser_and_the_page_resumes(browser, folder: Path, run) -> None:
+    with command(folder, "--contributor", "me") as (address, _, _process):
+        page, drag = visit(browser, address, "picture 1 of 6, 0 judged")
+        page.get_by_role("heading", name="Draw a box around every window").wait_for()
+        assert not page.get_by_role("button", name="yes").is_visible()
+        # What was not answered cannot be passed over.
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("draw a box, or press N if there is none").wait_for()
+        drag(2, 3, 8, 10)
+        page.get_by_text("picture 1 of 6, 1 judged").wait_for()
+        drag(14, 12, 10, 9)
+        page.get_by_text("saved", exact=True).wait_for()
+        page.keyboard.press("n")
+        page.get_by_text("remove the boxes first").wait_for()
+        page.keyboard.press("Space")
+        page.get_by_text("picture 2 of 6, 1 judged").wait_for()
+        # A box that is taken away again leaves the picture unjudged.
+        drag(4, 2, 9, 9)
+        page.get_by_text("picture 2 of 6, 2 judged").wait_for()
+        drag(5, 5, 5, 5)
+        page.get_by_text("picture 2 of 6, 1 judged").wait_for()
+        page.keyboard.press("n")
+        page.get_by_text("picture 3 of 6, 2 judged").wait_for()
+        page.keyboard.press("U")
+        page.get_by_text("picture 4 of 6, 3 judged").wait_for()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_text("picture 3 of 6").wait_for()
+        assert page.get_by_role("button", name="unclear").get_attribute("aria-pressed") == "true"
+    sheet = load_sheet(folder)
+    answers = load_answers(folder / "answers.json", sheet)
+    assert answers.contributor == "me"
+    assert (answers.given[1], answers.given[2]) == ((), "unclear")
+    assert np.array(answers.given[0]) == pytest.approx(np.array([(2, 3, 6, 7), (10, 9, 4, 3)]), abs=0.5)
+
+    with command(folder) as (address, said, _process):
+        assert "3 of 6 pictures judged" in said
+        page, drag = visit(browser, address, "picture 4 of 6, 3 judged")
+        drag(4, 2, -3, 30)
+        page.get_by_text("picture 4 of 6, 4 judged").wait_for()
+        page.get_by_role("button", name="next").click()
+        page.get_by_text("picture 5 of 6").wait_for()
+        page.get_by_role("button", name="none").click()
+        page.get_by_text("picture 6 of 6, 5 judged").wait_for()
+        assert not page.get_by_text("All pictures are judged").is_visible()
+        page.keyboard.press("n")
+        page.get_by_text("All pictures are judged").wait_for()
+        page.get_by_text("picture 6 of 6, 6 judged").wait_for()
+    outcome = run("blind", folder, "--report", "--json")
+    assert outcome.exit_code == 0, outcome.output
+    numbers = json.loads(outcome.stdout)
+    assert (numbers["judged"], numbers["missing"], numbers["contributor"]) == (6, 0, "me")
+    trial = load_trial(folder)
+    result = judge(trial, load_answers(folder / "answers.json", trial))
+    assert numbers["presences"] == result.numbers()["presences"]
+    assert sum(presence["present"] for presence in numbers["presences"]) == 2
+
+
+def test_words_are_judged_in_a_browser_by_keyboard(browser, tmp_path: Path) -> None:
+    folder = save_trial(make_trial("yes-no"), tmp_path / "trial")
+    with command(folder) as (address, _, process):
+        page, drag = visit(browser, address, "picture 1 of 6, 0 judged")
+        drag(2, 3, 8, 10)
+        assert not page.get_by_role("button", name="remove").is_visible()
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("answer with Y, N or U").wait_for()
+        for number, key in enumerate(("y", "N", "u"), start=1):
+            page.keyboard.press(key)
+            page.get_by_text(f"picture {number + 1} of 6, {number} judged").wait_for()
+        # Keys that come faster than pictures do not judge what was not seen.
+        page.evaluate("for (let i = 0; i < 3; i++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y' }))")
+        page.get_by_text("picture 5 of 6, 4 judged").wait_for()
+        # Nor does a key that is held down.
+        page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y', repeat: true }))")
+        page.keyboard.press("ArrowLeft")
+        page.get_by_text("picture 4 of 6, 4 judged").wait_for()
+        page.keyboard.press("n")
+        page.get_by_text("picture 5 of 6, 4 judged").wait_for()
+        # Without the command an answer is not saved, and the page says so and stays.
+        process.kill()
+        process.wait()
+        page.keyboard.press("y")
+        page.get_by_text("not saved").wait_for()
+        assert page.get_by_text("picture 5 of 6, 4 judged").is_visible()
+    given = load_answers(folder / "answers.json", load_sheet(folder)).given
+    assert given == {0: "yes", 1: "no", 2: "unclear", 3: "no"}
