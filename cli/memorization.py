@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
 
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.estimate import Estimate
+    from dcgan_viz.analysis.memorization import Memorization
+    from dcgan_viz.analysis.statistics import Interval
+
 
 @click.command(cls=Command, short_help="Test whether a generator copies its training images.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), required=True, help="What it was trained on: a folder, zip or array."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="What it was trained on: a folder, zip or array. Not needed for models of procedural rooms.",
 )
 @click.option("--held-out", type=click.Path(path_type=Path), help="Photographs of the same kind it was not trained on.")
 @click.option("--samples", type=click.IntRange(100), default=2000, show_default=True, help="How many to draw.")
@@ -22,46 +30,102 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 @out_option("results/memorization")
 @json_option
 def memorization(
-    data: Path, held_out: Path | None, samples: int, model: str, seed: int, device: str, out: Path, as_json: bool
+    data: Path | None, held_out: Path | None, samples: int, model: str, seed: int, device: str, out: Path, as_json: bool
 ) -> None:
     """Test whether a generator copies its training images.
 
     Finds the training image nearest to every sample, in pixels and in the discriminator's features, and asks whether
-    more samples lie near one than photographs do. Ends in a verdict, with the share of copies that would have been found.
+    more samples lie near one than photographs do. Ends in a verdict, with the share of copies that would have been
+    found; planted copies, the data-copying test, the two-sample test, coverage and walks stand beside it.
 
     \b
     dcgan-viz memorization --data lsun_bedrooms_10k.zip
     dcgan-viz memorization --model runs/mine --data photographs/ --held-out others/
+    dcgan-viz memorization --model rooms
     """
+    from collections.abc import Iterable
+
     from tqdm import tqdm
 
     from dcgan_viz.analysis import memorization as analysis
     from dcgan_viz.data.images import ImageSet, load_images
-    from dcgan_viz.figures.memorization import memorization_figure
+    from dcgan_viz.data.procedural import Progress, held_out_rooms, is_procedural, training_rooms
+    from dcgan_viz.errors import UserError
+    from dcgan_viz.figures.memorization import memorization_figure, nearest_figure
     from dcgan_viz.model import load
 
+    def bar(what: str, unit: str) -> Progress:
+        def wrap(indices: Iterable[int], total: int) -> Iterable[int]:
+            return tqdm(indices, what, total, unit=unit)
+
+        return wrap
+
     loaded = load(model, device)
+    if data is None and not is_procedural(loaded.card):
+        raise UserError(f"{loaded.card.name} was trained on images that do not come with it: give them with --data")
     channels, size, _ = loaded.networks.image_shape
 
     def read(path: Path) -> ImageSet:
-        return load_images(
-            path,
-            size,
-            channels,
-            progress=lambda indices, total: tqdm(indices, f"reading {path.name}", total, unit="img"),
-        )
+        return load_images(path, size, channels, progress=bar(f"reading {path.name}", "img"))
 
+    others = None if held_out is None else read(held_out)
+    if data is not None:
+        training, source = read(data), f"images of {data.name}"
+    else:
+        training, source = training_rooms(loaded.card, bar("drawing the training rooms", "batch")), "procedural rooms"
+        if others is None:
+            count = min(samples, analysis.REFERENCES)
+            others = held_out_rooms(loaded.card, count, bar("drawing other rooms", "batch"))
     result = analysis.memorization(
         loaded,
-        read(data),
-        None if held_out is None else read(held_out),
+        training,
+        others,
         samples=samples,
         seed=seed,
-        source=f"images of {data.name}",
+        source=source,
+        progress=lambda what, indices, total: tqdm(indices, what, total, unit="block"),
     )
-    folder = result.save(out, {"memorization": memorization_figure(result)})
-    test = result.two_sample
-    sentence = f"{result.verdict}\n1-nearest-neighbour accuracies: real {test.real:.2f}, generated {test.generated:.2f}"
-    if result.copying_statistic is not None:
-        sentence += f"; C_T {result.copying_statistic:.1f}"
-    finish(result, folder, sentence, as_json)
+    figures = {"memorization": memorization_figure(result), "nearest": nearest_figure(result)}
+    folder = result.save(out, figures)
+    finish(result, folder, _sentences(result), as_json)
+
+
+def _sentences(result: Memorization) -> str:
+    test, usual, walks, copying = (
+        result.two_sample,
+        result.two_sample_reference,
+        result.dwelling,
+        result.data_copying,
+    )
+    lines = [
+        result.verdict,
+        f"rule: {result.rule}",
+        "planted copies that are near (in pixels, in features): "
+        + "; ".join(f"{p.kind} {100 * p.pixels.share:.0f} %, {100 * p.features.share:.0f} %" for p in result.planted),
+        f"1-nearest-neighbour accuracies: real {_number(test.real)}, generated {_number(test.generated)}; permuted "
+        f"{_bounds(test.null)}; real against real {usual.real.value:.2f} and {usual.generated.value:.2f}",
+    ]
+    for name, quality in (("samples", result.quality), ("real against real", result.quality_reference)):
+        lines.append(
+            f"{name}: precision {_number(quality.precision)}, recall {_number(quality.recall)}, density "
+            f"{_number(quality.density)}, coverage {_number(quality.coverage)}"
+        )
+    lines.append(
+        f"walks, relative distance where they are fast minus where they are slow: {_number(walks.contrast, 3)}; shifted "
+        f"{_bounds(walks.null, 3)}; above 0 they dwell at training images"
+    )
+    if copying is not None:
+        lines.append(
+            f"C_T {_number(copying.statistic, 1)}; permuted {_bounds(copying.null, 1)}; far below 0 samples are copies, or "
+            "smoother than photographs"
+        )
+    return "\n".join(lines)
+
+
+def _number(estimate: Estimate, digits: int = 2) -> str:
+    # 0 is added so that nothing rounds to -0.
+    return f"{round(estimate.value, digits) + 0.0:.{digits}f} {_bounds(estimate.interval, digits)}"
+
+
+def _bounds(interval: Interval, digits: int = 2) -> str:
+    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

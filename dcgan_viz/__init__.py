@@ -16,8 +16,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dcgan_viz.analysis.arithmetic import arithmetic
+    from dcgan_viz.analysis.directions import directions
     from dcgan_viz.analysis.forgetting import forget
     from dcgan_viz.analysis.guided_backprop import guided_backprop
+    from dcgan_viz.analysis.inversion import invert
+    from dcgan_viz.analysis.memorization import memorization
+    from dcgan_viz.analysis.turn import turn
     from dcgan_viz.analysis.walks import walk
     from dcgan_viz.data.annotations import load_annotations
     from dcgan_viz.data.images import load_images
@@ -30,13 +35,18 @@ _HOMES = {
     "DCGAN": "dcgan_viz.model",
     "TrainingSettings": "dcgan_viz.training.settings",
     "UserError": "dcgan_viz.errors",
+    "arithmetic": "dcgan_viz.analysis.arithmetic",
     "bundled_models": "dcgan_viz.model",
+    "directions": "dcgan_viz.analysis.directions",
     "forget": "dcgan_viz.analysis.forgetting",
     "guided_backprop": "dcgan_viz.analysis.guided_backprop",
+    "invert": "dcgan_viz.analysis.inversion",
     "load": "dcgan_viz.model",
     "load_annotations": "dcgan_viz.data.annotations",
     "load_images": "dcgan_viz.data.images",
+    "memorization": "dcgan_viz.analysis.memorization",
     "train": "dcgan_viz.training.loop",
+    "turn": "dcgan_viz.analysis.turn",
     "walk": "dcgan_viz.analysis.walks",
 }
 
@@ -44,13 +54,18 @@ __all__ = [
     "DCGAN",
     "TrainingSettings",
     "UserError",
+    "arithmetic",
     "bundled_models",
+    "directions",
     "forget",
     "guided_backprop",
+    "invert",
     "load",
     "load_annotations",
     "load_images",
+    "memorization",
     "train",
+    "turn",
     "walk",
 ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from dcgan_viz.files import atomic_file
 
@@ -56,6 +56,47 @@ def fit(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     page = Image.new("RGB", (size, size), "white")
     page.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
     return np.asarray(page)
+
+
+def numbered_sheets(
+    pixels: NDArray[np.uint8], *, columns: int = 10, a_page: int = 100, size: int = 128
+) -> list[NDArray[np.uint8]]:
+    """Enlarged pictures with their numbers beneath, page by page, to be chosen from.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 (N, H, W, C)
+    columns, a_page : int
+        Pictures a row, and a page.
+    size : int
+        Side of each, in pixels.
+
+    Returns
+    -------
+    list of ndarray of uint8 (rows, columns, 3)
+
+    Examples
+    --------
+    >>> [page.shape for page in numbered_sheets(np.zeros((3, 4, 4, 1), np.uint8), columns=2, a_page=2)]
+    [(164, 280, 3), (164, 280, 3)]
+    """
+    gap, label = 8, 20
+    font = ImageFont.load_default(16)
+    pages = []
+    for first in range(0, len(pixels), a_page):
+        shown = pixels[first : first + a_page]
+        rows = -(-len(shown) // columns)
+        width, height = columns * (size + gap) + gap, rows * (size + gap + label) + gap
+        page = Image.new("RGB", (width, height), "white")
+        draw = ImageDraw.Draw(page)
+        for index, picture in enumerate(shown):
+            left, top = gap + index % columns * (size + gap), gap + index // columns * (size + gap + label)
+            image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).convert("RGB")
+            # Smooth: blocks of sharp pixels hide what a face does.
+            page.paste(image.resize((size, size), Image.Resampling.BICUBIC), (left, top))
+            draw.text((left + size // 2, top + size + 2), str(first + index), fill="black", font=font, anchor="ma")
+        pages.append(np.asarray(page))
+    return pages
 
 
 def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1) -> Path:

@@ -1,0 +1,105 @@
+"""``dcgan-viz arithmetic``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+
+
+@click.command(cls=Command, short_help="Add and subtract concepts in the latent space.")
+@click.argument("expression")
+@model_option
+@click.option(
+    "--concepts", type=click.Path(path_type=Path), help="Named exemplars, from concepts.  [default: the model's own]"
+)
+@click.option(
+    "--trials", type=click.IntRange(2, 10_000), default=100, show_default=True, help="Repeat with exemplars drawn anew."
+)
+@click.option("--expect", metavar="CLASS", help="What the result should show, to be measured by a classifier.")
+@click.option(
+    "--classifier", type=click.Path(path_type=Path), help="From train-classifier.  [default: the model's own]"
+)
+@click.option("--wanted", metavar="CONCEPT", help="The concept that the result should show: the positive control.")
+@click.option(
+    "--blind", type=click.Path(path_type=Path), help="Write a blind trial for dcgan-viz blind to this folder."
+)
+@seed_option
+@device_option
+@out_option("results/arithmetic")
+@json_option
+def arithmetic(
+    expression: str,
+    model: str,
+    concepts: Path | None,
+    trials: int,
+    expect: str | None,
+    classifier: Path | None,
+    wanted: str | None,
+    blind: Path | None,
+    seed: int,
+    device: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Add and subtract concepts in the latent space, and draw the result.
+
+    Averages three exemplars of each concept and draws the sum amid eight neighbours, as in Figure 7 of the DCGAN paper,
+    beside the same arithmetic on pixels and on single exemplars. Names may hold spaces.
+
+    \b
+    dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces
+    dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --trials 200
+    dcgan-viz arithmetic "man with glasses - man + woman" --model faces --wanted "woman with glasses" --blind trial
+    """
+    from tqdm import tqdm
+
+    from dcgan_viz.analysis import arithmetic as analysis
+    from dcgan_viz.analysis.attributes import find_classifier, load_classifier
+    from dcgan_viz.analysis.blind import save_trial
+    from dcgan_viz.data.concepts import find_concepts
+    from dcgan_viz.errors import UserError
+    from dcgan_viz.figures.arithmetic import arithmetic_figure
+    from dcgan_viz.model import load
+
+    if classifier is not None and expect is None:
+        raise UserError("name the class that the result should show with --expect, or leave out --classifier")
+    if blind is not None and wanted is None:
+        raise UserError(
+            "a blind trial needs a positive control: name the concept that the result should show, --wanted"
+        )
+    loaded = load(model, device)
+    named = find_concepts(loaded, concepts)
+    judge = None
+    if expect is not None:
+        judge = find_classifier(loaded, expect) if classifier is None else load_classifier(classifier, device)
+    result = analysis.arithmetic(
+        loaded,
+        named,
+        expression,
+        trials=trials,
+        wanted=wanted,
+        expected=expect,
+        classifier=judge,
+        seed=seed,
+        progress=lambda numbers, total: tqdm(numbers, "drawing trials", total, unit="trial"),
+    )
+    trial = None if blind is None else analysis.blind_trial(result, seed=seed)
+    folder = result.save(out, {"arithmetic": arithmetic_figure(result)})
+    sentence = (
+        f"{result.expression}: the sum is {result.reach.length:.2f} times as long as an ordinary z, "
+        f"{100 * result.reach.outside:.0f} % of its coordinates beyond ±1\n"
+        f"with exemplars drawn anew two results differ by {result.instability:.1f} grey levels, with single exemplars by "
+        f"{result.single_instability:.1f}"
+    )
+    for rate in () if result.measurement is None else result.measurement.rates:
+        low, high = 100 * rate.interval.low, 100 * rate.interval.high
+        share = f"{100 * rate.share:.0f} % [{low:.0f}, {high:.0f}] of {rate.pictures}"
+        sentence += f"\n  {expect}, {rate.condition}: {share}"
+    if trial is not None and blind is not None:
+        save_trial(trial, blind)
+        sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"
+    finish(result, folder, sentence, as_json)

@@ -1,0 +1,113 @@
+"""``dcgan-viz concepts``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import model_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.data.concepts import Concepts
+    from dcgan_viz.model import DCGAN
+
+
+@click.command(cls=Command, short_help="Pick samples that show a concept, in the browser.")
+@model_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The file to write.  [default: concepts.json in the model's folder]"
+)
+@click.option("--count", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Samples to look at.")
+@click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
+@click.option("--contributor", default="not stated", show_default=True, help="Who picks; written into a new file.")
+@click.option(
+    "--set", "given", multiple=True, metavar="NAME=NUMBERS", help="Name samples by number, instead of opening the page."
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    help="Draw the samples with their numbers to a PNG, instead of the page.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+def concepts(
+    model: str,
+    out: Path | None,
+    count: int,
+    seed: int,
+    contributor: str,
+    given: tuple[str, ...],
+    sheet: Path | None,
+    port: int,
+) -> None:
+    """Pick the samples of a model that show a concept, such as "smiling woman".
+
+    Opens a page on this machine with many samples; a click puts one into a concept, and every click is saved at once.
+    arithmetic and turn take these concepts. Without a browser: --sheet draws the samples with their numbers, a hundred
+    a page, and --set names some of them.
+
+    \b
+    dcgan-viz concepts --model runs/mine
+    dcgan-viz concepts --model runs/mine --count 400 --sheet samples.png
+    dcgan-viz concepts --model runs/mine --set "smiling woman=3,17,42" --set "woman=5,8,13"
+    """
+    from dcgan_viz.data.concepts import CONCEPTS_FILE, open_concepts
+    from dcgan_viz.model import load
+    from dcgan_viz.studio.concepts import METHOD
+
+    loaded = load(model)
+    assert loaded.folder is not None
+    path = out or loaded.folder / CONCEPTS_FILE
+    method = "named by number, from a sheet of enlarged samples" if given else METHOD
+    current = open_concepts(loaded, path, count=count, seed=seed, contributor=contributor, method=method)
+    if sheet is not None:
+        for file in _draw_sheets(loaded, current, sheet):
+            click.echo(f"samples of {model} (seed {current.seed}) with their numbers written to {file}")
+    if given:
+        _name(current, given, path)
+    if sheet is None and not given:
+        _serve(loaded, current, path, port)
+
+
+def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
+    from dcgan_viz.studio.concepts import serve_concepts
+
+    def ready(address: str) -> None:
+        click.echo(f"{len(current.exemplars)} concepts so far; open {address} (Ctrl-C ends)", err=True)
+
+    # Ctrl-C is how the page is closed.
+    with suppress(KeyboardInterrupt):
+        serve_concepts(model, current, path, port=port, ready=ready)
+    click.echo(f"concepts in {path}")
+
+
+def _name(current: Concepts, given: tuple[str, ...], path: Path) -> None:
+    from dataclasses import replace
+
+    from dcgan_viz.cli.options import parse_numbers
+    from dcgan_viz.data.concepts import check_exemplars, check_name, save_concepts
+
+    named: dict[str, tuple[int, ...]] = {}
+    for text in given:
+        name, sign, numbers = text.rpartition("=")
+        found = parse_numbers(numbers, "--set") if sign else None
+        if found is None:
+            raise click.BadParameter(f"{text!r} is not like 'smiling woman=3,17,42'", param_hint="--set")
+        named[check_name(name)] = found
+    changed = replace(current, exemplars=check_exemplars({**current.exemplars, **named}, current.count))
+    save_concepts(changed, path)
+    listing = ", ".join(f"{name} ({len(numbers)})" for name, numbers in changed.exemplars.items())
+    click.echo(f"{listing}\nwritten to {path}")
+
+
+def _draw_sheets(model: DCGAN, current: Concepts, path: Path) -> list[Path]:
+    from dcgan_viz.data.images import to_pixels
+    from dcgan_viz.pictures import numbered_sheets, save_picture
+
+    pages = numbered_sheets(to_pixels(model.sample(current.count, current.seed)))
+    if len(pages) == 1:
+        return [save_picture(pages[0], path)]
+    return [save_picture(page, path.with_stem(f"{path.stem}-{n}")) for n, page in enumerate(pages, start=1)]

@@ -1,0 +1,89 @@
+"""``dcgan-viz turn``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+
+
+@click.command(cls=Command, short_help="Add a turn vector to new samples.")
+@model_option
+@click.option(
+    "--concepts", type=click.Path(path_type=Path), help="Named exemplars, from concepts.  [default: the model's own]"
+)
+@click.option("--from", "left", default="looking left", show_default=True, help="The concept at the left end.")
+@click.option("--to", "right", default="looking right", show_default=True, help="The concept at the right end.")
+@click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="New samples.")
+@click.option(
+    "--positions", type=click.IntRange(3, 51), default=9, show_default=True, help="Pictures a row, an odd number."
+)
+@click.option(
+    "--strength", type=float, default=1.0, show_default=True, help="Turn vectors from a sample to the ends of its row."
+)
+@click.option(
+    "--blind", type=click.Path(path_type=Path), help="Write a blind trial for dcgan-viz blind to this folder."
+)
+@seed_option
+@device_option
+@out_option("results/turn")
+@json_option
+def turn(
+    model: str,
+    concepts: Path | None,
+    left: str,
+    right: str,
+    rows: int,
+    positions: int,
+    strength: float,
+    blind: Path | None,
+    seed: int,
+    device: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Turn new samples from one side to the other.
+
+    Averages four exemplars that look left and four that look right, and adds interpolations of the difference to new
+    samples, as in Figure 8 of the DCGAN paper. Any two concepts will do.
+
+    \b
+    dcgan-viz turn --model faces
+    dcgan-viz turn --model faces --rows 10 --positions 7 --strength 1.5
+    dcgan-viz turn --model faces --from "neutral woman" --to "smiling woman" --out results/smile
+    """
+    from tqdm import tqdm
+
+    from dcgan_viz.analysis import turn as analysis
+    from dcgan_viz.analysis.blind import save_trial
+    from dcgan_viz.data.concepts import find_concepts
+    from dcgan_viz.figures.turn import turn_figure
+    from dcgan_viz.model import load
+
+    loaded = load(model, device)
+    result = analysis.turn(
+        loaded,
+        find_concepts(loaded, concepts),
+        left=left,
+        right=right,
+        rows=rows,
+        positions=positions,
+        strength=strength,
+        seed=seed,
+        progress=lambda numbers, total: tqdm(numbers, "random directions", total, unit="direction"),
+    )
+    folder = result.save(out, {"turn": turn_figure(result)})
+    odd, random = result.oddness, result.random_interval
+    sentence = (
+        f"{rows} samples from {left} to {right}\n{100 * odd.value:.0f} % [{100 * odd.interval.low:.0f}, "
+        f"{100 * odd.interval.high:.0f}] of the average change is odd under mirroring, as a turn is; random directions "
+        f"{100 * result.random_oddness:.0f} % [{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})"
+    )
+    if blind is not None:
+        trial = analysis.blind_trial(loaded, result, seed=seed + 2)
+        save_trial(trial, blind)
+        sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"
+    finish(result, folder, sentence, as_json)
