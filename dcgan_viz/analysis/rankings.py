@@ -24,6 +24,8 @@ RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 
 QUANTILES = np.linspace(0.05, 0.99, 48)
 MAPS_AT_ONCE = 16
+CAUSAL_SAMPLES = 128
+"""Samples on which each map is zeroed alone and a segmenter looks: it looks once a map and sample."""
 
 LEARNING_STEPS, LEARNING_BATCH, LEARNING_RATE = 150, 32, 0.05
 COLLATERAL, SPARSITY = 4.0, 0.3
@@ -141,18 +143,18 @@ def _effect_on_pixels(evidence: Evidence) -> NDArray[np.float64]:
 
 
 def _effect_on_object(evidence: Evidence) -> NDArray[np.float64]:
-    segmenter, layer = evidence.segmenter, evidence.layer
+    segmenter, layer, latents = evidence.segmenter, evidence.layer, evidence.latents[:CAUSAL_SAMPLES]
     assert segmenter is not None
     index = segmenter.label(evidence.label) - 1
     objects = len(segmenter.objects)
     effects = []
     for factors in _single_maps(layer):
         totals = np.zeros((len(factors) + 1, objects))
-        for _, drawn in draw_scaled(evidence.model, layer, [torch.ones(layer.channels), *factors], evidence.latents):
+        for _, drawn in draw_scaled(evidence.model, layer, [torch.ones(layer.channels), *factors], latents):
             totals += [areas(segment(segmenter, images), objects).sum(0) for images in drawn]
         lost = 1 - totals[1:] / np.maximum(totals[0], 1e-6)
         # An object that the samples hardly show says nothing.
-        others = np.delete(np.arange(objects), index)[np.delete(totals[0] > 0.001 * len(evidence.latents), index)]
+        others = np.delete(np.arange(objects), index)[np.delete(totals[0] > 0.001 * len(latents), index)]
         collateral = np.abs(lost[:, others]).mean(1) if len(others) else 0.0
         effects.append(lost[:, index] - collateral)
     return np.concatenate(effects)
