@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from dcgan_viz.analysis.blind import wilson_interval
@@ -22,6 +21,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.classifier import WIDTHS, ClassifierNetwork
+from dcgan_viz.networks.weights import fill_weights, save_weights
 
 CARD_FILE, WEIGHTS_FILE = "classifier.json", "weights.safetensors"
 FOLDER = "classifiers"
@@ -104,13 +104,8 @@ class Classifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (fp16) and card as a folder, all or nothing."""
-        tensors = {
-            name: tensor.half().cpu().contiguous()
-            for name, tensor in self.network.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
         with atomic_folder(Path(folder), CARD_FILE) as temporary:
-            save_file(tensors, temporary / WEIGHTS_FILE)
+            save_weights(self.network, temporary / WEIGHTS_FILE)
             (temporary / CARD_FILE).write_text(json.dumps(asdict(self.card), indent=2) + "\n")
         return Path(folder)
 
@@ -128,13 +123,17 @@ def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> C
     try:
         card = _read_card(json.loads((path / CARD_FILE).read_text()))
         network = ClassifierNetwork(card.channels, len(card.classes), card.widths)
-        with safe_open(path / WEIGHTS_FILE, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-        lacking = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
-        if lacking:
-            raise KeyError(lacking[0])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        fill_weights(network, path / WEIGHTS_FILE)
+    except (
+        UserError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         raise UserError(
             f"{path} holds no whole classifier ({type(error).__name__}: {error}): make one with dcgan-viz train-classifier"
         ) from error

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from dcgan_viz.devices import find_device
@@ -21,6 +20,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.segmenter import WIDTHS, SegmentationNetwork, fused
+from dcgan_viz.networks.weights import fill_weights, save_weights
 
 CARD_FILE, WEIGHTS_FILE = "segmenter.json", "weights.safetensors"
 FOLDER = "segmenter"
@@ -90,14 +90,8 @@ class Segmenter:
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (fp16) and card as a folder, all or nothing."""
-        tensors = {
-            name: tensor.half().contiguous()
-            for name, tensor in self.network.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
         with atomic_folder(Path(folder), CARD_FILE) as temporary:
-            save_file(tensors, temporary / WEIGHTS_FILE)
-            (temporary / WEIGHTS_FILE).chmod(0o644)
+            save_weights(self.network, temporary / WEIGHTS_FILE)
             (temporary / CARD_FILE).write_text(json.dumps(asdict(self.card), indent=2) + "\n")
         return Path(folder)
 
@@ -115,13 +109,8 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Se
         data = json.loads((path / CARD_FILE).read_text())
         card = SegmenterCard(**{**data, "objects": tuple(data["objects"]), "widths": tuple(data["widths"])})
         network = SegmentationNetwork(card.channels, len(card.objects) + 1, card.widths)
-        with safe_open(path / WEIGHTS_FILE, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-        lacking = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
-        if lacking:
-            raise KeyError(lacking[0])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        fill_weights(network, path / WEIGHTS_FILE)
+    except (UserError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"{path} holds no whole segmenter ({type(error).__name__}: {error}): make one with dcgan-viz train-segmenter"
         ) from error

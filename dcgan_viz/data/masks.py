@@ -201,5 +201,7 @@ def _mask(objects: list[dict[str, Any]], width: int, height: int, size: int, pat
                 left, top, across, down = (float(v) for v in found["bbox"])
                 draw.rectangle((left, top, left + across - 1, top + down - 1), fill=255)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: annotation {found.get('id')} has no box, no polygon and no runs: {error}") from error
+            raise UserError(
+                f"{path}: annotation {found.get('id')} has no box, no polygon and no runs: {error}"
+            ) from error
     return square(page, size, 1)[..., 0] > 127

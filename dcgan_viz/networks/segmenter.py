@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class SegmentationNetwork(nn.Module):
     def __init__(self, channels: int, classes: int, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         self.stem = _block(channels, widths[0])
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Sequential(_block(a, b, stride=2), _block(b, b)) for a, b in pairs)
         self.narrow = nn.ModuleList(_block(b, a) for a, b in reversed(pairs))
         self.merge = nn.ModuleList(_block(a, a) for a, _ in reversed(pairs))
