@@ -1,96 +1,81 @@
 """Tests whether a generator copies its training images.
 
 For every sample the nearest training image is found, in pixels and in the discriminator's features. How near is near is
-told by photographs: held-out ones, which cannot have been copied, or, without any, training images among themselves.
+told by the picture's own typical distance, and how often chance brings one so near by photographs that cannot have been
+copied: held-out ones, or, without any, training images among themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.stats import beta, binom, mannwhitneyu
 from torch import Tensor
-from torch.nn import functional
 
-from dcgan_viz.analysis.guided_gradient import evaluation
-from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.analysis.copy_search import Progress, TrainingSet, facing, query, search, silent, spread, walk_query
+from dcgan_viz.analysis.coverage import Coverage, coverage
+from dcgan_viz.analysis.data_copying import DataCopying, data_copying
+from dcgan_viz.analysis.dwelling import Dwelling, closed_walks, dwelling
+from dcgan_viz.analysis.image_vectors import feature_vectors
+from dcgan_viz.analysis.near_copies import (
+    NEAR,
+    POWER,
+    SIGNIFICANCE,
+    SPACES,
+    NearCopies,
+    detectable_share,
+    near_copies,
+    near_share,
+)
+from dcgan_viz.analysis.nearest import Nearest
+from dcgan_viz.analysis.planted import ALTERATIONS, Planted, blur
+from dcgan_viz.analysis.two_sample import TwoSampleTest, two_sample_test
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.results import Result
 
-Space = Literal["pixels", "features"]
+__all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
 
-BATCH = 512
-PIXEL_SIDE = 32
-NEAR_QUANTILE = 0.01
-"""A sample is near a training image when only this share of reference photographs lies nearer to one."""
+FEWEST_IMAGES, FEWEST_SAMPLES = 32, 100
+REFERENCES = 2000
+PLANTED = 200
+REFERENCE_BLUR = 2.0
+"""In pixels of a 64-pixel image: smoother than any sample."""
 
-SIGNIFICANCE = 0.01
-POWER = 0.8
-CELLS = 10
-SMALLEST_CELL = 20
 TWO_SAMPLE_IMAGES = 2000
-NEIGHBOURS = 5
+WALKS, WALK_STEPS = 32, 48
 SHOWN = 8
 
+RULE = (
+    f"A picture is near a training image when it lies, in pixels mirrored or not, at less than {NEAR} of its typical "
+    "distance (the median over sixteenths of the training set of the nearest in each). Copying is declared when more "
+    "samples than reference images, sharp or blurred, are near, in pixels or in features: Fisher's exact test, one-sided, "
+    f"p < {SIGNIFICANCE / len(SPACES):g} in either ({SIGNIFICANCE:g} over both). The other tests do not decide."
+)
+
 
 @dataclass(frozen=True)
-class NearCopies:
-    """How many samples lie unusually near a training image, in one space.
+class Shown:
+    """One sample of the figure of nearest training images.
 
     Parameters
     ----------
-    space : {"pixels", "features"}
-    threshold : float
-        The distance below which 1 % of the reference photographs lie.
-    share : float
-        Of the samples below it.
-    interval : Interval
-        95 %, exact (Clopper & Pearson 1934).
-    p_value : float
-        Of as many or more if samples were like the reference: exact binomial, one-sided.
+    sample : int
+        Its number among the samples.
+    training_in_pixels, training_in_features : int
+        Numbers of its nearest training images.
+    pixels, features : float
+        Its relative distances to them.
     """
 
-    space: Space
-    threshold: float
-    share: float
-    interval: Interval
-    p_value: float
-
-
-@dataclass(frozen=True)
-class TwoSampleTest:
-    """The leave-one-out 1-nearest-neighbour test (Lopez-Paz & Oquab 2017) in features.
-
-    Parameters
-    ----------
-    real, generated : float
-        Share of each whose nearest neighbour is of its own kind: 0.5 when alike, toward 0 when samples are copies,
-        toward 1 when they can be told apart.
-    images : int
-        Of each kind.
-    """
-
-    real: float
-    generated: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Fidelity and variety in features (Kynkäänniemi et al. 2019, Naeem et al. 2020), with 5 neighbours."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
+    sample: int
+    training_in_pixels: int
+    training_in_features: int
+    pixels: float
+    features: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,180 +86,47 @@ class Memorization(Result):
     ----------
     verdict : str
         One sentence, and what cannot be concluded.
+    rule : str
+        How the verdict is decided.
     copies : bool
         Whether the verdict is that the generator copies.
     near : tuple of NearCopies
-        In pixels and in features.
-    detectable_share : float
-        The smallest share of exact copies among the samples that the test would have found with 80 % probability.
-    copying_statistic : float, optional
-        C_T of Meehan et al. 2020 in features, with held-out images only: far below 0 copying, far above 0
-        under-fitting.
-    two_sample : TwoSampleTest
-        Against held-out images, or training images.
-    quality : Coverage
-        Against the same.
+        In pixels and in features: what decides.
+    planted : tuple of Planted
+        How often altered copies of training images are recognised, and from what share on they would have been found.
+    data_copying : DataCopying, optional
+        In features; with held-out images only.
+    two_sample, quality : TwoSampleTest, Coverage
+        Samples against training images, in features.
+    two_sample_reference, quality_reference : TwoSampleTest, Coverage
+        The same of held-out images, or other training images, in place of the samples.
+    dwelling : Dwelling
+        Whether walks through the latent space dwell at training images.
+    shown : tuple of Shown
+        The samples in `pictures`: the 8 relatively nearest to a training image, then 8 random ones.
     sample_distances, reference_distances : ndarray of float32 (2, n)
-        To the nearest training image, in pixels (root mean square, in units of the range [-1, 1]) and in features.
-    pictures, nearest_in_pixels, nearest_in_features : ndarray of uint8 (n, S, S, C)
-        The samples nearest to a training image in either space, and those training images.
+        Relative distances to the nearest training image, in pixels and in features.
+    pictures, nearest_in_pixels, nearest_in_features : ndarray of uint8 (16, S, S, C)
+        Samples and their nearest training images, those in pixels mirrored where their mirror image is nearer.
     """
 
     verdict: str
+    rule: str
     copies: bool
     near: tuple[NearCopies, ...]
-    detectable_share: float
-    copying_statistic: float | None
+    planted: tuple[Planted, ...]
+    data_copying: DataCopying | None
     two_sample: TwoSampleTest
+    two_sample_reference: TwoSampleTest
     quality: Coverage
+    quality_reference: Coverage
+    dwelling: Dwelling
+    shown: tuple[Shown, ...]
     sample_distances: NDArray[np.float32]
     reference_distances: NDArray[np.float32]
     pictures: NDArray[np.uint8]
     nearest_in_pixels: NDArray[np.uint8]
     nearest_in_features: NDArray[np.uint8]
-
-
-def pixel_vectors(images: Tensor) -> Tensor:
-    """Images as vectors (n, 3072 or 1024) whose Euclidean distance is the root mean square difference of a pixel.
-
-    They are averaged down to 32x32 first, so that noise of single pixels hides no copy.
-    """
-    small = functional.adaptive_avg_pool2d(images, PIXEL_SIDE).flatten(1)
-    return small / small.shape[1] ** 0.5
-
-
-@torch.no_grad()
-def feature_vectors(discriminator: Discriminator, images: Tensor) -> Tensor:
-    """The last layer's maps, averaged over the four quarters of the picture: (n, 4 C)."""
-    with evaluation(discriminator):
-        maps = images.to(discriminator.head.weight)
-        for module in discriminator.layers:
-            maps = module(maps)
-        return functional.adaptive_avg_pool2d(maps, 2).flatten(1).float().cpu()
-
-
-def nearest(queries: Tensor, blocks: Iterable[Tensor], own: NDArray[np.int64] | None = None) -> tuple[Tensor, Tensor]:
-    """The nearest reference of every query, by brute force in bounded memory.
-
-    Parameters
-    ----------
-    queries : Tensor (n, d)
-    blocks : iterable of Tensor (m, d)
-        The references, in their order; only one block is held at a time.
-    own : ndarray of int64 (n,), optional
-        The reference that is the query itself and no neighbour of it; -1 for none.
-
-    Returns
-    -------
-    Tensor (n,)
-        Euclidean distances.
-    Tensor (n,) of int64
-        Numbers of the references.
-
-    Examples
-    --------
-    >>> nearest(torch.tensor([[0.0], [5.0]]), [torch.tensor([[1.0]]), torch.tensor([[4.5]])])
-    (tensor([1.0000, 0.5000]), tensor([0, 1]))
-    """
-    best = torch.full((len(queries),), float("inf"))
-    index = torch.zeros(len(queries), dtype=torch.int64)
-    done = 0
-    for block in blocks:
-        distances = torch.cdist(queries, block)
-        if own is not None:
-            itself = np.flatnonzero((own >= done) & (own < done + len(block)))
-            distances[itself, own[itself] - done] = float("inf")
-        values, places = distances.min(1)
-        nearer = values < best
-        best, index = torch.where(nearer, values, best), torch.where(nearer, places + done, index)
-        done += len(block)
-    return best, index
-
-
-def near_copies(space: Space, samples: NDArray[np.float32], references: NDArray[np.float32]) -> NearCopies:
-    """The share of samples that lie as near to a training image as only 1 % of the reference photographs do."""
-    threshold = float(np.quantile(references, NEAR_QUANTILE))
-    count, total = int((samples < threshold).sum()), len(samples)
-    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
-    high = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
-    p_value = float(binom.sf(count - 1, total, NEAR_QUANTILE))
-    return NearCopies(space, threshold, count / total, Interval(low, high), p_value)
-
-
-def detectable_share(samples: int) -> float:
-    """The smallest share of exact copies that `near_copies` finds significant with 80 % probability.
-
-    Examples
-    --------
-    >>> detectable_share(1000) < detectable_share(100)
-    True
-    """
-    critical = int(binom.isf(SIGNIFICANCE / 2, samples, NEAR_QUANTILE)) + 1
-    shares = np.linspace(0, 1, 2001)
-    # A copy is always near; the other samples are near as often as photographs are.
-    found = binom.sf(critical - 1, samples, shares + (1 - shares) * NEAR_QUANTILE)
-    return float(shares[np.argmax(found >= POWER)])
-
-
-def copying_statistic(
-    training: Tensor, held_out: Tensor, samples: Tensor, held_out_distances: Tensor, sample_distances: Tensor, seed: int
-) -> float:
-    """C_T of Meehan et al. 2020: whether samples lie nearer to training images than held-out ones do, cell by cell.
-
-    Per cell the Mann-Whitney U of the two sets of distances is z-scored; the cells are averaged by held-out mass. Cells
-    with fewer than 20 images of a kind are left out.
-
-    Parameters
-    ----------
-    training : Tensor (n, d)
-        Feature vectors that the cells are found on by k-means.
-    held_out, samples : Tensor (m, d), (k, d)
-    held_out_distances, sample_distances : Tensor (m,), (k,)
-        To the nearest training image.
-    seed : int
-        Of k-means.
-
-    Returns
-    -------
-    float
-        NaN if no cell holds enough images.
-    """
-    from sklearn.cluster import KMeans
-
-    cells = KMeans(CELLS, n_init=3, random_state=seed).fit(training.numpy())
-    real_cells, sample_cells = cells.predict(held_out.numpy()), cells.predict(samples.numpy())
-    total, mass = 0.0, 0
-    for cell in range(CELLS):
-        real, drawn = held_out_distances[real_cells == cell].numpy(), sample_distances[sample_cells == cell].numpy()
-        m, n = len(real), len(drawn)
-        if min(m, n) < SMALLEST_CELL:
-            continue
-        u = float(mannwhitneyu(drawn, real).statistic)
-        total += m * (u - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12)
-        mass += m
-    return total / mass if mass else float("nan")
-
-
-def two_sample_test(real: Tensor, generated: Tensor) -> TwoSampleTest:
-    """The leave-one-out 1-nearest-neighbour accuracies of two sets of as many vectors (n, d)."""
-    both = torch.cat([real, generated])
-    distances = torch.cdist(both, both).fill_diagonal_(float("inf"))
-    own = (distances.argmin(1) < len(real)) == (torch.arange(len(both)) < len(real))
-    return TwoSampleTest(float(own[: len(real)].float().mean()), float(own[len(real) :].float().mean()), len(real))
-
-
-def coverage(real: Tensor, generated: Tensor) -> Coverage:
-    """Precision, recall, density and coverage of two sets of vectors (n, d), with balls to the fifth neighbour."""
-    real_radius = torch.cdist(real, real).kthvalue(NEIGHBOURS + 1, dim=1).values
-    generated_radius = torch.cdist(generated, generated).kthvalue(NEIGHBOURS + 1, dim=1).values
-    between = torch.cdist(real, generated)
-    inside = between < real_radius[:, None]
-    return Coverage(
-        precision=float(inside.any(0).float().mean()),
-        recall=float((between < generated_radius[None]).any(1).float().mean()),
-        density=float(inside.float().sum(0).mean() / NEIGHBOURS),
-        coverage=float((between.min(1).values < real_radius).float().mean()),
-    )
 
 
 def memorization(
@@ -285,6 +137,7 @@ def memorization(
     samples: int = 2000,
     seed: int = 0,
     source: str = "training images",
+    progress: Progress = silent,
 ) -> Memorization:
     """Test whether a generator copies its training images.
 
@@ -292,16 +145,18 @@ def memorization(
     ----------
     model : DCGAN
     training : Images
-        What it was trained on; read in batches, any number. If its card says that half were mirrored, mirrored copies
-        count too.
+        What it was trained on, at least 32; read in blocks, any number.
     held_out : Images, optional
-        Photographs of the same kind that it was not trained on.
+        Photographs of the same kind that it was not trained on, at least 32; of many, as many as samples are taken, and
+        2,000 at most.
     samples : int
         Samples to draw, at least 100.
     seed : int
-        Of the samples, of which training images stand in for held-out ones, and of k-means.
+        Of the samples, the walks, k-means, permutations and bootstraps.
     source : str
         What the training images are, for the caption.
+    progress : callable
+        Wraps each loop: receives what it does, the indices and their number, yields the indices.
 
     Returns
     -------
@@ -310,106 +165,141 @@ def memorization(
     Raises
     ------
     UserError
-        If there are fewer than 100 training images, held-out images or samples.
+        If there are too few training images, held-out images or samples.
     """
-    for what, count in (("training images", len(training)), ("samples", samples)):
-        if count < 100:
-            raise UserError(f"{count} {what} are too few to test for copies: give at least 100")
-    if held_out is not None and len(held_out) < 100:
-        raise UserError(f"{len(held_out)} held-out images are too few: give at least 100, or none")
-    mirrored = bool(model.card.training.get("settings", {}).get("flip", False))
-    drawn = model.sample(samples, seed)
-    if held_out is None:
-        # Training images in a random order: the first of them are compared with all others.
-        order = np.random.default_rng(seed).permutation(len(training))
-        reference = training.tensor(order[: min(len(training), samples)])
-    else:
-        order = np.arange(len(training))
-        reference = held_out.tensor(np.unique(np.linspace(0, len(held_out) - 1, samples).round().astype(np.int64)))
-    scale = feature_vectors(model.discriminator, training.tensor(order[:BATCH])).std(0).clamp(min=1e-6)
-
-    def vectors(space: Space, images: Tensor) -> Tensor:
-        if space == "pixels":
-            return pixel_vectors(images)
-        return torch.cat([feature_vectors(model.discriminator, batch) / scale for batch in images.split(BATCH)])
-
-    def training_blocks(space: Space) -> Iterator[Tensor]:
-        for start in range(0, len(order), BATCH):
-            yield vectors(space, training.tensor(order[start : start + BATCH]))
-
-    spaces: tuple[Space, Space] = ("pixels", "features")
-    views = [drawn, drawn.flip(-1), reference, reference.flip(-1)] if mirrored else [drawn, reference]
-    own = np.concatenate(
-        [
-            np.arange(len(v)) if held_out is None and k >= len(views) // 2 else np.full(len(v), -1)
-            for k, v in enumerate(views)
-        ]
-    )
-    distances, numbers, references = [], [], []
-    for space in spaces:
-        # One pass over the training images serves all queries.
-        found, places = nearest(torch.cat([vectors(space, view) for view in views]), training_blocks(space), own)
-        count = samples * len(views) // 2
-        of_samples, of_references = found[:count], found[count:]
-        either, which = of_samples.reshape(-1, samples).min(0)
-        distances.append(either)
-        numbers.append(places[:count].reshape(-1, samples).gather(0, which[None])[0])
-        references.append(of_references.reshape(-1, len(reference)).min(0).values)
+    given = {"training images": len(training)} | ({} if held_out is None else {"held-out images": len(held_out)})
+    for what, number, fewest in (
+        *((w, n, FEWEST_IMAGES) for w, n in given.items()),
+        ("samples", samples, FEWEST_SAMPLES),
+    ):
+        if number < fewest:
+            raise UserError(f"{number} {what} are too few to test for copies: give at least {fewest}")
+    known = TrainingSet(model.discriminator, training, progress)
+    drawn = Samples(model, model.latents(samples, seed))
+    # Without held-out images, training images stand in for them, each compared with all others.
+    references, alone = (training, True) if held_out is None else (held_out, False)
+    reference_numbers = spread(len(references), min(samples, REFERENCES))
+    planted_numbers = spread(len(training), PLANTED)
+    spec = model.networks.generator
+    deviation = REFERENCE_BLUR * spec.image_size / 64
+    parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, bool]] = [
+        (drawn, np.arange(samples), None, False),
+        (references, reference_numbers, None, alone),
+        (references, reference_numbers, lambda images: blur(images, deviation), alone),
+        *((training, planted_numbers, alter, False) for alter in ALTERATIONS.values()),
+    ]
+    queries = []
+    for k in progress("drawing samples and controls", range(len(parts)), len(parts)):
+        images, numbers, alter, own = parts[k]
+        queries.append(query(known.space, images, numbers, alter, own=own))
+    of_samples, of_references = queries[:2]
+    of_walks, changes = walk_query(known.space, model, closed_walks(WALKS, WALK_STEPS, spec.latent, spec.prior, seed))
+    walks, sample, reference, blurred, *altered = search(known, [of_walks, *queries], progress)
     near = tuple(
-        near_copies(space, d.numpy(), r.numpy()) for space, d, r in zip(spaces, distances, references, strict=True)
+        near_copies(space, s.relative, r.relative, b.relative)
+        for space, s, r, b in zip(SPACES, sample, reference, blurred, strict=True)
     )
-    drawn_features, real_features = vectors("features", drawn), vectors("features", reference)
-    statistic = None
-    if held_out is not None:
-        base = vectors("features", training.tensor(order[: 20 * BATCH]))
-        statistic = copying_statistic(base, real_features, drawn_features, references[1], distances[1], seed)
-    count = min(len(real_features), len(drawn_features), TWO_SAMPLE_IMAGES)
-    power = detectable_share(samples)
-    # Each space has its own scale; those nearest relative to the reference are shown.
-    relative = torch.stack([d / max(n.threshold, 1e-12) for d, n in zip(distances, near, strict=True)])
-    shown = relative.min(0).values.argsort()[:SHOWN]
-    copies = any(n.p_value < SIGNIFICANCE / 2 for n in near)
+    planted = tuple(_planted(kind, result, near) for kind, result in zip(ALTERATIONS, altered, strict=True))
+    # Without held-out images, half of the training images stand in for them here.
+    real, others = (known.kept[::2], known.kept[1::2]) if alone else (known.kept, of_references.features[0])
+    count = min(len(real), len(others), samples, TWO_SAMPLE_IMAGES)
+    real, others, generated = (v[spread(len(v), count)] for v in (real, others, of_samples.features[0]))
+    chosen = _chosen(sample, seed)
+    pictures = drawn.tensor(chosen)
+    copies = any(n.copies for n in near)
+    shape = (WALKS, WALK_STEPS)
     return Memorization(
         settings={
             "model": model.card.name,
             "training_images": len(training),
             "source": source,
             "held_out_images": None if held_out is None else len(held_out),
-            "reference_images": len(reference),
+            "reference_images": len(reference_numbers),
             "samples": samples,
-            "mirrored": mirrored,
             "seed": seed,
+            "near": NEAR,
+            "significance": SIGNIFICANCE,
+            "power": POWER,
+            "reference_blur_pixels": deviation,
         },
-        verdict=_verdict(copies, near, power, held_out is not None),
+        verdict=_verdict(copies, near, planted[0].detectable_share, alone),
+        rule=RULE,
         copies=copies,
         near=near,
-        detectable_share=power,
-        copying_statistic=statistic,
-        two_sample=two_sample_test(real_features[:count], drawn_features[:count]),
-        quality=coverage(real_features[:count], drawn_features[:count]),
-        sample_distances=torch.stack(distances).numpy(),
-        reference_distances=torch.stack(references).numpy(),
-        pictures=to_pixels(drawn[shown]),
-        nearest_in_pixels=to_pixels(training.tensor(order[numbers[0][shown].numpy()])),
-        nearest_in_features=to_pixels(training.tensor(order[numbers[1][shown].numpy()])),
+        planted=planted,
+        data_copying=None
+        if alone
+        else data_copying(
+            known.kept,
+            of_references.features[0],
+            of_samples.features[0],
+            reference[1].distance,
+            sample[1].distance,
+            seed,
+        ),
+        two_sample=two_sample_test(real, generated, seed),
+        two_sample_reference=two_sample_test(real, others, seed),
+        quality=coverage(real, generated, seed),
+        quality_reference=coverage(real, others, seed),
+        dwelling=dwelling(walks[0].relative.reshape(shape), walks[0].number.reshape(shape), changes, NEAR, seed),
+        shown=tuple(
+            Shown(int(k), *(int(s.number[k]) for s in sample), *(float(s.relative[k]) for s in sample)) for k in chosen
+        ),
+        sample_distances=np.stack([s.relative for s in sample]),
+        reference_distances=np.stack([r.relative for r in reference]),
+        pictures=to_pixels(pictures),
+        nearest_in_pixels=to_pixels(facing(pictures, training.tensor(sample[0].number[chosen]))),
+        nearest_in_features=to_pixels(training.tensor(sample[1].number[chosen])),
     )
 
 
-def _verdict(copies: bool, near: tuple[NearCopies, ...], power: float, has_held_out: bool) -> str:
-    shares = ", ".join(f"{100 * n.share:.1f} % in {n.space}" for n in near)
-    reference = "held-out photographs" if has_held_out else "other training images"
+def _planted(kind: str, found: tuple[Nearest, Nearest], near: tuple[NearCopies, ...]) -> Planted:
+    pixels, features = (near_share(f.relative) for f in found)
+    needed = [
+        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share)
+        for n, recognised in zip(near, (pixels, features), strict=True)
+    ]
+    return Planted(kind, pixels, features, min((share for share in needed if share is not None), default=None))
+
+
+def _chosen(sample: tuple[Nearest, Nearest], seed: int) -> NDArray[np.int64]:
+    """The samples that are relatively nearest to a training image in either space, then random ones of all."""
+    nearness = np.minimum(sample[0].relative, sample[1].relative)
+    random = np.random.default_rng(seed).choice(len(nearness), SHOWN, replace=False)
+    return np.concatenate([nearness.argsort(kind="stable")[:SHOWN], np.sort(random)])
+
+
+def probability(value: float) -> str:
+    """A p-value in words: "p = 0.03", or "p < 1e-99" for what is too small to tell.
+
+    Examples
+    --------
+    >>> probability(0.0301), probability(0.0)
+    ('p = 0.03', 'p < 1e-99')
+    """
+    return "p < 1e-99" if value < 1e-99 else f"p = {value:.1g}"
+
+
+def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | None, alone: bool) -> str:
+    whose = "training images among themselves" if alone else "held-out images"
+    shares = " and ".join(f"{100 * n.samples.share:.1f} % in {n.space}" for n in near)
+    usual = " and ".join(f"{100 * n.references.share:.1f} %" for n in near)
+    facts = (
+        f"{shares} of {near[0].samples.images} samples are near a training image, of {near[0].references.images} "
+        f"{whose} {usual}"
+    )
     if copies:
-        said = (
-            f"The generator copies: {shares} of its samples lie as near to a training image as 1 % of {reference} do."
-        )
+        said = f"The generator copies: {facts} ({probability(min(n.p_value for n in near))})."
+    elif detectable is None:
+        said = f"Nothing can be concluded: {facts}; with so few images not even copies alone would show."
     else:
         said = (
-            f"No sign of copying: {shares} of the samples lie as near to a training image as 1 % of {reference} do; "
-            f"copies would have been found if they were {100 * power:.1f} % of the samples or more."
+            f"No sign of copying: {facts}; exact copies would have been found with {100 * POWER:.0f} % probability if "
+            f"they were {100 * detectable:.1f} % of the samples or more."
         )
-    if has_held_out:
+    if not alone:
         return said
     return (
-        f"{said} Without held-out photographs it cannot be concluded that samples are as far from the training images "
-        "as new photographs would be."
+        f"{said} Without held-out images it cannot be concluded whether samples lie nearer to training images than new "
+        "images do."
     )

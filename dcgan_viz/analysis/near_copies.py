@@ -1,0 +1,159 @@
+"""Whether more samples than photographs lie near a training image, and how few copies would have been noticed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, hypergeom
+
+from dcgan_viz.analysis.statistics import Interval
+
+Space = Literal["pixels", "features"]
+SPACES: tuple[Space, Space] = ("pixels", "features")
+
+NEAR = 0.6
+"""A picture is near a training image when it lies at less than this share of its typical distance.
+
+Of 1,500 LSUN bedrooms 0.5 % lie so near to one of 8,000 others, in 8x8 pixels, and as many when they are blurred; of
+copies that are noisy, blurred or shifted by 2 of 64 pixels 97 % and more do.
+"""
+
+SIGNIFICANCE = 0.01
+"""Of the verdict; each of the two spaces gets half (Bonferroni)."""
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many pictures of a kind lie near a training image.
+
+    Parameters
+    ----------
+    near, images : int
+    share : float
+    interval : Interval
+        95 %, exact (Clopper & Pearson 1934).
+    """
+
+    near: int
+    images: int
+    share: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """How many samples lie near a training image, in one space.
+
+    Parameters
+    ----------
+    space : {"pixels", "features"}
+    samples : Share
+    references : Share
+        Photographs that are no copies.
+    blurred : Share
+        The same, blurred: a generator whose samples are smoother than photographs is not to be called a copier.
+    p_value : float
+        Of so many near samples, given how many pictures are near, if samples were like the references or like the
+        blurred ones, whichever is larger: Fisher's exact test, one-sided.
+    """
+
+    space: Space
+    samples: Share
+    references: Share
+    blurred: Share
+    p_value: float
+
+    @property
+    def copies(self) -> bool:
+        """Whether significantly more samples are near than references, sharp or blurred."""
+        return self.p_value < SIGNIFICANCE / len(SPACES)
+
+    @property
+    def most_near(self) -> int:
+        """References that are near, sharp or blurred, whichever are more."""
+        return max(self.references.near, self.blurred.near)
+
+
+def near_copies(
+    space: Space, samples: NDArray[np.float32], references: NDArray[np.float32], blurred: NDArray[np.float32]
+) -> NearCopies:
+    """Compare how many samples and how many reference photographs lie near a training image.
+
+    Parameters
+    ----------
+    space : {"pixels", "features"}
+    samples, references, blurred : ndarray of float32 (n,), (m,), (m,)
+        Relative distances, see `Nearest`.
+
+    Returns
+    -------
+    NearCopies
+    """
+    drawn, sharp, smooth = near_share(samples), near_share(references), near_share(blurred)
+    p_value = max(
+        float(hypergeom.sf(drawn.near - 1, drawn.images + other.images, drawn.near + other.near, drawn.images))
+        for other in (sharp, smooth)
+    )
+    return NearCopies(space, drawn, sharp, smooth, p_value)
+
+
+def near_share(relative: NDArray[np.float32]) -> Share:
+    """How many relative distances (n,) are near, with the exact interval of their share.
+
+    Examples
+    --------
+    >>> near_share(np.array([0.1, 0.9, 0.8, 1.0], np.float32)).share
+    0.25
+    """
+    near, images = int((relative < NEAR).sum()), len(relative)
+    return Share(near, images, near / images, share_interval(near, images))
+
+
+def share_interval(count: int, total: int) -> Interval:
+    """The exact 95 % interval of a share (Clopper & Pearson 1934).
+
+    Examples
+    --------
+    >>> share_interval(0, 100).high < 0.04
+    True
+    """
+    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
+    high = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
+    return Interval(low, high)
+
+
+def detectable_share(samples: int, references: int, near_references: int, recognised: float = 1.0) -> float | None:
+    """The smallest share of copies among the samples that `near_copies` finds with 80 % probability.
+
+    The reference is taken as it is, and none of the other samples is near a training image.
+
+    Parameters
+    ----------
+    samples, references, near_references : int
+    recognised : float
+        Which share of such copies lie near their original: 1 for exact ones.
+
+    Returns
+    -------
+    float or None
+        None where not even all samples being copies would be found so often.
+
+    Examples
+    --------
+    >>> detectable_share(2000, 2000, 0) < detectable_share(2000, 2000, 20) < detectable_share(200, 2000, 20)
+    True
+    """
+    counts = np.arange(samples + 1)
+    p_values = hypergeom.sf(counts - 1, samples + references, counts + near_references, samples)
+    significant = np.flatnonzero(p_values < SIGNIFICANCE / len(SPACES))
+    if not len(significant):
+        return None
+    critical = int(significant[0])
+    # P(at least c of n) reaches the power where the Beta distribution of the c-th smallest of n does.
+    needed = float(beta.ppf(POWER, critical, samples - critical + 1))
+    return needed / recognised if needed < recognised else None
