@@ -4,38 +4,92 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import model_option
 
+if TYPE_CHECKING:
+    from dcgan_viz.model import DCGAN
 
-@click.command(cls=Command, short_help="Draw boxes on a model's samples in the browser.")
+
+@click.command(cls=Command, short_help="Draw boxes on a model's samples, or take them from another tool.")
 @click.option("--object", "label", required=True, help="What to draw boxes around.")
 @model_option
 @click.option("--out", type=click.Path(path_type=Path), help="The COCO JSON to write.  [default: OBJECT-boxes.json]")
+@click.option(
+    "--export-samples",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the samples as PNG files for another tool.",
+)
+@click.option("--scale", type=click.IntRange(1, 32), default=1, show_default=True, help="Enlarge exported samples.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="Take the boxes from a file or folder that another tool wrote on exported samples.",
+)
+@click.option("--auto", is_flag=True, help="Let the model's segmenter draw the boxes.")
 @click.option("--count", type=click.IntRange(1, 10_000), default=150, show_default=True, help="Samples, in a new file.")
 @click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
-def annotate(label: str, model: str, out: Path | None, count: int, seed: int, contributor: str, port: int) -> None:
+def annotate(
+    label: str,
+    model: str,
+    out: Path | None,
+    export_samples: Path | None,
+    scale: int,
+    source: Path | None,
+    auto: bool,
+    count: int,
+    seed: int,
+    contributor: str,
+    port: int,
+) -> None:
     """Draw boxes around an object on a model's samples, in the browser.
 
     Opens a page on this machine that shows the samples one by one, large. Every box is saved at once, and the command
     goes on where it stopped. The file is what forget and guided-backprop take.
 
+    To draw in another tool, write the samples with --export-samples and read its annotations with --from: Pascal VOC,
+    YOLO, LabelMe, VIA or COCO, told apart by what they hold.
+
     \b
     dcgan-viz annotate --object lamp
     dcgan-viz annotate --object window --model runs/mine --out boxes.json
+    dcgan-viz annotate --object window --model rooms --auto
+    dcgan-viz annotate --object window --model runs/mine --export-samples samples --scale 8
+    dcgan-viz annotate --object window --model runs/mine --from samples --out boxes.json
     dcgan-viz forget --object window --model runs/mine --annotations boxes.json
     """
     from dcgan_viz.model import load
+
+    if bool(export_samples) + bool(source) + auto > 1:
+        raise click.UsageError("--export-samples, --from and --auto are three ways to get boxes: give one of them")
+    loaded = load(model)
+    path = out or Path(f"{label}-boxes.json")
+    if export_samples:
+        _export(loaded, export_samples, count, seed, scale, f"--object {label} --model {model}")
+        return
+    if source:
+        _import(loaded, label, source, path, contributor)
+    elif auto:
+        _find(loaded, label, path, count, seed)
+    else:
+        _draw(loaded, label, path, count, seed, contributor, port)
+    click.echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
+
+
+def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contributor: str, port: int) -> None:
+    """By hand, on the page."""
     from dcgan_viz.studio.annotate import open_annotations, serve_annotations
 
-    path = out or Path(f"{label}-boxes.json")
-    loaded = load(model)
-    annotations = open_annotations(loaded, label, path, count=count, seed=seed, contributor=contributor)
+    annotations = open_annotations(model, label, path, count=count, seed=seed, contributor=contributor)
     looked_at = len(annotations.reviewed_images())
 
     def ready(address: str) -> None:
@@ -43,5 +97,55 @@ def annotate(label: str, model: str, out: Path | None, count: int, seed: int, co
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
-        serve_annotations(loaded, label, annotations, path, port=port, ready=ready)
-    click.echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
+        serve_annotations(model, label, annotations, path, port=port, ready=ready)
+
+
+def _find(model: DCGAN, label: str, path: Path, count: int, seed: int) -> None:
+    """By the model's segmenter."""
+    from dcgan_viz.analysis.automatic_boxes import automatic_boxes
+    from dcgan_viz.analysis.segmentation import find_segmenter
+    from dcgan_viz.data.annotations import save_annotations
+    from dcgan_viz.errors import UserError
+
+    segmenter = find_segmenter(model)
+    if segmenter is None:
+        raise UserError(f"{model.card.name} has no segmenter beside it: draw by hand, or make one with train-segmenter")
+    _refuse_existing(path)
+    annotations = automatic_boxes(model, segmenter, (label,), count=count, seed=seed)
+    save_annotations(annotations, path)
+    shown = len({box.image for box in annotations.boxes})
+    click.echo(f"{len(annotations.boxes)} boxes of {label} on {shown} of {count} samples, by a segmenter")
+
+
+def _refuse_existing(path: Path) -> None:
+    from dcgan_viz.errors import UserError
+
+    if path.exists():
+        raise UserError(f"{path} already exists, perhaps with boxes drawn by hand: choose another --out")
+
+
+def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, options: str) -> None:
+    """For another tool."""
+    from dcgan_viz.data.sample_files import export_samples
+
+    export_samples(model, folder, count=count, seed=seed, scale=scale)
+    side = model.networks.generator.image_size * scale
+    click.echo(
+        f"{count} samples of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
+        f"dcgan-viz annotate {options} --from {folder}"
+    )
+
+
+def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str) -> None:
+    """From another tool."""
+    from dcgan_viz.data.annotations import save_annotations
+    from dcgan_viz.data.sample_files import find_samples, import_boxes
+
+    _refuse_existing(path)
+    annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)
+    save_annotations(annotations, path)
+    click.echo(
+        f"{len(annotations.boxes)} boxes of {label} on {len({box.image for box in annotations.boxes})} of "
+        f"{len(annotations.reviewed_images())} samples that were looked at (of {annotations.count}); "
+        f"{annotations.method.rpartition(', ')[2]}"
+    )

@@ -166,6 +166,17 @@ def _read_box(entry: dict[str, Any], labels: dict[Any, str], images: dict[Any, A
     return Box(int(image["id"]), labels[entry["category_id"]], left, top, width, height)
 
 
+def sample_name(index: int) -> str:
+    """The file name of a sample, in annotations and where samples are written.
+
+    Examples
+    --------
+    >>> sample_name(7)
+    'sample-0007.png'
+    """
+    return f"sample-{index:04}.png"
+
+
 def save_annotations(annotations: Annotations, path: str | Path) -> Path:
     """Write boxes as COCO JSON, with where they come from in ``info``."""
     numbers = {label: index for index, label in enumerate(annotations.looked_for, start=1)}
@@ -182,22 +193,24 @@ def save_annotations(annotations: Annotations, path: str | Path) -> Path:
                 "reviewed": annotations.reviewed,
             },
         },
+        "licenses": [],
         "images": [
             {
                 "id": index,
-                "file_name": f"sample-{index:04}.png",
+                "file_name": sample_name(index),
                 "width": annotations.size,
                 "height": annotations.size,
             }
             for index in range(annotations.count)
         ],
-        "categories": [{"id": number, "name": label} for label, number in numbers.items()],
+        "categories": [{"id": number, "name": label, "supercategory": ""} for label, number in numbers.items()],
         "annotations": [
             {
                 "id": index,
                 "image_id": box.image,
                 "category_id": numbers[box.label],
                 "bbox": [box.left, box.top, box.width, box.height],
+                "segmentation": [],
                 "area": box.width * box.height,
                 "iscrowd": 0,
             }

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from dcgan_viz.data.annotations import Box
 from dcgan_viz.data.images import ImageSet, load_images, square
+from dcgan_viz.data.runs import decode_runs
 from dcgan_viz.errors import UserError
 
 
@@ -105,41 +106,6 @@ def polygon_mask(polygons: Sequence[Sequence[float]], height: int, width: int) -
         points = np.asarray(outline, np.float64).reshape(-1, 2) - 0.5
         mask[polygon(points[:, 1], points[:, 0], mask.shape)] = True
     return mask
-
-
-def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
-    """A mask (H, W) as COCO's uncompressed run lengths: column by column, zeros first.
-
-    Examples
-    --------
-    >>> encode_runs(np.array([[False, True], [True, True]]))
-    [1, 3]
-    """
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    runs = np.diff([0, *edges, len(flat)]).tolist()
-    return [0, *runs] if flat[0] else runs
-
-
-def decode_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
-    """The mask (height, width) of COCO's uncompressed run lengths.
-
-    Raises
-    ------
-    ValueError
-        If they are compressed text or do not fill the mask.
-
-    Examples
-    --------
-    >>> decode_runs([1, 3], width=2, height=2)
-    array([[False,  True],
-           [ True,  True]])
-    """
-    if not isinstance(counts, list) or any(not isinstance(c, int) or c < 0 for c in counts):
-        raise ValueError("its runs are compressed: write them as a list of counts")
-    if sum(counts) != width * height:
-        raise ValueError(f"its runs hold {sum(counts)} pixels of {width}x{height}")
-    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width, order="F")
 
 
 def load_masks(folder: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[str, ...]]:

@@ -1,11 +1,12 @@
 """Procedural bedrooms with exact masks: pictures of which it is known where every object is.
 
-A scene is a box of a room with cuboids standing in it and rectangles on its walls and floor. Every pixel is a ray that
-is met with all of them at once, for a batch of scenes, so that NumPy does the work.
+A scene is a box of a room with cuboids standing in it and rectangles on its walls and floor. Every pixel is a ray, and
+all rays are met with one object at once, so that NumPy does the work: within the part of the picture that can show it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from PIL import Image
 
+from dcgan_viz.data.runs import encode_runs
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.versions import versions
@@ -27,11 +30,19 @@ OBJECTS = ("window", "bed", "lamp", "painting", "door", "rug")
 
 ANNOTATIONS_FILE = "annotations.json"
 MINIMUM_SIZE, MAXIMUM_SIZE = 32, 256
-BATCH = 16
+BATCH = 64
+WORTH_PROCESSES = 256 * 64**2
+"""Pixels from which on drawing takes longer than starting processes to share it."""
+
 SMALLEST_BOX = 0.002
 """Share of the picture below which the visible part of an object gets no box."""
 
 Floats = NDArray[np.floating[Any]]
+_Triple = tuple[float, float, float]
+_Window = tuple[slice, slice]
+
+_NEAR = 0.05
+"""Metres from the viewer within which nothing is seen."""
 
 _BACK, _LEFT, _RIGHT, _FLOOR, _CEILING = range(5)
 
@@ -51,8 +62,8 @@ class _Rectangle:
 
 @dataclass
 class _Cuboid:
-    low: tuple[float, float, float]
-    high: tuple[float, float, float]
+    low: _Triple
+    high: _Triple
     label: str
     color: NDArray[np.float64]
     stripes: float = 0.0
@@ -63,8 +74,8 @@ class _Cuboid:
 class _Scene:
     """A room with what is in it, in metres: x to the right, y up, z away from the viewer."""
 
-    size: tuple[float, float, float]
-    camera: tuple[float, float, float]
+    size: _Triple
+    camera: _Triple
     yaw: float
     pitch: float
     field_of_view: float
@@ -72,7 +83,7 @@ class _Scene:
     floor: NDArray[np.float64]
     planks: float
     light: float
-    daylight: tuple[float, float, float]
+    daylight: _Triple
     rectangles: list[_Rectangle] = field(default_factory=list)
     cuboids: list[_Cuboid] = field(default_factory=list)
 
@@ -128,13 +139,16 @@ def draw_rooms(count: int, size: int = 64, *, seed: int = 0, first: int = 0) -> 
         raise UserError(f"rooms are drawn {MINIMUM_SIZE} to {MAXIMUM_SIZE} pixels wide, not {size}")
     if count < 1:
         raise UserError(f"draw at least 1 room, not {count}")
-    starts = range(first, first + count, BATCH)
-    # NumPy lets go of the interpreter's lock inside array operations, so threads share the work.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        batches = list(
-            pool.map(lambda start: _render(range(start, min(start + BATCH, first + count)), size, seed), starts)
-        )
-    return Rooms(*(np.concatenate([getattr(b, name) for b in batches]) for name in ("pixels", "masks", "instances")))
+    batches = [range(k, min(k + BATCH, first + count)) for k in range(first, first + count, BATCH)]
+    # Threads would wait for the interpreter's lock: the arrays are too small to keep NumPy out of it for long.
+    jobs = cpu_count() if count * size**2 >= WORTH_PROCESSES else 1
+    drawn = Parallel(n_jobs=jobs)(delayed(_draw)(numbers, size, seed) for numbers in batches)
+    return Rooms(*(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
+
+
+def _draw(numbers: range, size: int, seed: int) -> list[NDArray[np.uint8]]:
+    rooms = [_render(_compose(seed, number), size) for number in numbers]
+    return [np.stack(parts) for parts in zip(*rooms, strict=True)]
 
 
 def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0) -> Path:
@@ -201,6 +215,7 @@ def _boxes(rooms: Rooms, index: int, image: int, number: int) -> Iterator[dict[s
             "category_id": int(mask[visible][0]),
             "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
             "area": area,
+            "segmentation": {"size": list(visible.shape), "counts": encode_runs(visible)},
             "iscrowd": 0,
         }
         number += 1
@@ -214,8 +229,8 @@ def _color(
 ) -> NDArray[np.float64]:
     """A colour in linear RGB."""
     hue, s, v = random.random(), random.uniform(*saturation), random.uniform(*value)
-    wheel = np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
-    return v * (1 - s + s * wheel.clip(0, 1))
+    wheel = (min(max(abs((hue * 6 + turn) % 6 - 3) - 1, 0), 1) for turn in (0, 4, 2))
+    return np.array([v * (1 - s + s * share) for share in wheel])
 
 
 def _compose(seed: int, number: int) -> _Scene:
@@ -297,6 +312,7 @@ def _place_bed(scene: _Scene, random: np.random.Generator) -> tuple[float, float
                 (middle - reach, middle + reach), (0.1, 0.5), (top, top + 0.14), "bed", sheet * random.uniform(0.9, 1)
             )
     if random.random() < 0.65:
+        # A NumPy number, so what stands beside the bed is traced in float64; the pictures hang on it to the last bit.
         side = random.choice([-1, 1])
         edge = centre + side * (across / 2 + 0.36)
         if random.random() < 0.75:
@@ -369,220 +385,253 @@ def _lay_rug(scene: _Scene, random: np.random.Generator) -> None:
 # --- how it looks ------------------------------------------------------------------------------------------------
 
 
-def _render(numbers: range, size: int, seed: int) -> Rooms:
-    scenes = [_compose(seed, number) for number in numbers]
-    fine = 2 * size
-    color, label, instance = _trace(scenes, fine)
-    color = color.reshape(len(scenes), size, 2, size, 2, 3).mean((2, 4))
+@dataclass
+class _View:
+    """The rays of a picture, one for each of its pixels, and what they meet in the empty room.
+
+    `direction` and `place` have a part for each of x, y, z; that of `direction` in y is the same along a row and has
+    one column alone.
+    """
+
+    origin: tuple[float, float, float]
+    direction: tuple[Floats, Floats, Floats]
+    distance: Floats
+    plane: NDArray[np.uint8]
+    place: tuple[Floats, Floats, Floats]
+
+
+@dataclass
+class _Canvas:
+    """A picture that is being painted: linear colour (3, S, S), instance numbers (S, S) and the label of each number."""
+
+    color: Floats
+    instance: NDArray[np.uint8]
+    labels: list[int]
+
+    def number(self, label: str, *, join: bool = False) -> int:
+        """The instance number of an object that is being painted; parts of one object share theirs."""
+        if not label:
+            return 0
+        name = OBJECTS.index(label) + 1
+        if join and name in self.labels:
+            return self.labels.index(name)
+        self.labels.append(name)
+        return len(self.labels) - 1
+
+
+def _render(scene: _Scene, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels, mask and instances of one room, from four rays a pixel."""
+    view = _look(scene, 2 * size)
+    canvas, shade = _paint_room(scene, view)
+    flat, solid = _windows(scene, 2 * size)
+    _paint_rectangles(scene, flat, view, canvas, shade)
+    _cast_shadows(scene, view, canvas)
+    _paint_cuboids(scene, solid, view, canvas)
+    a, b, c, d = (canvas.color[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+    linear = (a + b + c + d) / 4
     # Linear light to sRGB, near enough.
-    pixels = (255 * np.sqrt(color.clip(0, 1)) + 0.5).astype(np.uint8)
-    shown = _most_seen(instance, size)
-    masks = np.zeros_like(shown)
-    for k in range(len(scenes)):
-        masks[k] = label[k][shown[k]]
-    return Rooms(pixels, masks, shown)
+    pixels = (255 * np.sqrt(linear.clip(0, 1)) + 0.5).astype(np.uint8)
+    shown = _most_seen(canvas.instance)
+    return pixels.transpose(1, 2, 0), np.array(canvas.labels, np.uint8)[shown], shown
 
 
-def _most_seen(instance: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _most_seen(instance: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Of the four samples of a pixel the number that most have; ties go to the higher one."""
-    quads = (
-        instance.reshape(len(instance), size, 2, size, 2).transpose(0, 1, 3, 2, 4).reshape(len(instance), size, size, 4)
-    )
-    ordered = np.sort(quads, axis=-1)
+    a, b, c, d = (instance[i::2, j::2] for i in (0, 1) for j in (0, 1))
+    a, b, c, d = np.minimum(a, b), np.maximum(a, b), np.minimum(c, d), np.maximum(c, d)
+    a, c, b, d = np.minimum(a, c), np.maximum(a, c), np.minimum(b, d), np.maximum(b, d)
+    b, c = np.minimum(b, c), np.maximum(b, c)
     # Sorted, a pair of equals in the middle or at an end decides.
-    a, b, c, d = np.moveaxis(ordered, -1, 0)
     return np.where(c == d, d, np.where(b == c, c, np.where(a == b, a, d)))
 
 
-def _column(values: list[float]) -> Floats:
-    return np.array(values, np.float32)[:, None, None]
-
-
-def _trace(scenes: list[_Scene], size: int) -> tuple[Floats, list[NDArray[np.uint8]], NDArray[np.uint8]]:
-    """Linear colour (n, size, size, 3), the labels of each scene's instances, and instance numbers (n, size, size)."""
-    count = len(scenes)
+def _look(scene: _Scene, size: int) -> _View:
     steps = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5) * 2
-    reach = np.tan(_column([s.field_of_view for s in scenes]) / 2)
-    right, up = steps[None, None, :] * reach, -steps[None, :, None] * reach
-    pitch, yaw = _column([s.pitch for s in scenes]), _column([s.yaw for s in scenes])
+    reach = np.tan(np.float32(scene.field_of_view) / 2)
+    right, up = steps * reach, -steps[:, None] * reach
+    pitch, yaw = np.float32(scene.pitch), np.float32(scene.yaw)
     forward = np.cos(pitch) - up * np.sin(pitch)
-    dy: Floats = np.sin(pitch) + up * np.cos(pitch)
-    dx: Floats = right * np.cos(yaw) + forward * np.sin(yaw)
-    dz: Floats = forward * np.cos(yaw) - right * np.sin(yaw)
-    shape = (count, size, size)
+    dy = np.sin(pitch) + up * np.cos(pitch)
+    dx = right * np.cos(yaw) + forward * np.sin(yaw)
+    dz = forward * np.cos(yaw) - right * np.sin(yaw)
     # No ray runs along a plane: dividing by its direction must stay finite.
-    dx, dy, dz = (np.broadcast_to(np.where(np.abs(d) < 1e-6, 1e-6, d), shape).astype(np.float32) for d in (dx, dy, dz))
-    width, height, depth = (_column([s.size[k] for s in scenes]) for k in range(3))
-    ox, oy, oz = (_column([s.camera[k] for s in scenes]) for k in range(3))
+    dx, dy, dz = (np.where(np.abs(d) < 1e-6, np.float32(1e-6), d) for d in (dx, dy, dz))
+    width, height, depth = (np.float32(s) for s in scene.size)
+    ox, oy, oz = (np.float32(o) for o in scene.camera)
 
     # The wall that a ray meets first from inside.
     tx = (np.sign(dx) * width / 2 - ox) / dx
     ty = (np.where(dy > 0, height, 0) - oy) / dy
     tz = np.where(dz > 0, (depth - oz) / dz, np.float32(1e9))
     distance = np.minimum(np.minimum(tx, ty), tz)
-    plane = np.where(
-        distance == tz,
-        _BACK,
-        np.where(distance == tx, np.where(dx > 0, _RIGHT, _LEFT), np.where(dy > 0, _CEILING, _FLOOR)),
-    ).astype(np.uint8)
-    x, y, z = ox + distance * dx, oy + distance * dy, oz + distance * dz
-    on_side = (plane == _LEFT) | (plane == _RIGHT)
-    u = np.where(on_side, z, x)
-    v = np.where(plane >= _FLOOR, z, y)
-
-    color, shade = _paint_room(scenes, plane, u, v, y, height, depth, z)
-    instance = np.zeros(shape, np.uint8)
-    labels: list[list[int]] = [[0] for _ in scenes]
-    _paint_rectangles(scenes, plane, u, v, color, shade, instance, labels)
-    _paint_cuboids(scenes, (dx, dy, dz), (ox, oy, oz), distance, plane, (x, y, z), color, instance, labels)
-    return color, [np.array(names, np.uint8) for names in labels], instance
+    sides, ends = np.array([_LEFT, _RIGHT], np.uint8), np.array([_FLOOR, _CEILING], np.uint8)
+    plane = np.where(distance == tx, np.where(dx > 0, sides[1], sides[0]), np.where(dy > 0, ends[1], ends[0]))
+    plane[distance == tz] = _BACK
+    return _View(
+        (float(ox), float(oy), float(oz)),
+        (dx, dy, dz),
+        distance,
+        plane,
+        (ox + distance * dx, oy + distance * dy, oz + distance * dz),
+    )
 
 
-def _paint_room(
-    scenes: list[_Scene],
-    plane: NDArray[np.uint8],
-    u: Floats,
-    v: Floats,
-    y: Floats,
-    height: Floats,
-    depth: Floats,
-    z: Floats,
-) -> tuple[Floats, Floats]:
-    """Colour of walls, floor and ceiling, and the light that falls on each pixel."""
-    ambient = _column([s.light for s in scenes])
+def _windows(scene: _Scene, size: int) -> tuple[list[_Window], list[_Window]]:
+    """Rows and columns outside which nothing is seen of each rectangle and of each cuboid."""
+    extents = [_extent(rectangle, scene) for rectangle in scene.rectangles] + [(c.low, c.high) for c in scene.cuboids]
+    if not extents:
+        return [], []
+    ends = np.array(extents, float) - scene.camera
+    # Eight corners: the low and the high end in each direction.
+    x, y, z = ends[:, :, 0, None, None], ends[:, None, :, 1, None], ends[:, None, None, :, 2]
+    forward = x * np.sin(scene.yaw) + z * np.cos(scene.yaw)
+    away = forward * np.cos(scene.pitch) + y * np.sin(scene.pitch)
+    reach = np.tan(scene.field_of_view / 2) * np.maximum(away, _NEAR)
+    right = (x * np.cos(scene.yaw) - z * np.sin(scene.yaw)) / reach
+    down = (forward * np.sin(scene.pitch) - y * np.cos(scene.pitch)) / reach
+    # Corners behind the viewer tell nothing. One pixel more on each side, because rays are rounded.
+    seen = (away.min((1, 2, 3)) > _NEAR)[:, None]
+    pixels = (np.stack([down, right], 1) + 1) / 2 * size
+    first = np.where(seen, np.floor(pixels.min((2, 3, 4))) - 1, 0).clip(0, size).astype(int).tolist()
+    last = np.where(seen, np.ceil(pixels.max((2, 3, 4))) + 1, size).clip(0, size).astype(int).tolist()
+    windows = [(slice(r0, r1), slice(c0, c1)) for (r0, c0), (r1, c1) in zip(first, last, strict=True)]
+    return windows[: len(scene.rectangles)], windows[len(scene.rectangles) :]
+
+
+def _paint_room(scene: _Scene, view: _View) -> tuple[_Canvas, Floats]:
+    """Walls, floor and ceiling, and the light that falls on each pixel."""
+    x, y, z = view.place
+    height, depth = np.float32(scene.size[1]), np.float32(scene.size[2])
     # Each plane has a light of its own, corners are darker, and it gets darker towards the viewer.
-    facing = np.array([0.95, 0.8, 0.85, 0.9, 1.05], np.float32)[plane]
-    corner = 1 - 0.25 * np.exp(-np.minimum(y, height - y) * 4) * (plane < _FLOOR)
-    shade = ambient * facing * corner * (0.75 + 0.25 * z / depth) + 0.1
-    walls = np.stack([s.walls for s in scenes]).astype(np.float32)[:, None, None]
-    floors = np.stack([s.floor for s in scenes]).astype(np.float32)[:, None, None]
-    planks = _column([s.planks for s in scenes])
-    board = np.where(planks > 0, np.floor(u / np.maximum(planks, 0.05)), 0)
-    grain = 1 + 0.16 * np.sin(board * 12.9898 + np.floor(v * 0.8 + board) * 78.233) * (planks > 0)
-    is_floor, is_ceiling = (plane == _FLOOR)[..., None], (plane == _CEILING)[..., None]
-    color = np.where(is_floor, floors * grain[..., None], np.where(is_ceiling, np.float32(0.85), walls))
-    return (color * shade[..., None]).astype(np.float32), shade.astype(np.float32)
+    facing = np.float32(scene.light) * np.array([0.95, 0.8, 0.85, 0.9, 1.05], np.float32)
+    corner = 1 - 0.25 * np.exp(-np.minimum(y, height - y) * 4) * (view.plane < _FLOOR)
+    shade = facing[view.plane] * corner * (0.75 + 0.25 * z / depth) + 0.1
+    plain = np.stack([scene.walls] * 3 + [scene.floor, np.full(3, 0.85)], axis=1).astype(np.float32)
+    color = plain.take(view.plane, axis=1)
+    if scene.planks:
+        floor = view.plane == _FLOOR
+        board = np.floor(x[floor] / np.float32(scene.planks))
+        grain = 1 + 0.16 * np.sin(board * 12.9898 + np.floor(z[floor] * 0.8 + board) * 78.233)
+        for channel, strength in zip(color, plain[:, _FLOOR], strict=True):
+            channel[floor] = strength * grain
+    color *= shade
+    return _Canvas(color, np.zeros(view.plane.shape, np.uint8), [0]), shade
 
 
-def _paint_rectangles(
-    scenes: list[_Scene],
-    plane: NDArray[np.uint8],
-    u: Floats,
-    v: Floats,
-    color: Floats,
-    shade: Floats,
-    instance: NDArray[np.uint8],
-    labels: list[list[int]],
-) -> None:
-    for k, scene in enumerate(scenes):
-        for rectangle in scene.rectangles:
-            hit = plane[k] == rectangle.plane
-            hit &= (
-                (u[k] >= rectangle.u[0]) & (u[k] < rectangle.u[1]) & (v[k] >= rectangle.v[0]) & (v[k] < rectangle.v[1])
-            )
-            if not hit.any():
-                continue
-            a = (u[k][hit] - rectangle.u[0]) / (rectangle.u[1] - rectangle.u[0])
-            b = (v[k][hit] - rectangle.v[0]) / (rectangle.v[1] - rectangle.v[0])
-            painted = _surface(rectangle, a, b, scene)
-            lit = np.float32(1) if rectangle.style == "window" else shade[k][hit][:, None]
-            color[k][hit] = painted * lit
-            instance[k][hit] = _number(labels[k], rectangle.label)
+def _paint_rectangles(scene: _Scene, windows: list[_Window], view: _View, canvas: _Canvas, shade: Floats) -> None:
+    x, y, z = view.place
+    for rectangle, window in zip(scene.rectangles, windows, strict=True):
+        u = (z if rectangle.plane in (_LEFT, _RIGHT) else x)[window]
+        v = (z if rectangle.plane == _FLOOR else y)[window]
+        hit = view.plane[window] == rectangle.plane
+        hit &= (u >= rectangle.u[0]) & (u < rectangle.u[1]) & (v >= rectangle.v[0]) & (v < rectangle.v[1])
+        if not hit.any():
+            continue
+        a = (u[hit] - rectangle.u[0]) / (rectangle.u[1] - rectangle.u[0])
+        b = (v[hit] - rectangle.v[0]) / (rectangle.v[1] - rectangle.v[0])
+        painted = _surface(rectangle, a, b, scene)
+        if rectangle.style != "window":
+            painted = painted * shade[window][hit]
+        for channel, values in zip(canvas.color, painted, strict=True):
+            channel[window][hit] = values
+        canvas.instance[window][hit] = canvas.number(rectangle.label)
 
 
-def _number(labels: list[int], label: str, *, join: bool = False) -> int:
-    """The instance number of an object that is being painted; parts of one object share theirs."""
-    if not label:
-        return 0
-    name = OBJECTS.index(label) + 1
-    if join and name in labels:
-        return labels.index(name)
-    labels.append(name)
-    return len(labels) - 1
+def _extent(rectangle: _Rectangle, scene: _Scene) -> tuple[_Triple, _Triple]:
+    """The corners of a rectangle in the room."""
+    width, _, depth = scene.size
+    (u0, u1), (v0, v1) = rectangle.u, rectangle.v
+    if rectangle.plane == _BACK:
+        return (u0, v0, depth), (u1, v1, depth)
+    if rectangle.plane == _FLOOR:
+        return (u0, 0.0, v0), (u1, 0.0, v1)
+    side = -width / 2 if rectangle.plane == _LEFT else width / 2
+    return (side, v0, u0), (side, v1, u1)
 
 
 def _surface(rectangle: _Rectangle, a: Floats, b: Floats, scene: _Scene) -> Floats:
-    """Colour (n, 3) at places a across and b up a rectangle, both from 0 to 1."""
-    base, second = rectangle.color.astype(np.float32), rectangle.second.astype(np.float32)
+    """Colour (3, n) at places a across and b up a rectangle, both from 0 to 1."""
+    base, second = rectangle.color.astype(np.float32)[:, None], rectangle.second.astype(np.float32)[:, None]
     across, tall = rectangle.u[1] - rectangle.u[0], rectangle.v[1] - rectangle.v[0]
     edge = np.minimum(np.minimum(a, 1 - a) * across, np.minimum(b, 1 - b) * tall)
     if rectangle.style == "window":
         panes = max(round(across / 0.6), 1)
         bar = np.abs((a * panes) % 1 - 0.5) > 0.5 - 0.025 * panes / across
         bar |= np.abs(b - 0.55) < 0.02 / tall
-        sky = np.array(scene.daylight, np.float32) * (0.85 + 0.3 * b)[:, None]
-        outside = np.where((b < 0.3 + 0.08 * np.sin(9 * a + 5 * across))[:, None], second * 0.8, sky)
-        return np.where(((edge < 0.05) | bar)[:, None], base * 0.9, outside)
+        sky = np.array(scene.daylight, np.float32)[:, None] * (0.85 + 0.3 * b)
+        outside = np.where(b < 0.3 + 0.08 * np.sin(9 * a + 5 * across), second * 0.8, sky)
+        return np.where((edge < 0.05) | bar, base * 0.9, outside)
     if rectangle.style == "curtain":
-        return base * (0.8 + 0.3 * np.sin(a * across * 60))[:, None]
+        return base * (0.8 + 0.3 * np.sin(a * across * 60))
     if rectangle.style == "door":
         panel = (np.abs(a - 0.5) < 0.34) & ((np.abs(b - 0.73) < 0.18) | (np.abs(b - 0.28) < 0.2))
         knob = (np.abs(a - 0.9) < 0.04) & (np.abs(b - 0.48) < 0.02)
-        return base * np.where(knob, 1.6, np.where(panel, 0.82, np.where(edge < 0.03, 0.7, 1.0)))[:, None]
+        return base * np.where(knob, 1.6, np.where(panel, 0.82, np.where(edge < 0.03, 0.7, 1.0)))
     if rectangle.style == "painting":
         blob = np.sin(7 * a + 11 * second[0]) * np.cos(6 * b + 9 * second[1]) > 0.1
-        inside = np.where(blob[:, None], second, base)
-        return np.where((edge < 0.035)[:, None], np.float32(0.12), inside)
-    border = edge < 0.12
-    return np.where(border[:, None], second, base * (0.9 + 0.1 * np.sign(np.sin(a * across * 25)))[:, None])
+        return np.where(edge < 0.035, np.float32(0.12), np.where(blob, second, base))
+    return np.where(edge < 0.12, second, base * (0.9 + 0.1 * np.sign(np.sin(a * across * 25))))
 
 
-def _paint_cuboids(
-    scenes: list[_Scene],
-    direction: tuple[Floats, Floats, Floats],
-    origin: tuple[Floats, Floats, Floats],
-    distance: Floats,
-    plane: NDArray[np.uint8],
-    place: tuple[Floats, Floats, Floats],
-    color: Floats,
-    instance: NDArray[np.uint8],
-    labels: list[list[int]],
-) -> None:
-    x, y, z = place
-    for k, scene in enumerate(scenes):
-        inverse = [1 / d[k] for d in direction]
-        start = [float(o[k, 0, 0]) for o in origin]
-        _cast_shadows(scene, plane[k], x[k], y[k], z[k], color[k])
-        nearest = distance[k].copy()
-        for cuboid in scene.cuboids:
-            entries, leaves = [], []
-            for low, high, o, i in zip(cuboid.low, cuboid.high, start, inverse, strict=True):
-                one, other = (low - o) * i, (high - o) * i
-                entries.append(np.minimum(one, other))
-                leaves.append(np.maximum(one, other))
-            enter = np.maximum(np.maximum(entries[0], entries[1]), entries[2])
-            leave = np.minimum(np.minimum(leaves[0], leaves[1]), leaves[2])
-            hit = (enter < leave) & (enter > 0.05) & (enter < nearest)
-            number = _number(labels[k], cuboid.label, join=True)
-            if not hit.any():
-                continue
-            t = enter[hit]
-            nearest[hit] = t
-            side = np.where(t == entries[1][hit], 1.0, np.where(t == entries[2][hit], 0.78, 0.64))
-            lit = scene.light * side + 0.1
-            if cuboid.stripes:
-                along = start[0] + t * direction[0][k][hit]
-                lit = lit * (1 + 0.2 * np.sign(np.sin(along * 2 * np.pi / cuboid.stripes)))
-            color[k][hit] = cuboid.color * (lit + cuboid.glow)[:, None]
-            instance[k][hit] = number
-        for cuboid in scene.cuboids:
-            if cuboid.glow:
-                middle = [(a + b) / 2 for a, b in zip(cuboid.low, cuboid.high, strict=True)]
-                away = sum((start[j] + nearest * direction[j][k] - middle[j]) ** 2 for j in range(3))
-                warm = np.array([1.0, 0.85, 0.6], np.float32)
-                color[k] += (0.25 * cuboid.glow * np.exp(-away * 1.5))[..., None] * warm * (0.3 + color[k])
+def _cast_shadows(scene: _Scene, view: _View, canvas: _Canvas) -> None:
+    """Darken the floor and walls close to what stands there: by the darkest shadow, that of the nearest cuboid."""
+    standing = [c for c in scene.cuboids if c.low[1] <= 0.01 or c.label == "bed"]
+    if not standing:
+        return
+    x, y, z = (p.ravel() for p in view.place)
+    # Exact distances are dear. Rough ones (squared) tell which cuboids may cast the darkest shadow on a pixel.
+    rough = []
+    for cuboid in standing:
+        squares = np.square(x - x.clip(float(cuboid.low[0]), float(cuboid.high[0])))
+        squares += np.square(z - z.clip(float(cuboid.low[2]), float(cuboid.high[2])))
+        squares += np.square(y - np.minimum(y, cuboid.high[1]))
+        rough.append(squares)
+    darkest = np.exp(np.sqrt(functools.reduce(np.minimum, rough)) * -7)
+    # What is as dark but for rounding; a shadow of less than half of float32's resolution leaves the colour as it is.
+    reach = np.square(np.log(np.maximum(darkest * (1 - 4e-6) - 3e-7, 6e-8)) / 7)
+    dark = np.ones(len(x))
+    for cuboid, squares in zip(standing, rough, strict=True):
+        (x0, _, z0), (x1, y1, z1) = cuboid.low, cuboid.high
+        here = np.flatnonzero(squares <= reach)
+        a, b, c = x[here], y[here], z[here]
+        aside = np.hypot(np.maximum(np.maximum(x0 - a, a - x1), 0), np.maximum(np.maximum(z0 - c, c - z1), 0))
+        gap = np.hypot(aside, np.maximum(b - y1, 0))
+        dark[here] = np.minimum(dark[here], 1 - 0.45 * np.exp(-gap * 7))
+    canvas.color *= dark.reshape(view.plane.shape)
 
 
-def _cast_shadows(scene: _Scene, plane: NDArray[np.uint8], x: Floats, y: Floats, z: Floats, color: Floats) -> None:
-    """Darken the floor and walls close to what stands there."""
-    dark = np.ones_like(x)
-    for cuboid in scene.cuboids:
-        (x0, y0, z0), (x1, y1, z1) = cuboid.low, cuboid.high
-        if y0 > 0.01 and cuboid.label != "bed":
+def _paint_cuboids(scene: _Scene, windows: list[_Window], view: _View, canvas: _Canvas) -> None:
+    origin, direction = view.origin, view.direction
+    nearest = view.distance.copy()
+    inverse = [1 / d for d in direction]
+    for cuboid, window in zip(scene.cuboids, windows, strict=True):
+        number = canvas.number(cuboid.label, join=True)
+        parts = (inverse[0][window], inverse[1][window[0]], inverse[2][window])
+        entries, leaves = [], []
+        for low, high, o, i in zip(cuboid.low, cuboid.high, origin, parts, strict=True):
+            one, other = (low - o) * i, (high - o) * i
+            entries.append(np.minimum(one, other))
+            leaves.append(np.maximum(one, other))
+        enter = np.maximum(np.maximum(entries[0], entries[1]), entries[2])
+        leave = np.minimum(np.minimum(leaves[0], leaves[1]), leaves[2])
+        hit = (enter < leave) & (enter > _NEAR) & (enter < nearest[window])
+        if not hit.any():
             continue
-        gap = np.hypot(
-            np.hypot(np.maximum(np.maximum(x0 - x, x - x1), 0), np.maximum(np.maximum(z0 - z, z - z1), 0)),
-            np.maximum(y - y1, 0),
-        )
-        dark = np.minimum(dark, 1 - 0.45 * np.exp(-gap * 7))
-    color *= dark[..., None]
+        t = enter[hit]
+        side = np.where(enter == entries[1], 1.0, np.where(enter == entries[2], 0.78, 0.64))[hit]
+        lit = scene.light * side + 0.1
+        if cuboid.stripes:
+            along = origin[0] + t * direction[0][window][hit]
+            lit = lit * (1 + 0.2 * np.sign(np.sin(along * 2 * np.pi / cuboid.stripes)))
+        lit = lit + cuboid.glow
+        for channel, strength in zip(canvas.color, cuboid.color, strict=True):
+            channel[window][hit] = strength * lit
+        canvas.instance[window][hit] = number
+        nearest[window][hit] = t
+    for cuboid in scene.cuboids:
+        if cuboid.glow:
+            middle = [(a + b) / 2 for a, b in zip(cuboid.low, cuboid.high, strict=True)]
+            away = sum((o + nearest * d - m) ** 2 for o, d, m in zip(origin, direction, middle, strict=True))
+            light = 0.25 * cuboid.glow * np.exp(-away * 1.5)
+            for channel, warm in zip(canvas.color, np.array([1.0, 0.85, 0.6], np.float32), strict=True):
+                channel += light * warm * (0.3 + channel)

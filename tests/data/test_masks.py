@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.data.annotations import Box
-from dcgan_viz.data.masks import box_masks, decode_runs, encode_runs, load_coco, load_masks
+from dcgan_viz.data.masks import box_masks, load_coco, load_masks
 from dcgan_viz.data.rooms import OBJECTS, draw_rooms, save_rooms
+from dcgan_viz.data.runs import decode_runs, encode_runs
 from dcgan_viz.errors import UserError
 
 

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.data import rooms as rooms_module
 from dcgan_viz.data.masks import load_coco
-from dcgan_viz.data.rooms import OBJECTS, _compose, _Scene, draw_rooms, save_rooms
+from dcgan_viz.data.rooms import OBJECTS, _cast_shadows, _compose, _look, _paint_room, _Scene, draw_rooms, save_rooms
 from dcgan_viz.errors import UserError
 
 BACK, LEFT, RIGHT, FLOOR, CEILING = range(5)
@@ -75,6 +78,65 @@ def test_masks_agree_with_rays_traced_one_by_one() -> None:
     assert different <= total // 200
 
 
+def test_nothing_is_seen_outside_the_part_of_the_picture_that_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = draw_rooms(60, size=32, seed=4)
+    whole = (slice(None), slice(None))
+    monkeypatch.setattr(
+        rooms_module, "_windows", lambda scene, size: ([whole] * len(scene.rectangles), [whole] * len(scene.cuboids))
+    )
+    slow = draw_rooms(60, size=32, seed=4)
+    assert np.array_equal(quick.instances, slow.instances)
+    assert np.array_equal(quick.masks, slow.masks)
+    assert np.abs(quick.pixels.astype(int) - slow.pixels).max() <= 1
+
+
+def test_the_darkest_shadow_counts() -> None:
+    for number in range(30):
+        scene = _compose(9, number)
+        view = _look(scene, 48)
+        canvas, _ = _paint_room(scene, view)
+        before = canvas.color.copy()
+        _cast_shadows(scene, view, canvas)
+        x, y, z = (np.broadcast_to(p, (48, 48)).astype(float) for p in view.place)
+        dark = np.ones((48, 48))
+        for cuboid in scene.cuboids:
+            if cuboid.low[1] <= 0.01 or cuboid.label == "bed":
+                # The nearest point of it, from the floor up to its top.
+                gaps = [
+                    np.clip(p, low, high) - p
+                    for p, low, high in zip((x, z), cuboid.low[::2], cuboid.high[::2], strict=True)
+                ]
+                gaps.append(np.minimum(y, cuboid.high[1]) - y)
+                dark = np.minimum(dark, 1 - 0.45 * np.exp(-7 * np.sqrt(sum(g**2 for g in gaps))))
+        assert dark.min() < 0.9 or not scene.cuboids
+        assert np.allclose(canvas.color, before * dark, rtol=2e-6, atol=0)
+
+
+def test_rooms_stay_the_same_from_version_to_version() -> None:
+    # A model's training images are drawn again from their seed.
+    rooms = draw_rooms(48, size=64, seed=0)
+    assert rooms.pixels.mean((0, 1, 2)) == pytest.approx([153.7622, 148.4464, 146.8509], abs=0.01)
+    shares = np.bincount(rooms.masks.ravel(), minlength=7) / rooms.masks.size
+    assert shares == pytest.approx([0.739736, 0.034058, 0.171789, 0.003311, 0.005951, 0.022451, 0.022705], abs=1e-4)
+    assert rooms.pixels[[0, 17, 47], ::16, 31, 1] == pytest.approx(
+        np.array([[194, 204, 109, 123], [196, 173, 169, 107], [209, 218, 149, 102]]), abs=1
+    )
+
+
+def test_processes_share_the_work_without_a_guarded_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from dcgan_viz.data import rooms\n"
+        "alone = rooms.draw_rooms(130, size=32, seed=2)\n"
+        "rooms.cpu_count, rooms.WORTH_PROCESSES = lambda: 2, 0\n"
+        "shared = rooms.draw_rooms(130, size=32, seed=2)\n"
+        "print(all(np.array_equal(getattr(alone, n), getattr(shared, n)) for n in ('pixels', 'masks', 'instances')))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=100)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_a_room_follows_its_seed_and_number_alone() -> None:
     rooms = draw_rooms(40, size=32, seed=1)
     again = draw_rooms(5, size=32, seed=1, first=20)
@@ -130,12 +192,15 @@ def test_a_folder_holds_pictures_masks_and_tight_boxes(tmp_path: Path) -> None:
             assert edge.any()
 
 
-def test_the_boxes_are_read_as_any_coco_file(tmp_path: Path) -> None:
+def test_the_masks_are_read_as_any_coco_file(tmp_path: Path) -> None:
     folder = save_rooms(10, tmp_path / "rooms", 32)
-    images, masks = load_coco(folder / "annotations.json", folder / "images", "bed", 32)
-    assert len(images) == 10
-    beds = draw_rooms(10, 32).masks == 2
-    assert (masks | ~beds).mean() > 0.97
+    rooms = draw_rooms(10, 32)
+    for label, name in ((1, "window"), (2, "bed")):
+        images, masks = load_coco(folder / "annotations.json", folder / "images", name, 32)
+        assert len(images) == 10
+        # What is too small for a box is not annotated.
+        assert not (masks & (rooms.masks != label)).any()
+        assert (masks == (rooms.masks == label)).mean() > 0.999
 
 
 def test_the_command_writes_them(run, refused) -> None:
