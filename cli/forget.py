@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,8 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
 
     from dcgan_viz.analysis.forgetting import Forgetting, Where
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from dcgan_viz.data.annotations import Annotations
     from dcgan_viz.model import DCGAN
     from dcgan_viz.results import Result
+
+    Add = Callable[[str, Result, Figure, str], None]
+    """Saves a further part of the result under a name, with its figure and the sentence that tells it."""
 
 
 @click.command(cls=Command, short_help="Zero the maps that draw an object.")
@@ -227,7 +232,7 @@ def _add_dose_response(
     keep: tuple[str, ...],
     negatives: Negatives,
     seed: int,
-    add: Any,
+    add: Add,
 ) -> None:
     from tqdm import tqdm
 
@@ -261,7 +266,7 @@ def _add_dose_response(
 
 
 def _add_insertion(
-    loaded: DCGAN, boxes: Annotations, result: Forgetting, reader: Segmenter, seed: int, add: Any
+    loaded: DCGAN, boxes: Annotations, result: Forgetting, reader: Segmenter, seed: int, add: Add
 ) -> None:
     from dcgan_viz.analysis.forgetting import gather_evidence
     from dcgan_viz.analysis.insertion import insert, levels_inside
@@ -279,7 +284,7 @@ def _add_insertion(
     add("insertion", part, insertion_figure(part), sentence)
 
 
-def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Any) -> None:
+def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Add) -> None:
     from dcgan_viz.analysis.map_pictures import picture_maps
     from dcgan_viz.figures.map_pictures import map_pictures_figure
 

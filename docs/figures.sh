@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws every figure of the README and prints the numbers that stand beside them. Two to three minutes on two cores.
+# Draws every figure of the README and prints the numbers that stand beside them. About ten minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
@@ -7,11 +7,22 @@ trap 'rm -rf "$out"' EXIT
 
 dcgan-viz sample --count 48 --out docs/samples.png
 dcgan-viz forget --object window --out "$out/forget"
+dcgan-viz blind docs/blind-window --report --out "$out/blind"
+dcgan-viz forget --model rooms --object window --rank-by causal --dose-response --insertion --maps --out "$out/rooms"
 dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
-dcgan-viz walk --closed --film docs/walk.webp --out "$out/walk"
-cp "$out"/forget/forget.png "$out"/walk/walk.png "$out"/guided/guided-backprop.png docs/
+dcgan-viz walk --rows 4 --closed --film docs/walk.webp --out "$out/walk"
+dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
+dcgan-viz memorization --model rooms --out "$out/memorization"
+dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
+  --out "$out/arithmetic"
+dcgan-viz turn --model faces --out "$out/turn"
+cp "$out"/forget/forget.png "$out"/blind/blind.png "$out"/walk/walk.png "$out"/guided/guided-backprop.png docs/
+cp "$out"/rooms/forget.png docs/forget-rooms.png
+cp "$out"/rooms/dose-response/dose-response.png "$out"/rooms/insertion/insertion.png docs/
 cp "$out"/guided/sanity/sanity.png "$out"/guided/methods/methods.png "$out"/object/detection/detection.png docs/
+cp "$out"/memorized/nearest.png docs/memorization-nearest.png
+cp "$out"/arithmetic/arithmetic.png "$out"/turn/turn.png docs/
 python - <<'PYTHON'
 import numpy as np
 
