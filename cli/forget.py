@@ -261,7 +261,7 @@ def _add_dose_response(
         f"{100 * dose.margin_interval.high:.0f}] over random maps"
         for dose in part.best
     )
-    heading = f"most {label} gone at no more than {100 * part.allowed_loss:.0f} % of {part.spared}:"
+    heading = f"most {label} gone while {part.spared} changes by no more than {100 * part.allowed_loss:.0f} %:"
     add("dose-response", part, dose_response_figure(part), f"{heading}\n{best}")
 
 

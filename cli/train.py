@@ -41,6 +41,7 @@ DEFAULT_EPOCHS = 25
     show_default=True,
     help="Update both networks on every batch, or in turn as the authors' code does.",
 )
+@click.option("--start-from", metavar="NAME|FOLDER", help="Go on with a trained model of the same networks.")
 @click.option("--flip", is_flag=True, help="Mirror half of the images at random.")
 @click.option(
     "--augment", default="", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout."
@@ -80,12 +81,13 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
     dcgan-viz train photographs/ --out runs/mine
     dcgan-viz train faces.zip --preset faces64 --width 64 --flip --augment translation --ema 0.999 --out runs/faces
     dcgan-viz train photographs/ --out runs/mine --resume --epochs 50
+    dcgan-viz train mine/ --width 64 --kernel 4 --start-from rooms --out runs/tuned
     torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train photographs/ --out runs/mine
     """
     from tqdm import tqdm
 
     from dcgan_viz.data.images import load_images
-    from dcgan_viz.model import Card
+    from dcgan_viz.model import Card, load
     from dcgan_viz.networks import PRESETS
     from dcgan_viz.networks import preset as build
     from dcgan_viz.training.loop import train as run
@@ -125,6 +127,7 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
             ),
             **{n: options[n] for n in ("checkpoint_every", "keep", "keep_every", "device", "precision", "resume")},
             from_step=options["from_step"],
+            start_from=load(options["start_from"]) if options["start_from"] else None,
             say=lambda sentence: tqdm.write(sentence, file=click.get_text_stream("stderr")),  # type: ignore[operator]
             show_progress=True,
         )

@@ -25,7 +25,7 @@ RANDOM, MATCHED = "random", "activation-matched"
 
 @dataclass(frozen=True)
 class BestDose:
-    """The most of an object that a ranking removes while it spares another.
+    """The most of an object that a ranking removes while it leaves another as it is.
 
     The dose is chosen on one half of the samples and measured on the other.
 
@@ -138,7 +138,7 @@ def dose_response(
     spared : str, optional
         The object whose loss limits the best dose; by default the one that covers most of the pictures.
     allowed_loss : float
-        Of the spared object's pixels.
+        Of the spared object's pixels; as many more of them count alike.
     doses : sequence of int, or int
         Numbers of maps to zero, or how many such numbers; see `even_doses`.
     samples : int
@@ -247,8 +247,8 @@ def _best_dose(
         return share
 
     first = area[:half].mean(0)
-    # Up to the first dose that costs too much, not beyond it.
-    costly = [k for k in range(len(doses)) if lost(first, k, spared) > allowed_loss]
+    # Up to the first dose that costs too much, not beyond it; what turns into the spared object has changed it too.
+    costly = [k for k in range(len(doses)) if abs(lost(first, k, spared)) > allowed_loss]
     allowed = range(costly[0] if costly else len(doses))
     dose = max(allowed, key=lambda k: float(lost(first, k, index)))
     pair = np.stack([area[half:], control[half:]], axis=1)

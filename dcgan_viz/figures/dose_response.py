@@ -65,7 +65,7 @@ def dose_response_figure(result: DoseResponse) -> Figure:
         axes.axhline(0, color="black", linewidth=0.6)
         axes.tick_params(labelsize=LABEL_SIZE)
         axes.spines[["top", "right"]].set_visible(False)
-    gone.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="lower right")
+    spared.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper left")
     caption(figure, _caption(result))
     return figure
 
@@ -94,8 +94,8 @@ def _caption(result: DoseResponse) -> str:
     )
     return (
         f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}), objects found by a "
-        f"segmenter; share of their pixels that is gone, below 0 where there are more than before; bands: 95 % bootstrap over "
-        f"samples. Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: the dose that "
-        f"removes most {result.object} at no more than {100 * result.allowed_loss:.0f} % of {result.spared}, chosen on one half "
-        f"of the samples and measured on the other: {best}."
+        f"segmenter; share of their pixels that is gone, below 0 where there are more than before; bands: 95 % bootstrap "
+        f"over samples. Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: the dose "
+        f"that removes most {result.object} while {result.spared} changes by no more than {100 * result.allowed_loss:.0f} %, "
+        f"chosen on one half of the samples and measured on the other: {best}."
     )

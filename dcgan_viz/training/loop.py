@@ -76,6 +76,7 @@ def train(
     out: str | Path,
     *,
     card: Card | None = None,
+    start_from: DCGAN | None = None,
     checkpoint_every: int | None = None,
     keep: int = 3,
     keep_every: int = 0,
@@ -101,6 +102,8 @@ def train(
         The run's folder: ``checkpoints/``, ``samples/``, ``model/``, ``tensorboard/``, ``metrics.jsonl``.
     card : Card, optional
         Name, data and terms for the saved model's card.
+    start_from : DCGAN, optional
+        A trained model of the same architectures whose weights a new run starts from, to go on with it on other images.
     checkpoint_every : int, optional
         Steps between checkpoints; each also draws a sample grid, judges the run and saves the model. By default an
         epoch, but at least 100 steps and at most 1000.
@@ -141,6 +144,8 @@ def train(
     (2, True)
     """
     _check(images, networks)
+    if start_from is not None and start_from.networks != networks:
+        raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
     folder = Path(out)
     checkpoints = folder / "checkpoints"
     start = _starting_checkpoint(checkpoints, resume, from_step)
@@ -168,7 +173,11 @@ def train(
     players = Adversaries(fabric, networks, settings, execution.memory_format)
     health = Health()
     done = 0
+    if start is None and start_from is not None:
+        run["start_from"] = start_from.card.name
+        players.start_from(start_from.generator, start_from.discriminator)
     if start is not None:
+        run |= {key: start.run[key] for key in ("start_from",) if key in start.run}
         players.restore(start.tensors)
         done, health = start.step, Health(**start.run["health"])
         say(f"resuming after step {done}")
@@ -372,6 +381,7 @@ def _finished(
         "device": run["device"],
         "devices": run["devices"],
         "versions": run["versions"],
+        **({"started from": run["start_from"]} if "start_from" in run else {}),
         "images sha256": run["images"]["sha256"],
         "batch-norm statistics": f"measured on {len(z)} latents and {len(photographs)} training images",
     }

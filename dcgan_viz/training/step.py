@@ -133,6 +133,11 @@ class Adversaries:
         restore_optimizer("generator_optimizer", self.generator_optimizer, tensors)
         restore_optimizer("discriminator_optimizer", self.discriminator_optimizer, tensors)
 
+    def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
+        """Take the weights of trained networks of the same architectures; the optimisers begin anew."""
+        for part, module in self._parts():
+            module.load_state_dict((discriminator if part == "discriminator" else generator).state_dict())
+
     def _parts(self) -> list[tuple[str, nn.Module]]:
         parts: list[tuple[str, nn.Module]] = [
             ("generator", self.bare_generator),

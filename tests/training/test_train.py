@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +195,26 @@ def test_real_bedrooms_train(realdata: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert not said
     assert load(result.folder).sample(4).std() > 0.01
+
+
+def test_a_run_goes_on_from_a_trained_model(tmp_path: Path) -> None:
+    images = ImageSet(np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8), ("noise",) * 16)
+    spec = dcgan(16, width=4)
+    first = train(images, spec, TrainingSettings(steps=3, batch_size=8), tmp_path / "first", precision="fp32")
+    trained = load(first.model)
+    # With a learning rate of next to nothing the weights stay where they began.
+    still = TrainingSettings(steps=1, batch_size=8, learning_rate=1e-12, ema=0.5, seed=5)
+    second = train(images, spec, still, tmp_path / "second", precision="fp32", start_from=trained)
+    tuned = load(second.model)
+    for side in ("generator", "discriminator"):
+        for (name, a), b in zip(
+            getattr(tuned, side).named_parameters(), getattr(trained, side).parameters(), strict=True
+        ):
+            assert torch.allclose(a, b, atol=1e-6), name
+    assert tuned.card.training["started from"] == trained.card.name
+    longer = train(
+        images, spec, replace(still, steps=2), tmp_path / "second", precision="fp32", start_from=trained, resume=True
+    )
+    assert load(longer.model).card.training["started from"] == trained.card.name
+    with pytest.raises(UserError, match="has other networks than this run"):
+        train(images, dcgan(16, width=8), still, tmp_path / "third", precision="fp32", start_from=trained)
