@@ -12,16 +12,16 @@ dcgan-viz forget --model rooms --object window --rank-by learned --top 26 --dose
 dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
 dcgan-viz walk --rows 4 --closed --film docs/walk.webp --out "$out/walk"
-dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
 dcgan-viz memorization --model rooms --out "$out/memorization"
 dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
   --out "$out/arithmetic"
+dcgan-viz blind docs/blind-smiling-man --report --out "$out/smiling"
 dcgan-viz turn --model faces --out "$out/turn"
 cp "$out"/forget/forget.png "$out"/blind/blind.png "$out"/walk/walk.png "$out"/guided/guided-backprop.png docs/
 cp "$out"/rooms/forget.png docs/forget-rooms.png
 cp "$out"/rooms/dose-response/dose-response.png "$out"/rooms/insertion/insertion.png docs/
 cp "$out"/guided/sanity/sanity.png "$out"/guided/methods/methods.png "$out"/object/detection/detection.png docs/
-cp "$out"/memorized/nearest.png docs/memorization-nearest.png
+cp "$out"/memorization/nearest.png docs/memorization-nearest.png
 cp "$out"/arithmetic/arithmetic.png "$out"/turn/turn.png docs/
 python - <<'PYTHON'
 import numpy as np
