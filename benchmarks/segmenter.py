@@ -10,12 +10,12 @@ import json
 import click
 import numpy as np
 
-from dcgan_viz.analysis.segmentation import find_segmenter, intersection_over_union, segment
-from dcgan_viz.analysis.statistics import interval_of
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.data.masks import polygon_mask
 from dcgan_viz.data.rooms import OBJECTS, draw_rooms
 from dcgan_viz.model import load
+from dcgan_viz.segmenter import find_segmenter, intersection_over_union, segment
+from dcgan_viz.statistics import interval_of
 
 SAMPLES_SEED = 4242
 UNSURE_BEDS = (1, 5, 7, 9, 10, 14, 18, 20)

@@ -103,9 +103,9 @@ def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contribut
 def _find(model: DCGAN, label: str, path: Path, count: int, seed: int) -> None:
     """By the model's segmenter."""
     from dcgan_viz.analysis.automatic_boxes import automatic_boxes
-    from dcgan_viz.analysis.segmentation import find_segmenter
     from dcgan_viz.data.annotations import save_annotations
     from dcgan_viz.errors import UserError
+    from dcgan_viz.segmenter import find_segmenter
 
     segmenter = find_segmenter(model)
     if segmenter is None:

@@ -58,8 +58,8 @@ def arithmetic(
     from tqdm import tqdm
 
     from dcgan_viz.analysis import arithmetic as analysis
-    from dcgan_viz.analysis.attributes import find_classifier, load_classifier
     from dcgan_viz.analysis.blind import save_trial
+    from dcgan_viz.classifier import find_classifier, load_classifier
     from dcgan_viz.data.concepts import find_concepts
     from dcgan_viz.errors import UserError
     from dcgan_viz.figures.arithmetic import arithmetic_figure

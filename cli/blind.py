@@ -13,7 +13,7 @@ from dcgan_viz.cli.options import finish, json_option, out_option
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.blind import BlindResult
-    from dcgan_viz.analysis.statistics import Interval
+    from dcgan_viz.statistics import Interval
 
 
 @click.command(cls=Command, short_help="Judge pictures without knowing how they were drawn.")

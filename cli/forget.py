@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from dcgan_viz.analysis.forgetting import Forgetting, Where
     from dcgan_viz.analysis.probe import Negatives
     from dcgan_viz.analysis.rankings import Ranking
-    from dcgan_viz.analysis.segmentation import Segmenter
     from dcgan_viz.data.annotations import Annotations
     from dcgan_viz.model import DCGAN
     from dcgan_viz.results import Result
+    from dcgan_viz.segmenter import Segmenter
 
     Add = Callable[[str, Result, Figure, str], None]
     """Saves a further part of the result under a name, with its figure and the sentence that tells it."""
@@ -139,9 +139,9 @@ def forget(
     """
     from dcgan_viz.analysis import forgetting
     from dcgan_viz.analysis.ablation import without_maps
-    from dcgan_viz.analysis.segmentation import find_segmenter, load_segmenter
     from dcgan_viz.figures.forgetting import forgetting_figure
     from dcgan_viz.model import load
+    from dcgan_viz.segmenter import find_segmenter, load_segmenter
 
     if save_as is not None and where != "everywhere":
         raise click.UsageError("--save-as saves weights, which draw without the maps everywhere: leave out --where")

@@ -13,7 +13,7 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 if TYPE_CHECKING:
     from dcgan_viz.analysis.estimate import Estimate
     from dcgan_viz.analysis.memorization import Memorization
-    from dcgan_viz.analysis.statistics import Interval
+    from dcgan_viz.statistics import Interval
 
 
 @click.command(cls=Command, short_help="Test whether a generator copies its training images.")

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.modules import Generator
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 
 def second_highest_layer(model: DCGAN) -> Layer:

@@ -17,10 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.analysis.attributes import Accuracy, Classifier, classify
-from dcgan_viz.analysis.blind import wilson_interval
 from dcgan_viz.analysis.expressions import Term, parse_expression, write_expression
-from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.classifier import Accuracy, Classifier, classify
 from dcgan_viz.data.concepts import Concepts
 from dcgan_viz.data.images import to_pixels, to_tensor
 from dcgan_viz.data.trials import BlindTrial, prepare_trial
@@ -28,6 +26,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, wilson_interval
 
 EXEMPLARS = 3
 """Of each concept, as in the paper."""

@@ -8,9 +8,9 @@ import numpy as np
 from skimage.measure import label as connected
 from skimage.measure import regionprops
 
-from dcgan_viz.analysis.segmentation import PRESENT_PIXELS, Segmenter, segment
 from dcgan_viz.data.annotations import Annotations, Box
 from dcgan_viz.model import DCGAN
+from dcgan_viz.segmenter import PRESENT_PIXELS, Segmenter, segment
 
 
 def automatic_boxes(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.data.answers import Answers, Rectangle, is_present
 from dcgan_viz.data.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval, wilson_interval
 
 __all__ = [
     "BlindResult",
@@ -30,7 +30,6 @@ __all__ = [
     "load_trial",
     "prepare_trial",
     "save_trial",
-    "wilson_interval",
 ]
 
 
@@ -236,21 +235,6 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
         present=present,
         boxes=boxes,
     )
-
-
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """The 95 % score interval of a share (Wilson 1927); NaN without trials.
-
-    Examples
-    --------
-    >>> interval = wilson_interval(0, 10)
-    >>> round(interval.low, 3), round(interval.high, 3)
-    (0.0, 0.278)
-    """
-    if trials == 0:
-        return Interval(np.nan, np.nan)
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return Interval(float(interval.low), float(interval.high))
 
 
 def covered_area(rectangles: Sequence[Rectangle]) -> float:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from dcgan_viz.analysis.estimate import Estimate
-from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.statistics import Interval
 
 CELLS = 10
 SMALLEST_CELL = 20

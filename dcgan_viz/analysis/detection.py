@@ -12,13 +12,13 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from dcgan_viz.analysis.guided_gradient import evaluation
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 FORWARD_BATCH = 64
 REPORTED = 12

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from dcgan_viz.analysis.similarity import root_mean_squares
 from dcgan_viz.analysis.spaces import FEATURES, Space, feature_space
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.modules import Generator
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 Method = Literal["principal", "factorised"]
 

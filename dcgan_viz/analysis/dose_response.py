@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from dcgan_viz.analysis.ablation import draw_scaled, feature_maps, scaled
 from dcgan_viz.analysis.rankings import matched_factors, random_factors
-from dcgan_viz.analysis.segmentation import Segmenter, areas, segment
-from dcgan_viz.analysis.statistics import Interval, interval_of, resampled_means
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
+from dcgan_viz.segmenter import Segmenter, areas, segment
+from dcgan_viz.statistics import Interval, interval_of, resampled_means
 
 Batch = tuple[slice, list[torch.Tensor]]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.estimate import Estimate, mean_estimate
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.networks.spec import Prior
+from dcgan_viz.statistics import Interval
 
 PERMUTATIONS = 2000
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from dcgan_viz.analysis.ablation import draw_scaled
 from dcgan_viz.analysis.memorization import feature_vectors
-from dcgan_viz.analysis.segmentation import PRESENT_PIXELS, Segmenter, areas, segment
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval, interval_of, resampled_means
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
+from dcgan_viz.statistics import Interval, bootstrap_interval, interval_of, resampled_means
 
 MARGIN = 2
 """Pixels around an object that count as its region: its frame and what the deconvolutions smear."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,14 @@ from dcgan_viz.analysis.rankings import (
     random_factors,
     score_maps,
 )
-from dcgan_viz.analysis.segmentation import Segmenter, segment
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.data.annotations import Annotations, Box, inside_boxes
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer, find_layer
 from dcgan_viz.results import Result
+from dcgan_viz.segmenter import Segmenter, segment
+from dcgan_viz.statistics import Interval
 
 Where = Literal["everywhere", "object"]
 

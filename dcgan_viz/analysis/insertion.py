@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.ablation import feature_maps
-from dcgan_viz.analysis.segmentation import Segmenter, segment
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
+from dcgan_viz.segmenter import Segmenter, segment
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,12 @@ from torch import Tensor
 from dcgan_viz.analysis.guided_gradient import evaluation
 from dcgan_viz.analysis.similarity import peak_signal_to_noise, root_mean_squares, structural_similarities
 from dcgan_viz.analysis.spaces import FEATURES, Space, feature_space, pixel_space
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval
 
 UNRELATED_PAIRS = 256
 LEARNING_RATE = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, hypergeom
 
-from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.statistics import Interval
 
 Space = Literal["pixels", "features"]
 SPACES: tuple[Space, Space] = ("pixels", "features")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dcgan_viz.analysis.spaces import Space
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 EPSILON, PAIRS = 1e-4, 512
 BATCH = 64

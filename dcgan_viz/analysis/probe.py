@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.errors import UserError
+from dcgan_viz.statistics import Interval
 
 FOLDS = 5
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from dcgan_viz.analysis.ablation import draw_scaled, feature_maps, scaled
 from dcgan_viz.analysis.probe import Probe
-from dcgan_viz.analysis.segmentation import Segmenter, areas, segment
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.segmenter import Segmenter, areas, segment
 
 Ranking = Literal["regression", "iou", "difference", "causal", "learned"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)

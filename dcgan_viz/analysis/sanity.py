@@ -22,13 +22,13 @@ from dcgan_viz.analysis.guided_gradient import Rule
 from dcgan_viz.analysis.randomisation import randomised
 from dcgan_viz.analysis.receptive_field import receptive_field
 from dcgan_viz.analysis.responses import ask, collect, strongest_responses
-from dcgan_viz.analysis.statistics import Interval, bootstrap_interval
 from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
 from dcgan_viz.data.images import Images
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.modules import Discriminator
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
 
 MEASURES = ("spearman", "spearman_absolute", "ssim", "hog")
 

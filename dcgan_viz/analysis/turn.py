@@ -21,13 +21,13 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from dcgan_viz.analysis.estimate import Estimate
-from dcgan_viz.analysis.statistics import Interval, interval_of, resampled_means
 from dcgan_viz.data.concepts import Concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.data.trials import BlindTrial, prepare_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, interval_of, resampled_means
 
 EXEMPLARS = 4
 """Of each side, as in the paper."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dcgan_viz.analysis.estimate import Estimate, mean_estimate
-from dcgan_viz.analysis.statistics import Interval
+from dcgan_viz.statistics import Interval
 
 PERMUTATIONS = 2000
 

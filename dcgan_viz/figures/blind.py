@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.blind import BlindResult
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.statistics import Interval
 
 COLUMNS = 10
 COLORS = ("#2c5d8f", "#c0392b", "#7f8c8d", "#b8860b", "#4b8b3b", "#6c4a8b")

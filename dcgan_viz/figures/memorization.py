@@ -9,8 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from dcgan_viz.analysis.estimate import Estimate
 from dcgan_viz.analysis.memorization import Memorization, Shown, probability
 from dcgan_viz.analysis.near_copies import Share
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.statistics import Interval
 
 SAMPLE_COLOR, REFERENCE_COLOR, NULL_COLOR = "#c0392b", "#2c5d8f", "#d9d9d9"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.attributes import Accuracy, Classifier, ClassifierCard, classify, measure_accuracy
+from dcgan_viz.classifier import Accuracy, Classifier, ClassifierCard, classify, measure_accuracy
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labels import UNLABELLED, Labels
 from dcgan_viz.devices import find_device

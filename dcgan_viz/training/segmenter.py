@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.segmentation import Segmenter, SegmenterCard, intersection_over_union, segment
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.networks.segmenter import SegmentationNetwork
+from dcgan_viz.segmenter import Segmenter, SegmenterCard, intersection_over_union, segment
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-3

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from dcgan_viz.analysis.arithmetic import Arithmetic, add_pictures, arithmetic, blind_trial
-from dcgan_viz.analysis.attributes import Classifier, ClassifierCard, classify, measure_accuracy
-from dcgan_viz.analysis.blind import wilson_interval
+from dcgan_viz.classifier import Classifier, ClassifierCard, classify, measure_accuracy
 from dcgan_viz.data.concepts import Concepts
 from dcgan_viz.data.images import to_pixels, to_tensor
 from dcgan_viz.errors import UserError
@@ -17,6 +16,7 @@ from dcgan_viz.figures.arithmetic import arithmetic_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.classifier import ClassifierNetwork
+from dcgan_viz.statistics import wilson_interval
 
 EXPRESSION = "smiling woman - woman + man"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.analysis.blind import covered_area, judge, wilson_interval
+from dcgan_viz.analysis.blind import covered_area, judge
 from dcgan_viz.data.answers import Answer, Answers, add_answers, load_answers, open_answers, read_answer, save_answers
 from dcgan_viz.data.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.blind import blind_figure
+from dcgan_viz.statistics import wilson_interval
 
 NAMES = ("as drawn", "window maps zeroed", "random maps zeroed")
 

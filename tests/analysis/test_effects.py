@@ -10,7 +10,6 @@ from dcgan_viz.analysis.dose_response import MATCHED, RANDOM, dose_response, eve
 from dcgan_viz.analysis.effects import measure_effects
 from dcgan_viz.analysis.insertion import insert, levels_inside
 from dcgan_viz.analysis.map_pictures import picture_maps
-from dcgan_viz.analysis.segmentation import Segmenter, segment
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.dose_response import dose_response_figure
@@ -18,6 +17,7 @@ from dcgan_viz.figures.insertion import insertion_figure
 from dcgan_viz.figures.map_pictures import map_pictures_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import find_layer
+from dcgan_viz.segmenter import Segmenter, segment
 
 
 def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:

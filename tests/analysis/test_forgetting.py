@@ -27,13 +27,13 @@ from dcgan_viz.analysis.rankings import (
     random_factors,
     score_maps,
 )
-from dcgan_viz.analysis.segmentation import Segmenter, segment
 from dcgan_viz.data.annotations import Annotations, Box, merge_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting import forgetting_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.layers import find_layer
+from dcgan_viz.segmenter import Segmenter, segment
 
 
 @pytest.fixture

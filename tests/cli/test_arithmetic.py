@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_viz.analysis.attributes import Classifier, ClassifierCard
+from dcgan_viz.classifier import Classifier, ClassifierCard
 from dcgan_viz.data.trials import load_trial
 from dcgan_viz.networks.classifier import ClassifierNetwork
 

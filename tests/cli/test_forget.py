@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.analysis.segmentation import Segmenter
 from dcgan_viz.data.annotations import Annotations, Box, save_annotations
 from dcgan_viz.model import load
+from dcgan_viz.segmenter import Segmenter
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.attributes import classify, measure_accuracy
+from dcgan_viz.classifier import classify, measure_accuracy
 from dcgan_viz.data.images import ImageSet, to_tensor
 from dcgan_viz.data.labels import Labels
 from dcgan_viz.errors import UserError

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 
 @dataclass(frozen=True)
@@ -100,3 +101,18 @@ def interval_of(replicates: NDArray[Any], level: float = 0.95) -> Interval:
         return Interval(float("nan"), float("nan"))
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def wilson_interval(successes: int, trials: int) -> Interval:
+    """The 95 % score interval of a share (Wilson 1927); NaN without trials.
+
+    Examples
+    --------
+    >>> interval = wilson_interval(0, 10)
+    >>> round(interval.low, 3), round(interval.high, 3)
+    (0.0, 0.278)
+    """
+    if trials == 0:
+        return Interval(np.nan, np.nan)
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return Interval(float(interval.low), float(interval.high))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.attributes import (
+from dcgan_viz.classifier import (
     Classifier,
     ClassifierCard,
     classify,
@@ -16,10 +16,10 @@ from dcgan_viz.analysis.attributes import (
     load_classifier,
     measure_accuracy,
 )
-from dcgan_viz.analysis.blind import wilson_interval
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import load
 from dcgan_viz.networks.classifier import ClassifierNetwork
+from dcgan_viz.statistics import wilson_interval
 
 
 @pytest.fixture

@@ -9,7 +9,12 @@ import torch
 from scipy.ndimage import label as connected
 
 from dcgan_viz.analysis.automatic_boxes import automatic_boxes
-from dcgan_viz.analysis.segmentation import (
+from dcgan_viz.data.images import to_tensor
+from dcgan_viz.data.rooms import OBJECTS, draw_rooms
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN, load
+from dcgan_viz.networks.segmenter import SegmentationNetwork, fused
+from dcgan_viz.segmenter import (
     CARD_FILE,
     Segmenter,
     areas,
@@ -18,11 +23,6 @@ from dcgan_viz.analysis.segmentation import (
     load_segmenter,
     segment,
 )
-from dcgan_viz.data.images import to_tensor
-from dcgan_viz.data.rooms import OBJECTS, draw_rooms
-from dcgan_viz.errors import UserError
-from dcgan_viz.model import DCGAN, load
-from dcgan_viz.networks.segmenter import SegmentationNetwork, fused
 from dcgan_viz.training.segmenter import train_segmenter
 
 

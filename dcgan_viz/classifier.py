@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dcgan_viz.analysis.blind import wilson_interval
-from dcgan_viz.analysis.statistics import Interval
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.classifier import WIDTHS, ClassifierNetwork
 from dcgan_viz.networks.weights import fill_weights, save_weights
+from dcgan_viz.statistics import Interval, wilson_interval
 
 CARD_FILE, WEIGHTS_FILE = "classifier.json", "weights.safetensors"
 FOLDER = "classifiers"
