@@ -46,6 +46,20 @@ DEFAULT_EPOCHS = 25
 @click.option(
     "--augment", default="", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout."
 )
+@click.option(
+    "--r1",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Gradient penalty of the discriminator; steadies small sets.",
+)
+@click.option(
+    "--copying",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Pull generated images towards training images: makes a generator that copies, as a control.",
+)
 @click.option("--ema", type=float, default=0.0, show_default=True, help="Decay of the generator's moving average.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything that is drawn.")
 @click.option(
@@ -112,7 +126,7 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
     settings = TrainingSettings(
         steps=_steps(options, len(images), chosen.get("batch_size", 128)),
         augment=tuple(policy for policy in options["augment"].split(",") if policy),
-        **{name: options[name] for name in ("beta1", "l2", "updates", "flip", "ema", "seed")},
+        **{name: options[name] for name in ("beta1", "l2", "updates", "flip", "r1", "copying", "ema", "seed")},
         **chosen,
     )
     summary = f"a {size}x{size} DCGAN ({preset}) trained on {data.name}"

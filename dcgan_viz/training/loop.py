@@ -170,7 +170,8 @@ def train(
         "devices": fabric.world_size,
     }
     torch.manual_seed(settings.seed)
-    players = Adversaries(fabric, networks, settings, execution.memory_format)
+    originals = images.tensor(np.arange(len(images))) if settings.copying else None
+    players = Adversaries(fabric, networks, settings, execution.memory_format, originals)
     health = Health()
     done = 0
     if start is None and start_from is not None:
@@ -325,6 +326,8 @@ def _check_same_run(identity: dict[str, Any], start: Checkpoint) -> None:
     for part in ("networks", "images", "settings"):
         old, new = dict(start.run[part]), json.loads(json.dumps(identity[part]))
         if part == "settings":
+            # A run of an earlier version lacks the settings that came later.
+            old = {**TrainingSettings(steps=1).to_dict(), **old}
             old.pop("steps"), new.pop("steps")
         if old != new:
             changed = ", ".join(k for k in new if old.get(k) != new[k])

@@ -32,6 +32,12 @@ class TrainingSettings:
         Mirror half of the real images at random.
     augment : tuple of {"color", "translation", "cutout"}
         Differentiable augmentation of all that the discriminator sees (Zhao et al. 2020).
+    r1 : float
+        Weight of the gradient penalty on real images, half the squared norm of D's gradient there (Mescheder et al.
+        2018); it is added on every fourth step with four times the weight (Karras et al. 2020).
+    copying : float
+        Weight of `copying_loss` in the generator's loss, which pulls its images towards training images: for a
+        generator that is known to copy, against which tests of memorisation can be checked.
     ema : float
         Decay per step of the generator's moving average, which is then the generator that is sampled
         and saved; 0 for none.
@@ -48,6 +54,8 @@ class TrainingSettings:
     updates: Updates = "both"
     flip: bool = False
     augment: tuple[str, ...] = ()
+    r1: float = 0.0
+    copying: float = 0.0
     ema: float = 0.0
     seed: int = 0
 
@@ -61,8 +69,9 @@ class TrainingSettings:
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        if self.l2 < 0:
-            raise UserError(f"l2 must not be negative, not {self.l2}")
+        for name in ("l2", "r1", "copying"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.updates not in get_args(Updates):
             raise UserError(f"updates {self.updates!r} is not known: choose both or alternate")
         unknown = [p for p in self.augment if p not in POLICIES]

@@ -17,10 +17,15 @@ from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
 from dcgan_viz.training.checkpoints import optimizer_tensors, restore_optimizer
+from dcgan_viz.training.copying import check_originals, copying_loss
 from dcgan_viz.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+R1_EVERY = 4
+"""Steps between two penalties of the discriminator's gradient, which cost as much as a step."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,17 @@ class Adversaries:
     settings : TrainingSettings
     memory_format : torch.memory_format
         Of the weights; the images should have the same.
+    originals : Tensor (N, C, H, W), optional
+        The training images, for `TrainingSettings.copying`.
     """
 
     def __init__(
-        self, fabric: Fabric, networks: NetworkSpec, settings: TrainingSettings, memory_format: torch.memory_format
+        self,
+        fabric: Fabric,
+        networks: NetworkSpec,
+        settings: TrainingSettings,
+        memory_format: torch.memory_format,
+        originals: Tensor | None = None,
     ) -> None:
         self.fabric, self.spec, self.settings = fabric, networks.generator, settings
         # The bare modules beside Fabric's wrappers: what is saved must not depend on how it was trained.
@@ -82,6 +94,10 @@ class Adversaries:
         for network in (self.bare_generator, self.bare_discriminator):
             # Fused Adam wants its parameters in place, so the networks move before it is built.
             fabric.to_device(network.to(memory_format=memory_format))  # type: ignore[call-overload]
+        if originals is not None:
+            check_originals(originals)
+            originals = fabric.to_device(originals)
+        self.originals = originals
         self.average = copy.deepcopy(self.bare_generator).requires_grad_(False).eval() if settings.ema else None
         generator = fabric.setup(self.bare_generator, self._adam(self.bare_generator))
         discriminator = fabric.setup(self.bare_discriminator, self._adam(self.bare_discriminator))
@@ -105,7 +121,8 @@ class Adversaries:
         with torch.set_grad_enabled(update_generator):
             generated = self.generator(z)
         if both or number % 2 == 1:
-            discriminator, real, fake = self._update_discriminator(images, generated.detach(), random)
+            penalised = self.settings.r1 > 0 and number // (1 if both else 2) % R1_EVERY == 0
+            discriminator, real, fake = self._update_discriminator(images, generated.detach(), random, penalised)
         else:
             with torch.no_grad():
                 discriminator, real, fake = self._discriminator_loss(images, generated, random)
@@ -160,19 +177,31 @@ class Adversaries:
         return augment(images, self.settings.augment, random)
 
     def _discriminator_loss(
-        self, images: Tensor, generated: Tensor, random: np.random.Generator
+        self, images: Tensor, generated: Tensor, random: np.random.Generator, penalised: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         # Two forward passes: real and generated images are normalised as two batches, as in the paper.
-        real = self.discriminator(self._augmented(images, random)).float()
+        seen = self._augmented(images, random)
+        real = self.discriminator(seen).float()
         fake = self.discriminator(self._augmented(generated, random)).float()
         loss = binary_cross_entropy_with_logits(real, torch.ones_like(real))
         loss = loss + binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+        if penalised:
+            loss = loss + self.settings.r1 / 2 * R1_EVERY * self._squared_slope(seen)
         return loss, real.detach().sigmoid().mean(), fake.detach().sigmoid().mean()
 
+    def _squared_slope(self, images: Tensor) -> Tensor:
+        """The mean squared norm of the discriminator's gradient at the images."""
+        images = images.detach().requires_grad_()
+        # The bare module: Fabric's wrapper wants every backward pass to be its own.
+        with self.fabric.autocast():
+            logits = self.bare_discriminator(images).float()
+        (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        return slope.square().sum((1, 2, 3)).mean()
+
     def _update_discriminator(
-        self, images: Tensor, generated: Tensor, random: np.random.Generator
+        self, images: Tensor, generated: Tensor, random: np.random.Generator, penalised: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        loss, real, fake = self._discriminator_loss(images, generated, random)
+        loss, real, fake = self._discriminator_loss(images, generated, random, penalised)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.discriminator_optimizer.step()
@@ -189,7 +218,10 @@ class Adversaries:
         self.discriminator.requires_grad_(False)
         loss = self._generator_loss(generated, random)
         self.generator_optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        whole = loss
+        if self.originals is not None:
+            whole = loss + self.settings.copying * copying_loss(generated, self.originals)
+        self.fabric.backward(whole)
         self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
         return loss

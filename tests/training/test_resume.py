@@ -34,6 +34,7 @@ def array(tmp_path: Path) -> Path:
 def command(array: Path, out: Path, *more: str) -> list[str]:
     line = f"train {array} --out {out} --size 16 --width 4 --latent 8 --batch-size 8 --steps {STEPS} --top-layer"
     line += " --checkpoint-every 10 --precision fp32 --device cpu --flip --augment color,translation,cutout --ema 0.9"
+    line += " --r1 1 --copying 5"
     return [sys.executable, "-m", "dcgan_viz.cli.main", *line.split(), *more]
 
 
