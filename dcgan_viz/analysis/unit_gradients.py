@@ -1,7 +1,7 @@
 """Guided gradients of many units of a DCGAN discriminator at once, each computed on its receptive field alone.
 
-No autograd: a unit sees a window of the image, and its backward pass is written out as fractionally-strided
-convolutions of that window, for all units at the same position of their maps together.
+No autograd: a unit sees a window of the image, and its backward pass is written out for that window, for all units at
+the same position of their maps together.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from dcgan_viz.analysis.backward_step import BackwardStep
 from dcgan_viz.analysis.guided_gradient import Rule, check_rule, evaluation
 from dcgan_viz.analysis.receptive_field import Window
 from dcgan_viz.networks.modules import Discriminator
@@ -24,11 +24,8 @@ FORWARD_BATCH = 64
 UNIT_BATCH = {"cpu": 64, "cuda": 1024, "mps": 256}
 """Units explained together: a CPU's caches want few, a GPU is filled by many."""
 
-FEW_CHANNELS = 4
-"""At most so many channels of an image are led back to by one matrix product instead of a convolution."""
-
-MASK_BYTES = 2**28
-"""Memory for which rectifiers were open; as many images as fit are explained together."""
+FACTOR_BYTES = 2**28
+"""Memory for what the rectifiers pass; as many images as fit are explained together."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def unit_gradients(
     numbers = list(by_image)
     while numbers:
         taken, numbers = numbers[: backward.images_at_once], numbers[backward.images_at_once :]
-        opened = backward.opened(images, taken)
+        factors = backward.factors(images, taken)
         places: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for position, image in enumerate(taken):
             for index in by_image[image]:
@@ -107,25 +104,26 @@ def unit_gradients(
             for chunk in _chunks(members, UNIT_BATCH.get(discriminator.head.weight.device.type, 64)):
                 chosen = [index for index, _ in chunk]
                 maps, positions = [units[index].map for index in chosen], [position for _, position in chunk]
-                window, values = backward(opened, maps, positions, row, column)
+                window, values = backward(factors, maps, positions, row, column)
                 rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
                 gradients[chosen, :, rows, columns] = values.float().cpu()
     return gradients
 
 
 class _Backward:
-    """The backward pass below a layer, with batch normalisation folded into the kernels."""
+    """The backward pass below a layer, with batch normalisation folded into the kernels.
+
+    Channels come last in everything here: matrix products over channels then read memory in one run.
+    """
 
     def __init__(self, discriminator: Discriminator, layer: int, rule: Rule) -> None:
         self.discriminator, self.layer = discriminator, layer
         self.slope = discriminator.spec.slope if rule == "keep" else 0.0
-        # Channels-last is what the convolution kernels of CPUs and GPUs run fastest on.
-        self.kernels = [
-            self._kernel(number).contiguous(memory_format=torch.channels_last) for number in range(1, layer + 1)
-        ]
+        self.steps = [BackwardStep(self._kernel(number), *self._geometry(number)) for number in range(1, layer + 1)]
         maps = [c.channels for c in discriminator.spec.convolutions[:layer]]
         sizes = self._sizes()[1:]
-        self.images_at_once = max(MASK_BYTES // sum(c * s * s for c, s in zip(maps, sizes, strict=True)), 1)
+        values = sum(c * s * s for c, s in zip(maps, sizes, strict=True))
+        self.images_at_once = max(FACTOR_BYTES // (values * discriminator.head.weight.element_size()), 1)
 
     def _sizes(self) -> list[int]:
         """Sides of the image and of each layer's maps."""
@@ -133,6 +131,11 @@ class _Backward:
         for convolution in self.discriminator.spec.convolutions[: self.layer]:
             sizes.append(sizes[-1] // convolution.stride)
         return sizes
+
+    def _geometry(self, number: int) -> tuple[int, int, int]:
+        """Stride, padding and the side of what the layer reads."""
+        convolution = self.discriminator.spec.convolutions[number - 1]
+        return convolution.stride, convolution.padding, self._sizes()[number - 1]
 
     def _kernel(self, number: int) -> Tensor:
         module = self.discriminator.layer(number)
@@ -142,80 +145,38 @@ class _Backward:
         gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         return module.convolution.weight * gain[:, None, None, None]
 
-    def opened(self, images: Tensor, chosen: list[int]) -> list[Tensor]:
-        """Which rectifiers were open, bool (n, C, h, w) for each layer."""
+    def factors(self, images: Tensor, chosen: list[int]) -> list[Tensor]:
+        """By what the rectifiers multiplied, (n, h, w, C) for each layer: 1 where they were open, otherwise the slope.
+
+        As numbers they take four times the memory of booleans, but a product in place a quarter of the time.
+        """
         batches = []
         with evaluation(self.discriminator):
             for numbers in _chunks(chosen, FORWARD_BATCH):
                 maps = images[numbers].to(self.discriminator.head.weight)
                 maps = maps.contiguous(memory_format=torch.channels_last)
-                masks = []
+                factors = []
                 for module in self.discriminator.layers[: self.layer]:
                     maps = module(maps)
                     # The rectifier keeps the sign, so its output tells on which side its input was.
-                    masks.append(maps > 0)
-                batches.append(masks)
-        return [torch.cat(masks) for masks in zip(*batches, strict=True)]
+                    opened = maps.permute(0, 2, 3, 1) > 0
+                    factors.append(torch.where(opened, 1.0, self.slope).to(maps))
+                batches.append(factors)
+        return [torch.cat(factors) for factors in zip(*batches, strict=True)]
 
     def __call__(
-        self, opened: list[Tensor], maps: list[int], images: list[int], row: int, column: int
+        self, factors: list[Tensor], maps: list[int], images: list[int], row: int, column: int
     ) -> tuple[Window, Tensor]:
         """Guided gradients of the units of some maps at one position: a window of the image, (n, C, h, w) there."""
-        sizes = self._sizes()
-        convolutions = self.discriminator.spec.convolutions
-        window = Window(row, column, row + 1, column + 1)
-        top = torch.where(opened[-1][images, maps, row, column], 1.0, self.slope)
-        # One unit's gradient below its convolution is the kernel that it reads with.
-        gradient = self.kernels[-1][maps] * top[:, None, None, None]
-        for number in range(self.layer, 0, -1):
-            stride, padding = convolutions[number - 1].stride, convolutions[number - 1].padding
-            if number < self.layer:
-                window, gradient = _backward_step(
-                    window, gradient, self.kernels[number - 1], stride, padding, sizes[number - 1]
-                )
-            else:
-                window, gradient = _clip(window, gradient, stride, padding, sizes[number - 1])
-            if number > 1:
-                passed = opened[number - 2][images, :, window.top : window.bottom, window.left : window.right]
-                gradient = gradient.clamp(min=0)
-                gradient = torch.where(passed, gradient, gradient * self.slope)
-        return window, gradient
+        window, gradient = self.steps[-1].of_units(maps, row, column)
+        # A copy: below, the gradient is changed in place.
+        gradient = gradient * factors[-1][images, row, column, maps][:, None, None, None]
+        for number in range(self.layer - 1, 0, -1):
+            passed = factors[number - 1][images, window.top : window.bottom, window.left : window.right]
+            gradient.clamp_(min=0).mul_(passed)
+            window, gradient = self.steps[number - 1](window, gradient)
+        return window, gradient.permute(0, 3, 1, 2)
 
 
 def _chunks(items: list[Item], size: int) -> Iterator[list[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _backward_step(
-    window: Window, gradient: Tensor, kernel: Tensor, stride: int, padding: int, size: int
-) -> tuple[Window, Tensor]:
-    """The gradient (n, C, h, w) in a window of a convolution's maps, led back through it to the window below."""
-    side = kernel.shape[-1]
-    if kernel.shape[1] <= FEW_CHANNELS:
-        # A convolution fills its vectors with channels, and an image has three: one product over all taps is faster.
-        count, channels, height, width = gradient.shape
-        flat = gradient.permute(0, 2, 3, 1).reshape(-1, channels)
-        taps = (flat @ kernel.flatten(1)).view(count, height * width, -1).transpose(1, 2)
-        below = ((height - 1) * stride + side, (width - 1) * stride + side)
-        return _clip(window, functional.fold(taps, below, side, stride=stride), stride, padding, size)
-    # What lies in the padding is not computed: at 4x4 maps that is a quarter of the work.
-    skipped, more = [], []
-    for first, last in ((window.top, window.bottom), (window.left, window.right)):
-        before, after = max(padding - first * stride, 0), max((last - 1) * stride - padding + side - size, 0)
-        # The convolution leaves out as much at the end as at the beginning, less `more`, which is below the stride.
-        skipped.append(min(before, after + stride - 1))
-        more.append(max(skipped[-1] - after, 0))
-    gradient = functional.conv_transpose2d(gradient, kernel, None, stride, skipped, more)
-    return _clip(window, gradient, stride, padding, size, (skipped[0], skipped[1]))
-
-
-def _clip(
-    window: Window, gradient: Tensor, stride: int, padding: int, size: int, skipped: tuple[int, int] = (0, 0)
-) -> tuple[Window, Tensor]:
-    """The window one layer down, without what lies in the padding; `skipped` rows and columns of it are gone already."""
-    top, left = window.top * stride - padding + skipped[0], window.left * stride - padding + skipped[1]
-    height, width = gradient.shape[-2:]
-    clipped = Window(max(top, 0), max(left, 0), min(top + height, size), min(left + width, size))
-    rows = slice(clipped.top - top, clipped.bottom - top)
-    columns = slice(clipped.left - left, clipped.right - left)
-    return clipped, gradient[..., rows, columns]
