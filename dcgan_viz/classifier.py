@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.classifier import WIDTHS, ClassifierNetwork
-from dcgan_viz.networks.weights import fill_weights, save_weights
+from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
 from dcgan_viz.statistics import Interval, wilson_interval
 
-CARD_FILE, WEIGHTS_FILE = "classifier.json", "weights.safetensors"
+CARD_FILE = "classifier.json"
 FOLDER = "classifiers"
 BATCH = 64
 BINS = 10
@@ -103,10 +101,7 @@ class Classifier:
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (fp16) and card as a folder, all or nothing."""
-        with atomic_folder(Path(folder), CARD_FILE) as temporary:
-            save_weights(self.network, temporary / WEIGHTS_FILE)
-            (temporary / CARD_FILE).write_text(json.dumps(asdict(self.card), indent=2) + "\n")
-        return Path(folder)
+        return save_folder(self.network, self.card, folder, CARD_FILE)
 
 
 def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> Classifier:
@@ -119,23 +114,10 @@ def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> C
     """
     path = Path(folder)
     place = find_device(device)
-    try:
+    with reading_folder(path, "classifier", "dcgan-viz train-classifier"):
         card = _read_card(json.loads((path / CARD_FILE).read_text()))
         network = ClassifierNetwork(card.channels, len(card.classes), card.widths)
         fill_weights(network, path / WEIGHTS_FILE)
-    except (
-        UserError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
-        raise UserError(
-            f"{path} holds no whole classifier ({type(error).__name__}: {error}): make one with dcgan-viz train-classifier"
-        ) from error
     return Classifier(network.eval().requires_grad_(False).to(place), card)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.segmenter import WIDTHS, SegmentationNetwork, fused
-from dcgan_viz.networks.weights import fill_weights, save_weights
+from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
 
-CARD_FILE, WEIGHTS_FILE = "segmenter.json", "weights.safetensors"
+CARD_FILE = "segmenter.json"
 FOLDER = "segmenter"
 BATCH = 64
 
@@ -90,10 +88,7 @@ class Segmenter:
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (fp16) and card as a folder, all or nothing."""
-        with atomic_folder(Path(folder), CARD_FILE) as temporary:
-            save_weights(self.network, temporary / WEIGHTS_FILE)
-            (temporary / CARD_FILE).write_text(json.dumps(asdict(self.card), indent=2) + "\n")
-        return Path(folder)
+        return save_folder(self.network, self.card, folder, CARD_FILE)
 
 
 def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Segmenter:
@@ -105,15 +100,11 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Se
         If the files are missing, damaged or do not fit together.
     """
     path = Path(folder)
-    try:
+    with reading_folder(path, "segmenter", "dcgan-viz train-segmenter"):
         data = json.loads((path / CARD_FILE).read_text())
         card = SegmenterCard(**{**data, "objects": tuple(data["objects"]), "widths": tuple(data["widths"])})
         network = SegmentationNetwork(card.channels, len(card.objects) + 1, card.widths)
         fill_weights(network, path / WEIGHTS_FILE)
-    except (UserError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"{path} holds no whole segmenter ({type(error).__name__}: {error}): make one with dcgan-viz train-segmenter"
-        ) from error
     return Segmenter(network.eval().requires_grad_(False).to(find_device(device)), card)
 
 
