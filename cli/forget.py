@@ -279,7 +279,8 @@ def _add_insertion(
     sentence = (
         f"raised at a place, the maps draw {label} on {100 * part.inserted:.1f} % of it, zeroed {100 * part.ablated:.1f} %: "
         f"causal effect {100 * part.effect:.1f} points [{100 * part.effect_interval.low:.1f}, "
-        f"{100 * part.effect_interval.high:.1f}], random maps {100 * part.control_effect:.1f}"
+        f"{100 * part.effect_interval.high:.1f}], random maps {100 * part.control_effect:.1f} "
+        f"[{100 * part.control_effect_interval.low:.1f}, {100 * part.control_effect_interval.high:.1f}]"
     )
     add("insertion", part, insertion_figure(part), sentence)
 

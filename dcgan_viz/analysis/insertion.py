@@ -28,14 +28,14 @@ class Insertion(Result):
     ----------
     object : str
     layer : Layer
-    maps, control_maps : tuple of int
-        The object's maps, and as many random ones.
+    maps : tuple of int
+        The object's.
     inserted, ablated : float
         Share of the place that the object covers when the maps are raised there, and when they are zeroed there.
     inserted_interval, ablated_interval : Interval
         95 %, from resampling samples.
     effect, control_effect : float
-        Average causal effect: inserted minus ablated, for the maps and for the random ones.
+        Average causal effect: inserted minus ablated, for the maps and for as many random ones, others for every sample.
     effect_interval, control_effect_interval : Interval
         Paired over samples.
     before, after, control, places : ndarray
@@ -46,7 +46,6 @@ class Insertion(Result):
     object: str
     layer: Layer
     maps: tuple[int, ...]
-    control_maps: tuple[int, ...]
     inserted: float
     inserted_interval: Interval
     ablated: float
@@ -120,7 +119,10 @@ def insert(
         raise UserError("there are no maps to raise: choose at least one")
     wanted = segmenter.label(label)
     random = np.random.default_rng(seed)
-    control = tuple(int(m) for m in random.choice(layer.channels, len(maps), replace=False))
+    chosen = np.zeros((samples, layer.channels), bool)
+    chosen[:, list(maps)] = True
+    # Other maps for every sample: the interval then also covers which ones chance picked.
+    control = random.permuted(chosen, axis=1)
     corners = random.integers(0, layer.size - side + 1, (samples, 2))
     grid = np.arange(layer.size)
     rows = (grid >= corners[:, :1]) & (grid < corners[:, :1] + side)
@@ -135,8 +137,8 @@ def insert(
         batch = slice(start, start + SAMPLE_BATCH)
         below = feature_maps(model.generator, layer, latents[batch].to(model.device))
         drawn = [
-            _draw_forced(model, layer, below, places[batch], choice, raised)
-            for choice in (maps, control)
+            _draw_forced(model, layer, below, places[batch], choice[batch], raised)
+            for choice in (chosen, control)
             for raised in (levels, np.zeros_like(levels))
         ]
         for values, images in zip(covered, drawn, strict=True):
@@ -144,7 +146,7 @@ def insert(
             values.append((found & above[batch]).sum((1, 2)) / above[batch].sum((1, 2)))
         kept = max(min(shown - start, SAMPLE_BATCH), 0)
         if kept:
-            untouched = _draw_forced(model, layer, below, places[batch], (), levels)
+            untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
             for list_, images in zip(pictures, (untouched, drawn[0], drawn[2]), strict=True):
                 list_.append(to_pixels(images[:kept]))
     inserted, ablated, control_inserted, control_ablated = (np.concatenate(values) for values in covered)
@@ -160,7 +162,6 @@ def insert(
         object=label,
         layer=layer,
         maps=tuple(maps),
-        control_maps=control,
         inserted=float(inserted.mean()),
         inserted_interval=bootstrap_interval(inserted, seed=seed),
         ablated=float(ablated.mean()),
@@ -181,13 +182,11 @@ def _draw_forced(
     layer: Layer,
     below: Tensor,
     places: NDArray[np.bool_],
-    maps: Sequence[int],
+    forced: NDArray[np.bool_],
     levels: NDArray[np.float32],
 ) -> Tensor:
-    """Images (n, C, H, W) with some maps set to a level at the places (n, h, w)."""
-    forced = torch.zeros(layer.channels, dtype=torch.bool)
-    forced[list(maps)] = True
-    where = torch.from_numpy(places)[:, None].to(below.device) & forced[:, None, None].to(below.device)
+    """Images (n, C, H, W) with the forced maps (n, maps) set to a level at the places (n, h, w)."""
+    where = torch.from_numpy(places[:, None] & forced[:, :, None, None]).to(below.device)
     raised = torch.from_numpy(levels).to(below.device, below.dtype)[:, None, None]
     images = torch.where(where, raised, below)
     for module in model.generator.layers[layer.number :]:

@@ -87,6 +87,7 @@ class NearestSearch:
         # Dealt like cards, each fold in one piece: a maximum over neighbours in memory is ten times faster.
         dealt = functional.pad(block, (0, 0, 0, missing)).unflatten(0, (-1, FOLDS)).transpose(0, 1).flatten(0, 1)
         names = np.pad(numbers, (0, missing), constant_values=-1).reshape(-1, FOLDS).T.flatten()
+        order = names.argsort()
         padded = torch.from_numpy(np.flatnonzero(names == -1))
         views, count, _ = self.queries.shape
         for start in range(0, count, QUERIES // views):
@@ -94,12 +95,11 @@ class NearestSearch:
             similarity = (self.queries[:, rows] @ dealt.T).amax(0)
             similarity[:, padded] = -torch.inf
             if self.own is not None:
-                _, itself, place = np.intersect1d(
-                    np.where(self.own[rows] < 0, -2 - np.arange(len(similarity)), self.own[rows]),
-                    names,
-                    return_indices=True,
-                )
-                similarity[itself, place] = -torch.inf
+                # Several queries, a picture and what was made of it, may be the same reference.
+                own = self.own[rows]
+                place = order[np.searchsorted(names, own, sorter=order).clip(max=len(names) - 1)]
+                itself = np.flatnonzero((names[place] == own) & (own >= 0))
+                similarity[itself, place[itself]] = -torch.inf
             folds = similarity.unflatten(1, (FOLDS, -1)).amax(2)
             torch.maximum(self.folds[rows], folds, out=self.folds[rows])
             nearer = torch.nonzero(folds.amax(1) > self.best[rows])[:, 0]

@@ -63,6 +63,7 @@ def insertion_figure(result: Insertion) -> Figure:
         f"in each, where the maps are set to their {settings['level']}. With the maps raised {result.object} covers "
         f"{100 * result.inserted:.1f} % [{100 * result.inserted_interval.low:.1f}, {100 * result.inserted_interval.high:.1f}] of "
         f"the place by a segmenter, with them zeroed {100 * result.ablated:.1f} %. Average causal effect (Bau et al. 2018): "
-        f"{100 * result.effect:.1f} points, random maps {100 * result.control_effect:.1f} (bars: 95 % bootstrap intervals).",
+        f"{100 * result.effect:.1f} points, random maps, others in every sample, {100 * result.control_effect:.1f} (bars: 95 % "
+        "bootstrap intervals).",
     )
     return figure

@@ -24,8 +24,9 @@ def test_it_agrees_with_a_loop(size: int) -> None:
     """Folds deal the references of each block like cards; both views of a query count; itself does not."""
     queries, references = torch.stack([unit(0, 9), unit(1, 9)]), unit(2, 100)
     own = np.full(9, -1)
-    own[3], own[5] = 71, 2
-    references[71] = queries[1, 3]
+    own[3], own[5], own[6] = 71, 2, 71
+    # Two queries that are the same reference: a picture, and what was made of it.
+    references[71] = queries[0, 6] = queries[1, 3]
     names = np.random.default_rng(0).permutation(1000)[:100]
     names[71], names[2] = 71, 2
     search = NearestSearch(queries, own)
