@@ -42,6 +42,7 @@ def memorization(
     dcgan-viz memorization --data lsun_bedrooms_10k.zip
     dcgan-viz memorization --model runs/mine --data photographs/ --held-out others/
     dcgan-viz memorization --model rooms
+    dcgan-viz memorization --model rooms-memorized
     """
     from collections.abc import Iterable
 

@@ -14,6 +14,7 @@ dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
 dcgan-viz walk --rows 4 --closed --film docs/walk.webp --out "$out/walk"
 dcgan-viz memorization --model rooms --out "$out/memorization"
+dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
 dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
   --out "$out/arithmetic"
 dcgan-viz blind docs/blind-smiling-man --report --out "$out/smiling"
@@ -23,6 +24,8 @@ cp "$out"/rooms/forget.png docs/forget-rooms.png
 cp "$out"/rooms/dose-response/dose-response.png "$out"/rooms/insertion/insertion.png "$out"/rooms/maps/maps.png docs/
 cp "$out"/guided/sanity/sanity.png "$out"/guided/methods/methods.png "$out"/object/detection/detection.png docs/
 cp "$out"/memorization/nearest.png docs/memorization-nearest.png
+cp "$out"/memorized/nearest.png docs/memorized-nearest.png
+cp "$out"/memorized/memorization.png docs/memorized.png
 cp "$out"/arithmetic/arithmetic.png "$out"/turn/turn.png docs/
 python - <<'PYTHON'
 import numpy as np

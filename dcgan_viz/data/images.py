@@ -118,6 +118,47 @@ def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
     return np.asarray(resized, np.uint8).reshape(size, size, channels)
 
 
+def read_square(
+    name: str | Path, open_picture: Callable[[], Image.Image], size: int, channels: int
+) -> NDArray[np.uint8]:
+    """A picture, opened and squared as by `square`.
+
+    Parameters
+    ----------
+    name : str or path
+        What to call it where it does not decode.
+    open_picture : callable
+        Opens it.
+    size, channels : int
+        What to make of it.
+
+    Returns
+    -------
+    ndarray of uint8 (size, size, channels)
+
+    Raises
+    ------
+    UserError
+        If it does not decode.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of pictures over 89 megapixels: they are refused like broken ones.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with open_picture() as picture:
+                return square(picture, size, channels)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        zipfile.BadZipFile,
+        EOFError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise UserError(f"{name} is not a readable image: {error}") from error
+
+
 def load_images(
     source: str | Path,
     size: int,
@@ -175,20 +216,8 @@ def load_images(
 
     def read(index: int) -> NDArray[np.uint8] | None:
         try:
-            with warnings.catch_warnings():
-                # Pillow only warns of pictures over 89 megapixels: they are refused like broken ones.
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with reader.open(index) as picture:
-                    return square(picture, size, channels)
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            zipfile.BadZipFile,
-            EOFError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-        ):
+            return read_square(reader.names[index], lambda: reader.open(index), size, channels)
+        except UserError:
             return None
 
     pixels = np.empty((len(chosen), size, size, channels), np.uint8)

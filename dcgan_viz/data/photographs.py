@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dcgan_viz.data.images import IMAGE_ENDINGS, ImageSet, load_images, square
+from dcgan_viz.data.images import IMAGE_ENDINGS, ImageSet, load_images, read_square
 from dcgan_viz.errors import UserError
 
 
@@ -41,7 +41,7 @@ def load_photographs(
     names: list[str] = []
     for source in map(Path, sources):
         if source.suffix.lower() in IMAGE_ENDINGS and not source.is_dir():
-            pixels.append(_read(source, size, channels)[None])
+            pixels.append(read_square(source, partial(Image.open, source), size, channels)[None])
             names.append(source.name)
         else:
             found = load_images(source, size, channels, limit=limit)
@@ -50,21 +50,3 @@ def load_photographs(
     if not pixels:
         raise UserError("there are no photographs: give image files, a folder, a zip or an .npy array")
     return ImageSet(np.concatenate(pixels), tuple(names))
-
-
-def _read(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of pictures over 89 megapixels: they are refused like broken ones.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                return square(picture, size, channels)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise UserError(f"{path} is not a readable image: {error}") from error

@@ -12,7 +12,7 @@ from dcgan_viz.data.answers import read_rectangles
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.serving import local_app, picture_response, read_json, serve, static_route
+from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -102,12 +102,6 @@ def annotation_app(model: DCGAN, label: str, annotations: Annotations, path: str
             }
         )
 
-    async def show_sample(request: Request) -> Response:
-        index = request.path_params["index"]
-        if not 0 <= index < len(pixels):
-            return PlainTextResponse(f"there are {len(pixels)} samples", 404)
-        return picture_response(pixels[index])
-
     async def put_boxes(request: Request) -> Response:
         nonlocal current
         index = request.path_params["index"]
@@ -126,7 +120,7 @@ def annotation_app(model: DCGAN, label: str, annotations: Annotations, path: str
         static_route("/", "annotate.html"),
         static_route("/boxes.js", "boxes.js"),
         Route("/state", show_state),
-        Route("/sample/{index:int}.png", show_sample),
+        samples_route(pixels),
         Route("/boxes/{index:int}", put_boxes, methods=["PUT"]),
     ]
     return local_app(routes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dcgan_viz.data.answers import load_answers, open_answers, read_answer, save_answers
 from dcgan_viz.data.trials import ANSWERS_FILE, Sheet, load_sheet
 from dcgan_viz.errors import UserError
-from dcgan_viz.studio.serving import local_app, picture_response, read_json, serve, static_route
+from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -57,12 +57,6 @@ def blind_app(sheet: Sheet, path: str | Path) -> Starlette:
             }
         )
 
-    async def show_picture(request: Request) -> Response:
-        index = request.path_params["index"]
-        if not 0 <= index < count:
-            return PlainTextResponse(f"there are {count} pictures", 404)
-        return picture_response(sheet.pictures[index])
-
     async def put_answer(request: Request) -> Response:
         index = request.path_params["index"]
         try:
@@ -84,7 +78,7 @@ def blind_app(sheet: Sheet, path: str | Path) -> Starlette:
             static_route("/", "blind.html"),
             static_route("/boxes.js", "boxes.js"),
             Route("/state", show_state),
-            Route("/picture/{index:int}.png", show_picture),
+            samples_route(sheet.pictures, "picture"),
             Route("/answer/{index:int}", put_answer, methods=["PUT"]),
         ]
     )

@@ -13,7 +13,7 @@ from dcgan_viz.data.concepts import Concepts, check_exemplars, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.serving import local_app, picture_response, read_json, serve, static_route
+from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -57,12 +57,6 @@ def concepts_app(model: DCGAN, concepts: Concepts, path: str | Path) -> Starlett
     async def show_state(request: Request) -> Response:
         return JSONResponse(state())
 
-    async def show_sample(request: Request) -> Response:
-        index = request.path_params["index"]
-        if not 0 <= index < len(pixels):
-            return PlainTextResponse(f"there are {len(pixels)} samples", 404)
-        return picture_response(pixels[index])
-
     async def put_concepts(request: Request) -> Response:
         nonlocal current
         try:
@@ -80,7 +74,7 @@ def concepts_app(model: DCGAN, concepts: Concepts, path: str | Path) -> Starlett
         [
             static_route("/", "concepts.html"),
             Route("/state", show_state),
-            Route("/sample/{index:int}.png", show_sample),
+            samples_route(pixels),
             Route("/concepts", put_concepts, methods=["PUT"]),
         ]
     )

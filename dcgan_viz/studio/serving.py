@@ -1,4 +1,4 @@
-"""What the local pages share: who is answered, how much is read, how a picture is sent, and the serving itself."""
+"""What the local pages share: who is answered, how much is read, how pictures are sent, and the serving itself."""
 
 from __future__ import annotations
 
@@ -50,13 +50,23 @@ def static_route(path: str, name: str) -> BaseRoute:
     return Route(path, show)
 
 
-def picture_response(pixels: NDArray[np.uint8]) -> Response:
-    """A picture (H, W, C) as PNG, which the browser does not keep: another page may have its address."""
+def samples_route(pixels: NDArray[np.uint8], noun: str = "sample") -> BaseRoute:
+    """Serves each of some pictures (N, H, W, C) under its number as PNG, such as /sample/0.png."""
+    from starlette.responses import PlainTextResponse
     from starlette.responses import Response as Answer
+    from starlette.routing import Route
 
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "png")
-    return Answer(file.getvalue(), media_type="image/png", headers={"cache-control": "no-store"})
+    async def show(request: Request) -> Response:
+        index = request.path_params["index"]
+        if not 0 <= index < len(pixels):
+            return PlainTextResponse(f"there are {len(pixels)} {noun}s", 404)
+        picture = pixels[index]
+        file = io.BytesIO()
+        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png")
+        # The browser must not keep it: another page may have its address.
+        return Answer(file.getvalue(), media_type="image/png", headers={"cache-control": "no-store"})
+
+    return Route(f"/{noun}/{{index:int}}.png", show)
 
 
 async def read_json(request: Request) -> Any:

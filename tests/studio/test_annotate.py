@@ -1,23 +1,13 @@
 from __future__ import annotations
 
-import io
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from dcgan_viz.data.annotations import load_annotations
-from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.studio.annotate import annotation_app, open_annotations
@@ -44,21 +34,6 @@ def test_a_new_file_is_written_at_once_with_nothing_looked_at(tiny_model: DCGAN,
     assert annotations.reviewed == ()
     assert (annotations.count, annotations.seed, annotations.contributor) == (5, 3, "a tester")
     assert annotations.generator_digest == tiny_model.generator_digest()
-
-
-def test_the_page_loads_nothing_from_elsewhere(client) -> None:
-    page = client.get("/").text
-    assert "<canvas" in page
-    assert "http://" not in page
-    assert "https://" not in page
-
-
-def test_samples_are_those_of_the_model(client, tiny_model: DCGAN) -> None:
-    pixels = to_pixels(tiny_model.sample(5, seed=3))
-    for index in range(5):
-        shown = np.asarray(Image.open(io.BytesIO(client.get(f"/sample/{index}.png").content)))
-        assert np.array_equal(shown, pixels[index])
-    assert client.get("/sample/5.png").status_code == 404
 
 
 def test_every_box_is_saved_at_once_and_the_page_goes_on_where_it_stopped(
@@ -102,10 +77,6 @@ def test_wrong_boxes_change_nothing(client, path: Path, boxes: object, sentence:
     assert client.put("/boxes/0", content=b" " * 70_000).status_code == 400
 
 
-def test_other_hosts_are_not_answered(client) -> None:
-    assert client.get("/state", headers={"host": "evil.example"}).status_code == 400
-
-
 def test_boxes_of_other_weights_or_objects_are_refused(tiny_model: DCGAN, path: Path) -> None:
     open_annotations(tiny_model, "window", path)
     with pytest.raises(UserError, match="holds boxes of window: choose another file for 'lamp'"):
@@ -116,84 +87,42 @@ def test_boxes_of_other_weights_or_objects_are_refused(tiny_model: DCGAN, path: 
 
 
 @pytest.fixture
-def server(tiny_folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path, subprocess.Popen[str]]]:
+def server(serving, tiny_folder: Path, path: Path) -> Iterator[Any]:
     """The command, serving."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = tmp_path / "mine.json"
-    line = f"annotate --object window --model {tiny_folder} --count 4 --out {path} --port {port} --contributor me"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dcgan_viz.cli.main", *line.split()],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    assert f"0 of 4 samples looked at; open http://127.0.0.1:{port}/" in process.stderr.readline()
-    yield f"http://127.0.0.1:{port}/", path, process
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    line = f"annotate --object window --model {tiny_folder} --count 4 --out {path} --contributor me"
+    with serving(*line.split()) as served:
+        assert f"0 of 4 samples looked at; open {served.address}" in served.said
+        yield served
 
 
-def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(server, refused, tiny_folder: Path) -> None:
-    address, path, process = server
-    port = int(address.rsplit(":", 1)[1].strip("/"))
-    connections = Path("/proc/net/tcp").read_text().splitlines() if Path("/proc/net/tcp").exists() else []
-    listening = [c.split()[1] for c in connections if c.split()[3] == "0A" and c.split()[1].endswith(f":{port:04X}")]
-    assert all(entry.startswith("0100007F:") for entry in listening)
-    line = f"annotate --object window --model {tiny_folder} --out other.json --port {port}"
-    assert f"port {port} is taken" in refused(*line.split())
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-    assert f"--annotations {path}" in output
+def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
+    server, keeps_to_this_machine, interrupt, tiny_folder: Path, path: Path
+) -> None:
+    keeps_to_this_machine(server, *f"annotate --object window --model {tiny_folder} --out other.json".split())
+    assert f"--annotations {path}" in interrupt(server)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-def test_boxes_are_drawn_in_a_browser(server, tiny_folder: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    address, path, _ = server
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 900, "height": 1000})
-        page.goto(address)
-        page.get_by_text("sample 1 of 4").wait_for()
-        frame = page.locator("canvas").bounding_box()
-        step = frame["width"] / 16
-
-        def drag(x0: float, y0: float, x1: float, y1: float) -> None:
-            page.mouse.move(frame["x"] + x0 * step, frame["y"] + y0 * step)
-            page.mouse.down()
-            page.mouse.move(frame["x"] + x1 * step, frame["y"] + y1 * step, steps=4)
-            page.mouse.up()
-
-        drag(2, 3, 8, 10)
-        page.get_by_text("saved, 1 box in all").wait_for()
-        drag(14, 12, 10, 9)
-        page.get_by_text("saved, 2 boxes in all").wait_for()
-        page.keyboard.press("ArrowRight")
-        page.get_by_text("sample 2 of 4").wait_for()
-        page.keyboard.press("Space")
-        page.get_by_text("sample 3 of 4").wait_for()
-        drag(4, 2, -3, 30)
-        page.get_by_text("saved, 3 boxes in all").wait_for()
-        drag(2, 5, 2, 5)
-        page.get_by_text("saved, 2 boxes in all").wait_for()
-        page.keyboard.press("ArrowLeft")
-        page.keyboard.press("ArrowLeft")
-        page.get_by_text("sample 1 of 4").wait_for()
-        page.keyboard.press("Backspace")
-        page.get_by_text("saved, 1 box in all").wait_for()
-        page.reload()
-        page.get_by_text("sample 4 of 4").wait_for()
-        browser.close()
+def test_boxes_are_drawn_in_a_browser(visit, server, tiny_folder: Path, path: Path) -> None:
+    page, drag = visit(server.address, "sample 1 of 4")
+    drag(2, 3, 8, 10)
+    page.get_by_text("saved, 1 box in all").wait_for()
+    drag(14, 12, 10, 9)
+    page.get_by_text("saved, 2 boxes in all").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("sample 2 of 4").wait_for()
+    page.keyboard.press("Space")
+    page.get_by_text("sample 3 of 4").wait_for()
+    drag(4, 2, -3, 30)
+    page.get_by_text("saved, 3 boxes in all").wait_for()
+    drag(2, 5, 2, 5)
+    page.get_by_text("saved, 2 boxes in all").wait_for()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("sample 1 of 4").wait_for()
+    page.keyboard.press("Backspace")
+    page.get_by_text("saved, 1 box in all").wait_for()
+    page.reload()
+    page.get_by_text("sample 4 of 4").wait_for()
     annotations = load_annotations(path)
     annotations.check_belongs_to(load(tiny_folder))
     (box,) = annotations.boxes

@@ -1,22 +1,11 @@
 from __future__ import annotations
 
-import io
 import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dcgan_viz.analysis.blind import judge
 from dcgan_viz.data.answers import Answers, load_answers, save_answers
@@ -56,24 +45,6 @@ def open_page(folder: Path):
 def put(client, index: int, answer: object, trial: str | None = None):
     body = {"trial": trial or client.get("/state").json()["trial"], "answer": answer}
     return client.put(f"/answer/{index}", content=json.dumps(body))
-
-
-def test_the_page_loads_nothing_from_elsewhere(folder: Path) -> None:
-    client = open_page(folder)
-    page, script = client.get("/").text, client.get("/boxes.js")
-    assert "<canvas" in page
-    assert "http" not in page + script.text
-    assert script.headers["content-type"].startswith("text/javascript")
-
-
-def test_pictures_are_those_of_the_trial(folder: Path) -> None:
-    client, trial = open_page(folder), load_trial(folder)
-    for index in range(6):
-        answer = client.get(f"/picture/{index}.png")
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), trial.pictures[index])
-        # Another trial may have this address tomorrow.
-        assert answer.headers["cache-control"] == "no-store"
-    assert client.get("/picture/6.png").status_code == 404
 
 
 def test_every_answer_is_saved_at_once_and_the_page_goes_on_where_it_stopped(folder: Path) -> None:
@@ -128,10 +99,6 @@ def test_answers_that_were_damaged_meanwhile_are_not_written_over(folder: Path) 
     assert "does not hold the answers" in put(client, 0, [], trial).text
     assert client.get("/state").status_code == 500
     assert (folder / "answers.json").read_text() == "{"
-
-
-def test_other_hosts_are_not_answered(folder: Path) -> None:
-    assert open_page(folder).get("/state", headers={"host": "evil.example"}).status_code == 400
 
 
 def everything(client) -> list[tuple[str, int, dict[str, str], bytes]]:
@@ -193,78 +160,18 @@ def test_the_page_is_served_without_the_key(folder: Path, monkeypatch: pytest.Mo
         serve_blind(folder, contributor="you")
 
 
-@contextmanager
-def command(folder: Path, *options: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
-    """The command, serving: its address, what it said first, and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dcgan_viz.cli.main", "blind", str(folder), "--port", str(port), *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    try:
-        yield f"http://127.0.0.1:{port}/", process.stderr.readline(), process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
+    serving, keeps_to_this_machine, interrupt, folder: Path
+) -> None:
+    with serving("blind", folder) as served:
+        assert f"0 of 6 pictures judged; open {served.address}" in served.said
+        keeps_to_this_machine(served, "blind", folder)
+        assert f"dcgan-viz blind {folder} --report" in interrupt(served)
 
 
-def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(folder: Path, refused) -> None:
-    with command(folder) as (address, said, process):
-        assert f"0 of 6 pictures judged; open {address}" in said
-        port = int(address.rsplit(":", 1)[1].strip("/"))
-        connections = Path("/proc/net/tcp").read_text().splitlines() if Path("/proc/net/tcp").exists() else []
-        listening = [c.split()[1] for c in connections if c.split()[3] == "0A"]
-        assert all(e.startswith("0100007F:") for e in listening if e.endswith(f":{port:04X}"))
-        assert f"port {port} is taken" in refused("blind", folder, "--port", port)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-    assert f"dcgan-viz blind {folder} --report" in output
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    if shutil.which("chromium") is None:
-        pytest.skip("needs Chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-def visit(browser: Any, address: str, place: str) -> tuple[Any, Callable[..., None]]:
-    """The page once it shows a place, and a way to drag on its picture, in pixels of the picture."""
-    page = browser.new_page(viewport={"width": 900, "height": 1000})
-    page.goto(address)
-    page.get_by_text(place).wait_for()
-    frame = page.locator("canvas").bounding_box()
-    step = frame["width"] / 16
-    assert 630 < frame["width"] < 650
-
-    def drag(x0: float, y0: float, x1: float, y1: float) -> None:
-        page.mouse.move(frame["x"] + x0 * step, frame["y"] + y0 * step)
-        page.mouse.down()
-        page.mouse.move(frame["x"] + x1 * step, frame["y"] + y1 * step, steps=4)
-        page.mouse.up()
-
-    return page, drag
-
-
-def test_boxes_are_judged_in_a_browser_and_the_page_resumes(browser, folder: Path, run) -> None:
-    with command(folder, "--contributor", "me") as (address, _, _process):
-        page, drag = visit(browser, address, "picture 1 of 6, 0 judged")
+def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, folder: Path, run) -> None:
+    with serving("blind", folder, "--contributor", "me") as served:
+        page, drag = visit(served.address, "picture 1 of 6, 0 judged")
         page.get_by_role("heading", name="Draw a box around every window").wait_for()
         assert not page.get_by_role("button", name="yes").is_visible()
         # What was not answered cannot be passed over.
@@ -296,9 +203,9 @@ def test_boxes_are_judged_in_a_browser_and_the_page_resumes(browser, folder: Pat
     assert (answers.given[1], answers.given[2]) == ((), "unclear")
     assert np.array(answers.given[0]) == pytest.approx(np.array([(2, 3, 6, 7), (10, 9, 4, 3)]), abs=0.5)
 
-    with command(folder) as (address, said, _process):
-        assert "3 of 6 pictures judged" in said
-        page, drag = visit(browser, address, "picture 4 of 6, 3 judged")
+    with serving("blind", folder) as served:
+        assert "3 of 6 pictures judged" in served.said
+        page, drag = visit(served.address, "picture 4 of 6, 3 judged")
         drag(4, 2, -3, 30)
         page.get_by_text("picture 4 of 6, 4 judged").wait_for()
         page.get_by_role("button", name="next").click()
@@ -319,10 +226,10 @@ def test_boxes_are_judged_in_a_browser_and_the_page_resumes(browser, folder: Pat
     assert sum(presence["present"] for presence in numbers["presences"]) == 2
 
 
-def test_words_are_judged_in_a_browser_by_keyboard(browser, tmp_path: Path) -> None:
+def test_words_are_judged_in_a_browser_by_keyboard(visit, serving, tmp_path: Path) -> None:
     folder = save_trial(make_trial("yes-no"), tmp_path / "trial")
-    with command(folder) as (address, _, process):
-        page, drag = visit(browser, address, "picture 1 of 6, 0 judged")
+    with serving("blind", folder) as served:
+        page, drag = visit(served.address, "picture 1 of 6, 0 judged")
         drag(2, 3, 8, 10)
         assert not page.get_by_role("button", name="remove").is_visible()
         page.keyboard.press("ArrowRight")
@@ -340,8 +247,8 @@ def test_words_are_judged_in_a_browser_by_keyboard(browser, tmp_path: Path) -> N
         page.keyboard.press("n")
         page.get_by_text("picture 5 of 6, 4 judged").wait_for()
         # Without the command an answer is not saved, and the page says so and stays.
-        process.kill()
-        process.wait()
+        served.process.kill()
+        served.process.wait()
         page.keyboard.press("y")
         page.get_by_text("not saved").wait_for()
         assert page.get_by_text("picture 5 of 6, 4 judged").is_visible()
