@@ -177,16 +177,13 @@ class Adversaries:
         return augment(images, self.settings.augment, random)
 
     def _discriminator_loss(
-        self, images: Tensor, generated: Tensor, random: np.random.Generator, penalised: bool = False
+        self, images: Tensor, generated: Tensor, random: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         # Two forward passes: real and generated images are normalised as two batches, as in the paper.
-        seen = self._augmented(images, random)
-        real = self.discriminator(seen).float()
+        real = self.discriminator(self._augmented(images, random)).float()
         fake = self.discriminator(self._augmented(generated, random)).float()
         loss = binary_cross_entropy_with_logits(real, torch.ones_like(real))
         loss = loss + binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
-        if penalised:
-            loss = loss + self.settings.r1 / 2 * R1_EVERY * self._squared_slope(seen)
         return loss, real.detach().sigmoid().mean(), fake.detach().sigmoid().mean()
 
     def _squared_slope(self, images: Tensor) -> Tensor:
@@ -201,9 +198,13 @@ class Adversaries:
     def _update_discriminator(
         self, images: Tensor, generated: Tensor, random: np.random.Generator, penalised: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        loss, real, fake = self._discriminator_loss(images, generated, random, penalised)
+        loss, real, fake = self._discriminator_loss(images, generated, random)
+        whole = loss
+        if penalised:
+            slope = self._squared_slope(self._augmented(images, random))
+            whole = loss + self.settings.r1 / 2 * R1_EVERY * slope
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        self.fabric.backward(whole)
         self.discriminator_optimizer.step()
         return loss, real, fake
 
@@ -217,10 +218,10 @@ class Adversaries:
         # Without gradients for the discriminator's weights a third of its backward pass is saved.
         self.discriminator.requires_grad_(False)
         loss = self._generator_loss(generated, random)
-        self.generator_optimizer.zero_grad(set_to_none=True)
         whole = loss
         if self.originals is not None:
             whole = loss + self.settings.copying * copying_loss(generated, self.originals)
+        self.generator_optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(whole)
         self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
