@@ -24,8 +24,9 @@ def models(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([card.to_dict() for card in cards], indent=2))
     else:
+        width = max(len(card.name) for card in cards)
         for card in cards:
-            click.echo(f"{card.name:12} {card.summary}")
+            click.echo(f"{card.name:{width}} {card.summary}")
 
 
 @click.command(cls=Command, short_help="Show a model's card and layers.")
