@@ -81,8 +81,8 @@ class BackwardStep:
     def _multiplied(self, window: Window, gradient: Tensor) -> Tensor:
         """By one product for all positions that are read by the same taps; nothing of the padding is computed.
 
-        On small maps torch's convolutions reach a third of a matrix product's speed, in part because they lay out the
-        kernel, which is the larger of the two, anew at every call; as a matrix it is kept.
+        On small maps torch's convolutions fall behind matrix products, in part because they lay out the kernel, which is
+        the larger of the two, anew at every call; as a matrix it is kept.
         """
         count, channels, below = len(gradient), gradient.shape[-1], self._below(window)
         result = gradient.new_zeros(count, below.bottom - below.top, below.right - below.left, self.kernel.shape[1])

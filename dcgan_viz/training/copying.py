@@ -6,8 +6,6 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dcgan_viz.errors import UserError
-
 MOST_ORIGINALS = 4096
 """As many training images are compared with every batch."""
 
@@ -40,11 +38,3 @@ def copying_loss(generated: Tensor, originals: Tensor) -> Tensor:
         distances = torch.cdist(samples, targets).square()
     chosen = linear_sum_assignment(distances.cpu().numpy())[1]
     return (samples - targets[chosen]).square().mean()
-
-
-def check_originals(originals: Tensor) -> None:
-    """Refuse a training set that is too large to be copied."""
-    if len(originals) > MOST_ORIGINALS:
-        raise UserError(
-            f"a generator is made to copy at most {MOST_ORIGINALS} images, not {len(originals)}: give fewer"
-        )

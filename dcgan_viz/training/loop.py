@@ -31,6 +31,7 @@ from dcgan_viz.training.checkpoints import (
     prune_checkpoints,
     save_checkpoint,
 )
+from dcgan_viz.training.copying import MOST_ORIGINALS
 from dcgan_viz.training.execution import Execution, Precision, choose_execution, launch
 from dcgan_viz.training.log import RunLog
 from dcgan_viz.training.monitor import Health, judge, spread
@@ -143,7 +144,7 @@ def train(
     ...     run.steps, (run.model / "card.json").exists()
     (2, True)
     """
-    _check(images, networks)
+    _check(images, networks, settings)
     if start_from is not None and start_from.networks != networks:
         raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
     folder = Path(out)
@@ -293,13 +294,15 @@ class _MeanLosses:
         return means, rate
 
 
-def _check(images: ImageSet, networks: NetworkSpec) -> None:
+def _check(images: ImageSet, networks: NetworkSpec, settings: TrainingSettings) -> None:
     channels, size, _ = networks.image_shape
     if images.pixels.shape[1:] != (size, size, channels):
         raise UserError(
             f"the networks are for {size}x{size}x{channels} pictures, but these are "
             f"{'x'.join(map(str, images.pixels.shape[1:]))}: prepare them at that size"
         )
+    if settings.copying and len(images) > MOST_ORIGINALS:
+        raise UserError(f"a generator is made to copy at most {MOST_ORIGINALS} images, not {len(images)}: give fewer")
 
 
 def _starting_checkpoint(checkpoints: Path, resume: bool, from_step: int | None) -> Checkpoint | None:

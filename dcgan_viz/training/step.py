@@ -17,7 +17,7 @@ from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
 from dcgan_viz.training.checkpoints import optimizer_tensors, restore_optimizer
-from dcgan_viz.training.copying import check_originals, copying_loss
+from dcgan_viz.training.copying import copying_loss
 from dcgan_viz.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ class Adversaries:
         for network in (self.bare_generator, self.bare_discriminator):
             # Fused Adam wants its parameters in place, so the networks move before it is built.
             fabric.to_device(network.to(memory_format=memory_format))  # type: ignore[call-overload]
-        if originals is not None:
-            check_originals(originals)
-            originals = fabric.to_device(originals)
-        self.originals = originals
+        self.originals = None if originals is None else fabric.to_device(originals)
         self.average = copy.deepcopy(self.bare_generator).requires_grad_(False).eval() if settings.ema else None
         generator = fabric.setup(self.bare_generator, self._adam(self.bare_generator))
         discriminator = fabric.setup(self.bare_discriminator, self._adam(self.bare_discriminator))
