@@ -14,9 +14,9 @@ import click
 import numpy as np
 import torch
 
-from dcgan_viz.analysis.ablation import draw_scaled, scaled, second_highest_layer
+from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled, second_highest_layer
+from dcgan_viz.judges.segmenter import areas, find_segmenter, segment
 from dcgan_viz.model import load
-from dcgan_viz.segmenter import areas, find_segmenter, segment
 
 
 @click.command()

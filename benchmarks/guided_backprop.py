@@ -21,9 +21,9 @@ import torch
 from captum.attr import NeuronGuidedBackprop
 from torch import Tensor, nn
 
-from dcgan_viz.analysis.randomisation import randomised
-from dcgan_viz.analysis.responses import strongest_responses
-from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
+from dcgan_viz.analysis.attribution.randomisation import randomised
+from dcgan_viz.analysis.attribution.responses import strongest_responses
+from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.data.images import TensorImages
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator

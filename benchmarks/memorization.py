@@ -14,7 +14,7 @@ import click
 import numpy as np
 import torch
 
-from dcgan_viz.analysis.memorization import memorization
+from dcgan_viz.analysis.memorization.memorization import memorization
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.model import load
 

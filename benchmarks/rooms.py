@@ -10,7 +10,7 @@ import time
 import click
 from joblib import cpu_count
 
-from dcgan_viz.data.rooms import draw_rooms
+from dcgan_viz.rooms.drawing import draw_rooms
 
 
 @click.command()

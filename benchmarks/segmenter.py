@@ -10,11 +10,11 @@ import json
 import click
 import numpy as np
 
+from dcgan_viz.annotations.masks import polygon_mask
 from dcgan_viz.data.images import to_tensor
-from dcgan_viz.data.masks import polygon_mask
-from dcgan_viz.data.rooms import OBJECTS, draw_rooms
+from dcgan_viz.judges.segmenter import find_segmenter, intersection_over_union, segment
 from dcgan_viz.model import load
-from dcgan_viz.segmenter import find_segmenter, intersection_over_union, segment
+from dcgan_viz.rooms.drawing import OBJECTS, draw_rooms
 from dcgan_viz.statistics import interval_of
 
 SAMPLES_SEED = 4242

@@ -102,10 +102,10 @@ def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contribut
 
 def _find(model: DCGAN, label: str, path: Path, count: int, seed: int) -> None:
     """By the model's segmenter."""
-    from dcgan_viz.analysis.automatic_boxes import automatic_boxes
-    from dcgan_viz.data.annotations import save_annotations
+    from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
+    from dcgan_viz.annotations.boxes import save_annotations
     from dcgan_viz.errors import UserError
-    from dcgan_viz.segmenter import find_segmenter
+    from dcgan_viz.judges.segmenter import find_segmenter
 
     segmenter = find_segmenter(model)
     if segmenter is None:
@@ -126,7 +126,7 @@ def _refuse_existing(path: Path) -> None:
 
 def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, options: str) -> None:
     """For another tool."""
-    from dcgan_viz.data.sample_files import export_samples
+    from dcgan_viz.annotations.sample_files import export_samples
 
     export_samples(model, folder, count=count, seed=seed, scale=scale)
     side = model.networks.generator.image_size * scale
@@ -138,8 +138,8 @@ def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, optio
 
 def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str) -> None:
     """From another tool."""
-    from dcgan_viz.data.annotations import save_annotations
-    from dcgan_viz.data.sample_files import find_samples, import_boxes
+    from dcgan_viz.annotations.boxes import save_annotations
+    from dcgan_viz.annotations.sample_files import find_samples, import_boxes
 
     _refuse_existing(path)
     annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)

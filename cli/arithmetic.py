@@ -57,12 +57,12 @@ def arithmetic(
     """
     from tqdm import tqdm
 
-    from dcgan_viz.analysis import arithmetic as analysis
-    from dcgan_viz.analysis.blind import save_trial
-    from dcgan_viz.classifier import find_classifier, load_classifier
-    from dcgan_viz.data.concepts import find_concepts
+    from dcgan_viz.analysis.latent import arithmetic as analysis
+    from dcgan_viz.annotations.concepts import find_concepts
+    from dcgan_viz.blind.report import save_trial
     from dcgan_viz.errors import UserError
-    from dcgan_viz.figures.arithmetic import arithmetic_figure
+    from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
+    from dcgan_viz.judges.classifier import find_classifier, load_classifier
     from dcgan_viz.model import load
 
     if classifier is not None and expect is None:

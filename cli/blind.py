@@ -12,7 +12,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import finish, json_option, out_option
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.blind import BlindResult
+    from dcgan_viz.blind.report import BlindResult
     from dcgan_viz.statistics import Interval
 
 
@@ -40,8 +40,8 @@ def blind(
     dcgan-viz blind trials/window --report --out results/window-blind
     dcgan-viz blind trials/window --answers answers.json
     """
-    from dcgan_viz.data.answers import add_answers, open_answers
-    from dcgan_viz.data.trials import ANSWERS_FILE, load_sheet, load_trial
+    from dcgan_viz.blind.answers import add_answers, open_answers
+    from dcgan_viz.blind.trials import ANSWERS_FILE, load_sheet, load_trial
     from dcgan_viz.errors import UserError
 
     if as_json and not report:
@@ -52,7 +52,7 @@ def blind(
         judged = len(add_answers(answers, path, sheet).given)
         click.echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
     if report:
-        from dcgan_viz.analysis.blind import judge
+        from dcgan_viz.blind.report import judge
         from dcgan_viz.figures.blind import blind_figure
 
         loaded = load_trial(trial)

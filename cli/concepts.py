@@ -12,7 +12,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import model_option
 
 if TYPE_CHECKING:
-    from dcgan_viz.data.concepts import Concepts
+    from dcgan_viz.annotations.concepts import Concepts
     from dcgan_viz.model import DCGAN
 
 
@@ -54,7 +54,7 @@ def concepts(
     dcgan-viz concepts --model runs/mine --count 400 --sheet samples.png
     dcgan-viz concepts --model runs/mine --set "smiling woman=3,17,42" --set "woman=5,8,13"
     """
-    from dcgan_viz.data.concepts import CONCEPTS_FILE, open_concepts
+    from dcgan_viz.annotations.concepts import CONCEPTS_FILE, open_concepts
     from dcgan_viz.model import load
     from dcgan_viz.studio.concepts import METHOD
 
@@ -87,8 +87,8 @@ def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
 def _name(current: Concepts, given: tuple[str, ...], path: Path) -> None:
     from dataclasses import replace
 
+    from dcgan_viz.annotations.concepts import check_exemplars, check_name, save_concepts
     from dcgan_viz.cli.options import parse_numbers
-    from dcgan_viz.data.concepts import check_exemplars, check_name, save_concepts
 
     named: dict[str, tuple[int, ...]] = {}
     for text in given:
@@ -105,7 +105,7 @@ def _name(current: Concepts, given: tuple[str, ...], path: Path) -> None:
 
 def _draw_sheets(model: DCGAN, current: Concepts, path: Path) -> list[Path]:
     from dcgan_viz.data.images import to_pixels
-    from dcgan_viz.pictures import numbered_sheets, save_picture
+    from dcgan_viz.media.pictures import numbered_sheets, save_picture
 
     pages = numbered_sheets(to_pixels(model.sample(current.count, current.seed)))
     if len(pages) == 1:

@@ -40,8 +40,8 @@ def directions(
     dcgan-viz directions
     dcgan-viz directions --count 10 --samples 1 --reach 6 --out results/more-directions
     """
-    from dcgan_viz.analysis import directions as analysis
-    from dcgan_viz.figures.directions import directions_figure
+    from dcgan_viz.analysis.latent import directions as analysis
+    from dcgan_viz.figures.latent.directions import directions_figure
     from dcgan_viz.model import load
 
     result = analysis.directions(load(model, device), count=count, samples=samples, reach=reach, seed=seed)

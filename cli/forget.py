@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from dcgan_viz.analysis.forgetting import Forgetting, Where
-    from dcgan_viz.analysis.probe import Negatives
-    from dcgan_viz.analysis.rankings import Ranking
-    from dcgan_viz.data.annotations import Annotations
+    from dcgan_viz.analysis.forgetting.forgetting import Forgetting, Where
+    from dcgan_viz.analysis.forgetting.probe import Negatives
+    from dcgan_viz.analysis.forgetting.rankings import Ranking
+    from dcgan_viz.annotations.boxes import Annotations
+    from dcgan_viz.judges.segmenter import Segmenter
     from dcgan_viz.model import DCGAN
     from dcgan_viz.results import Result
-    from dcgan_viz.segmenter import Segmenter
 
     Add = Callable[[str, Result, Figure, str], None]
     """Saves a further part of the result under a name, with its figure and the sentence that tells it."""
@@ -137,11 +137,11 @@ def forget(
     dcgan-viz forget --object window --samples 40 --seed 1 --blind trials/window
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
-    from dcgan_viz.analysis import forgetting
-    from dcgan_viz.analysis.ablation import without_maps
-    from dcgan_viz.figures.forgetting import forgetting_figure
+    from dcgan_viz.analysis.forgetting import forgetting
+    from dcgan_viz.analysis.forgetting.ablation import without_maps
+    from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
+    from dcgan_viz.judges.segmenter import find_segmenter, load_segmenter
     from dcgan_viz.model import load
-    from dcgan_viz.segmenter import find_segmenter, load_segmenter
 
     if save_as is not None and where != "everywhere":
         raise click.UsageError("--save-as saves weights, which draw without the maps everywhere: leave out --where")
@@ -192,8 +192,8 @@ def forget(
 
 def _boxes(loaded: DCGAN, annotations: Path | None, labels: tuple[str, ...], reader: Segmenter | None) -> Annotations:
     """The boxes that were given, those that lie beside the model, or the segmenter's."""
-    from dcgan_viz.analysis.automatic_boxes import automatic_boxes
-    from dcgan_viz.data.annotations import find_annotations, load_annotations, merge_annotations
+    from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
+    from dcgan_viz.annotations.boxes import find_annotations, load_annotations, merge_annotations
 
     if annotations is not None:
         return load_annotations(annotations)
@@ -236,10 +236,10 @@ def _add_dose_response(
 ) -> None:
     from tqdm import tqdm
 
-    from dcgan_viz.analysis.dose_response import dose_response
-    from dcgan_viz.analysis.forgetting import gather_evidence
-    from dcgan_viz.analysis.rankings import RANKINGS, score_maps
-    from dcgan_viz.figures.dose_response import dose_response_figure
+    from dcgan_viz.analysis.forgetting.dose_response import dose_response
+    from dcgan_viz.analysis.forgetting.forgetting import gather_evidence
+    from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
+    from dcgan_viz.figures.forgetting.dose_response import dose_response_figure
 
     label = result.objects[0].object
     evidence = gather_evidence(loaded, result.layer, boxes, label, negatives, segmenter=reader, seed=seed)
@@ -268,9 +268,9 @@ def _add_dose_response(
 def _add_insertion(
     loaded: DCGAN, boxes: Annotations, result: Forgetting, reader: Segmenter, seed: int, add: Add
 ) -> None:
-    from dcgan_viz.analysis.forgetting import gather_evidence
-    from dcgan_viz.analysis.insertion import insert, levels_inside
-    from dcgan_viz.figures.insertion import insertion_figure
+    from dcgan_viz.analysis.forgetting.forgetting import gather_evidence
+    from dcgan_viz.analysis.forgetting.insertion import insert, levels_inside
+    from dcgan_viz.figures.forgetting.insertion import insertion_figure
 
     label = result.objects[0].object
     evidence = gather_evidence(loaded, result.layer, boxes, label, seed=seed)
@@ -286,8 +286,8 @@ def _add_insertion(
 
 
 def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Add) -> None:
-    from dcgan_viz.analysis.map_pictures import picture_maps
-    from dcgan_viz.figures.map_pictures import map_pictures_figure
+    from dcgan_viz.analysis.forgetting.map_pictures import picture_maps
+    from dcgan_viz.figures.forgetting.map_pictures import map_pictures_figure
 
     label, ranking = result.objects[0].object, result.settings["ranking"]
     part = picture_maps(loaded, result.layer, result.scores[0], label, ranking, seed=seed)
@@ -295,7 +295,7 @@ def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Add) -> None:
 
 
 def _save_blind(result: Forgetting, folder: Path, seed: int) -> str:
-    from dcgan_viz.analysis.blind import prepare_trial, save_trial
+    from dcgan_viz.blind.report import prepare_trial, save_trial
 
     trial = prepare_trial(
         {

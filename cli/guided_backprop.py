@@ -19,9 +19,9 @@ from dcgan_viz.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.detection import Detection
-    from dcgan_viz.analysis.guided_gradient import Rule
-    from dcgan_viz.analysis.sanity import SanityCheck
+    from dcgan_viz.analysis.attribution.detection import Detection
+    from dcgan_viz.analysis.attribution.guided_gradient import Rule
+    from dcgan_viz.analysis.attribution.sanity import SanityCheck
     from dcgan_viz.data.images import Images
     from dcgan_viz.model import DCGAN
     from dcgan_viz.networks.layers import Layer
@@ -108,12 +108,12 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 4 --object window
     dcgan-viz guided-backprop --layer 5 --sanity --method all
     """
-    from dcgan_viz.analysis import guided_backprop as analysis
-    from dcgan_viz.analysis.methods import compare_methods
-    from dcgan_viz.analysis.sanity import check_layer
-    from dcgan_viz.figures.atlas import atlas_figure
-    from dcgan_viz.figures.guided_backprop import guided_backprop_figure
-    from dcgan_viz.figures.methods import methods_figure
+    from dcgan_viz.analysis.attribution import guided_backprop as analysis
+    from dcgan_viz.analysis.attribution.methods import compare_methods
+    from dcgan_viz.analysis.attribution.sanity import check_layer
+    from dcgan_viz.figures.attribution.atlas import atlas_figure
+    from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
+    from dcgan_viz.figures.attribution.methods import methods_figure
     from dcgan_viz.model import load
     from dcgan_viz.networks.layers import find_layer
     from dcgan_viz.report.atlas import atlas_page
@@ -185,9 +185,9 @@ def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tupl
 def _detect(
     loaded: DCGAN, layer: Layer, label: str, annotations: Path | None, images: Path | None, seed: int
 ) -> Detection:
-    from dcgan_viz.analysis.detection import rank_maps
-    from dcgan_viz.data.annotations import find_annotations, load_annotations
-    from dcgan_viz.data.masks import box_masks, load_coco
+    from dcgan_viz.analysis.attribution.detection import rank_maps
+    from dcgan_viz.annotations.boxes import find_annotations, load_annotations
+    from dcgan_viz.annotations.masks import box_masks, load_coco
 
     channels, size, _ = loaded.networks.image_shape
     if annotations is not None and images is not None:
@@ -202,7 +202,7 @@ def _detect(
 
 
 def _save_detection(detection: Detection, folder: Path) -> str:
-    from dcgan_viz.figures.detection import detection_figure
+    from dcgan_viz.figures.attribution.detection import detection_figure
 
     detection.save(folder / "detection", {"detection": detection_figure(detection)})
     best = detection.best[0]
@@ -215,7 +215,7 @@ def _save_detection(detection: Detection, folder: Path) -> str:
 
 
 def _save_sanity(checked: SanityCheck, folder: Path) -> str:
-    from dcgan_viz.figures.sanity import sanity_figure
+    from dcgan_viz.figures.attribution.sanity import sanity_figure
 
     checked.save(folder / "sanity", {"sanity": sanity_figure(checked)})
     number = checked.explained_layer

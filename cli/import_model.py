@@ -49,8 +49,8 @@ def import_model(
     dcgan-viz import netG.pth netD.pth --prior normal --out models/tutorial
     dcgan-viz guided-backprop --model models/tutorial
     """
+    from dcgan_viz.foreign.state_dicts import import_discriminator, import_generator, read_state_dict
     from dcgan_viz.model import DCGAN, Card
-    from dcgan_viz.networks.foreign import import_discriminator, import_generator, read_state_dict
     from dcgan_viz.networks.spec import NetworkSpec
 
     drawing = import_generator(read_state_dict(generator), prior, size)

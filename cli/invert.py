@@ -12,7 +12,7 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.inversion import Progress
+    from dcgan_viz.analysis.latent.inversion import Progress
 
 
 @click.command(cls=Command, short_help="Find the latents of photographs.")
@@ -65,10 +65,10 @@ def invert(
     """
     from tqdm import tqdm
 
-    from dcgan_viz.analysis import inversion
+    from dcgan_viz.analysis.latent import inversion
     from dcgan_viz.data.latents import LATENTS_FILE, save_latents
     from dcgan_viz.data.photographs import load_photographs
-    from dcgan_viz.figures.inversion import inversion_figure
+    from dcgan_viz.figures.latent.inversion import inversion_figure
     from dcgan_viz.model import load
 
     sources = [*photographs, *([] if images is None else [images])]

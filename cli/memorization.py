@@ -11,8 +11,8 @@ from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.estimate import Estimate
-    from dcgan_viz.analysis.memorization import Memorization
+    from dcgan_viz.analysis.memorization.memorization import Memorization
+    from dcgan_viz.estimate import Estimate
     from dcgan_viz.statistics import Interval
 
 
@@ -48,12 +48,12 @@ def memorization(
 
     from tqdm import tqdm
 
-    from dcgan_viz.analysis import memorization as analysis
+    from dcgan_viz.analysis.memorization import memorization as analysis
     from dcgan_viz.data.images import ImageSet, load_images
-    from dcgan_viz.data.procedural import Progress, held_out_rooms, is_procedural, training_rooms
     from dcgan_viz.errors import UserError
-    from dcgan_viz.figures.memorization import memorization_figure, nearest_figure
+    from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
     from dcgan_viz.model import load
+    from dcgan_viz.rooms.training_sets import Progress, held_out_rooms, is_procedural, training_rooms
 
     def bar(what: str, unit: str) -> Progress:
         def wrap(indices: Iterable[int], total: int) -> Iterable[int]:

@@ -28,7 +28,7 @@ def rooms(count: int, size: int, seed: int, out: Path, as_json: bool) -> None:
     dcgan-viz rooms 20 --size 256 --seed 7 --out large-rooms
     dcgan-viz train rooms/images --out runs/rooms
     """
-    from dcgan_viz.data.rooms import ANNOTATIONS_FILE, save_rooms
+    from dcgan_viz.rooms.drawing import ANNOTATIONS_FILE, save_rooms
 
     folder = save_rooms(count, out, size, seed=seed)
     boxes = json.loads((folder / ANNOTATIONS_FILE).read_text())["annotations"]

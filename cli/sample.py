@@ -31,8 +31,8 @@ def sample(model: str, count: int, scale: int, seed: int, device: str, out: Path
     dcgan-viz sample --model runs/mine --count 100 --seed 7 --out mine.png
     """
     from dcgan_viz.data.images import to_pixels
+    from dcgan_viz.media.pictures import save_picture, tile
     from dcgan_viz.model import load
-    from dcgan_viz.pictures import save_picture, tile
 
     pixels = to_pixels(load(model, device).sample(count, seed))
     save_picture(tile(pixels), out, scale)

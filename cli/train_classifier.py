@@ -60,7 +60,7 @@ def train_classifier(
 
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
-    from dcgan_viz.training.classifier import train_classifier as run
+    from dcgan_viz.judges.classifier_training import train_classifier as run
 
     images = load_images(
         data,

@@ -34,8 +34,8 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
 
     from tqdm import tqdm
 
-    from dcgan_viz.data.masks import load_masks
-    from dcgan_viz.training.segmenter import train_segmenter as run
+    from dcgan_viz.annotations.masks import load_masks
+    from dcgan_viz.judges.segmenter_training import train_segmenter as run
 
     pixels, masks, objects = load_masks(data)
     segmenter = run(

@@ -57,10 +57,10 @@ def turn(
     """
     from tqdm import tqdm
 
-    from dcgan_viz.analysis import turn as analysis
-    from dcgan_viz.analysis.blind import save_trial
-    from dcgan_viz.data.concepts import find_concepts
-    from dcgan_viz.figures.turn import turn_figure
+    from dcgan_viz.analysis.latent import turn as analysis
+    from dcgan_viz.annotations.concepts import find_concepts
+    from dcgan_viz.blind.report import save_trial
+    from dcgan_viz.figures.latent.turn import turn_figure
     from dcgan_viz.model import load
 
     loaded = load(model, device)

@@ -63,10 +63,10 @@ def walk(
     """
     from tqdm import tqdm
 
-    from dcgan_viz.analysis import walks
+    from dcgan_viz.analysis.latent import walks
     from dcgan_viz.data.latents import load_latents
-    from dcgan_viz.figures.walks import walk_figure
-    from dcgan_viz.film import check_film, save_film
+    from dcgan_viz.figures.latent.walks import walk_figure
+    from dcgan_viz.media.film import check_film, save_film
     from dcgan_viz.model import load
 
     if points is not None and rows is not None:

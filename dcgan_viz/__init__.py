@@ -16,15 +16,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.arithmetic import arithmetic
-    from dcgan_viz.analysis.directions import directions
-    from dcgan_viz.analysis.forgetting import forget
-    from dcgan_viz.analysis.guided_backprop import guided_backprop
-    from dcgan_viz.analysis.inversion import invert
-    from dcgan_viz.analysis.memorization import memorization
-    from dcgan_viz.analysis.turn import turn
-    from dcgan_viz.analysis.walks import walk
-    from dcgan_viz.data.annotations import load_annotations
+    from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
+    from dcgan_viz.analysis.forgetting.forgetting import forget
+    from dcgan_viz.analysis.latent.arithmetic import arithmetic
+    from dcgan_viz.analysis.latent.directions import directions
+    from dcgan_viz.analysis.latent.inversion import invert
+    from dcgan_viz.analysis.latent.turn import turn
+    from dcgan_viz.analysis.latent.walks import walk
+    from dcgan_viz.analysis.memorization.memorization import memorization
+    from dcgan_viz.annotations.boxes import load_annotations
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
     from dcgan_viz.model import DCGAN, bundled_models, load
@@ -35,19 +35,19 @@ _HOMES = {
     "DCGAN": "dcgan_viz.model",
     "TrainingSettings": "dcgan_viz.training.settings",
     "UserError": "dcgan_viz.errors",
-    "arithmetic": "dcgan_viz.analysis.arithmetic",
+    "arithmetic": "dcgan_viz.analysis.latent.arithmetic",
     "bundled_models": "dcgan_viz.model",
-    "directions": "dcgan_viz.analysis.directions",
-    "forget": "dcgan_viz.analysis.forgetting",
-    "guided_backprop": "dcgan_viz.analysis.guided_backprop",
-    "invert": "dcgan_viz.analysis.inversion",
+    "directions": "dcgan_viz.analysis.latent.directions",
+    "forget": "dcgan_viz.analysis.forgetting.forgetting",
+    "guided_backprop": "dcgan_viz.analysis.attribution.guided_backprop",
+    "invert": "dcgan_viz.analysis.latent.inversion",
     "load": "dcgan_viz.model",
-    "load_annotations": "dcgan_viz.data.annotations",
+    "load_annotations": "dcgan_viz.annotations.boxes",
     "load_images": "dcgan_viz.data.images",
-    "memorization": "dcgan_viz.analysis.memorization",
+    "memorization": "dcgan_viz.analysis.memorization.memorization",
     "train": "dcgan_viz.training.loop",
-    "turn": "dcgan_viz.analysis.turn",
-    "walk": "dcgan_viz.analysis.walks",
+    "turn": "dcgan_viz.analysis.latent.turn",
+    "walk": "dcgan_viz.analysis.latent.walks",
 }
 
 __all__ = [

@@ -30,8 +30,8 @@ cp "$out"/arithmetic/arithmetic.png "$out"/turn/turn.png docs/
 python - <<'PYTHON'
 import numpy as np
 
-from dcgan_viz.data.rooms import draw_rooms
-from dcgan_viz.pictures import save_picture, tile
+from dcgan_viz.rooms.drawing import draw_rooms
+from dcgan_viz.media.pictures import save_picture, tile
 
 palette = np.array(
     [[30, 30, 30], [90, 200, 255], [220, 60, 60], [255, 220, 0], [180, 80, 220], [140, 90, 40], [60, 180, 90]], np.uint8

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.guided_backprop import guided_backprop
-from dcgan_viz.analysis.memorization import memorization
-from dcgan_viz.analysis.unit_gradients import Unit, unit_gradients
-from dcgan_viz.analysis.walks import walk
+from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
+from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
+from dcgan_viz.analysis.latent.walks import walk
+from dcgan_viz.analysis.memorization.memorization import memorization
 from dcgan_viz.data.images import ImageSet, TensorImages
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan

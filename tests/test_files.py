@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_viz.data.annotations import Annotations, Box, save_annotations
+from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, atomic_folder
 from dcgan_viz.model import load

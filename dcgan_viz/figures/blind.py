@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.blind import BlindResult
+from dcgan_viz.blind.report import BlindResult
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 from dcgan_viz.statistics import Interval
 

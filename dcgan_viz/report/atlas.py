@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dcgan_viz.analysis.guided_backprop import GuidedBackprop
-from dcgan_viz.analysis.responses import Response
-from dcgan_viz.figures.guided_backprop import caption_text, gradient_picture
-from dcgan_viz.pictures import fit
+from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
+from dcgan_viz.analysis.attribution.responses import Response
+from dcgan_viz.figures.attribution.guided_backprop import caption_text, gradient_picture
+from dcgan_viz.media.pictures import fit
 
 TILE, GAP = 64, 3
 QUALITY = 65

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_viz.data.annotations import Annotations, Box, load_annotations, save_annotations
-from dcgan_viz.data.answers import read_rectangles
+from dcgan_viz.annotations.boxes import Annotations, Box, load_annotations, save_annotations
+from dcgan_viz.blind.answers import read_rectangles
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN

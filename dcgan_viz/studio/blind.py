@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcgan_viz.data.answers import load_answers, open_answers, read_answer, save_answers
-from dcgan_viz.data.trials import ANSWERS_FILE, Sheet, load_sheet
+from dcgan_viz.blind.answers import load_answers, open_answers, read_answer, save_answers
+from dcgan_viz.blind.trials import ANSWERS_FILE, Sheet, load_sheet
 from dcgan_viz.errors import UserError
 from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
 

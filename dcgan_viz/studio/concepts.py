@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcgan_viz.data.concepts import Concepts, check_exemplars, save_concepts
+from dcgan_viz.annotations.concepts import Concepts, check_exemplars, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN

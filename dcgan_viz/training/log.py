@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.files import atomic_file, writing
-from dcgan_viz.pictures import tile
+from dcgan_viz.media.pictures import tile
 from dcgan_viz.training.step import StepMeans
 
 

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
+from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, Card, draw_latents
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.networks.statistics import recalibrate
-from dcgan_viz.pictures import save_picture, tile
 from dcgan_viz.training.checkpoints import (
     Checkpoint,
     checkpoint_path,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dcgan_viz.data.annotations import load_annotations
+from dcgan_viz.annotations.boxes import load_annotations
 from dcgan_viz.model import load
 
 # What labelImg writes.

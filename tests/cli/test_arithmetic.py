@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dcgan_viz.classifier import Classifier, ClassifierCard
-from dcgan_viz.data.trials import load_trial
-from dcgan_viz.networks.classifier import ClassifierNetwork
+from dcgan_viz.blind.trials import load_trial
+from dcgan_viz.judges.classifier import Classifier, ClassifierCard
+from dcgan_viz.judges.classifier_network import ClassifierNetwork
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.analysis.blind import judge, prepare_trial, save_trial
-from dcgan_viz.data.answers import Answer, Answers, load_answers, save_answers
-from dcgan_viz.data.trials import load_trial
+from dcgan_viz.blind.answers import Answer, Answers, load_answers, save_answers
+from dcgan_viz.blind.report import judge, prepare_trial, save_trial
+from dcgan_viz.blind.trials import load_trial
 
 NAMES = ("as drawn", "window maps zeroed", "random maps zeroed")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.data.concepts import load_concepts
+from dcgan_viz.annotations.concepts import load_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import load
 

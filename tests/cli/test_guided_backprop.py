@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_viz.data.annotations import Annotations, Box, save_annotations
+from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.model import load
 
 

@@ -71,7 +71,7 @@ def test_info_numbers_the_layers(run, tiny_folder) -> None:
 
 def test_names_that_the_command_line_repeats_are_the_librarys() -> None:
     """They are written out there so that --help needs no torch."""
-    from dcgan_viz.analysis.methods import METHODS
+    from dcgan_viz.analysis.attribution.methods import METHODS
     from dcgan_viz.cli.guided_backprop import METHOD_NAMES
     from dcgan_viz.cli.train import PRESET_NAMES
     from dcgan_viz.networks import PRESETS

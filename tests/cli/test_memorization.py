@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from dcgan_viz.data.images import to_pixels
-from dcgan_viz.data.procedural import ROOMS
 from dcgan_viz.model import load
 from dcgan_viz.networks import dcgan
+from dcgan_viz.rooms.training_sets import ROOMS
 
 
 def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Path) -> None:

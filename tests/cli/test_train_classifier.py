@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.classifier import load_classifier
+from dcgan_viz.judges.classifier import load_classifier
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_viz.data.trials import load_trial
+from dcgan_viz.blind.trials import load_trial
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.analysis.guided_backprop import GuidedBackprop, guided_backprop
-from dcgan_viz.figures.atlas import atlas_figure
+from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop, guided_backprop
+from dcgan_viz.figures.attribution.atlas import atlas_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.report.atlas import atlas_page
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dcgan_viz.data.annotations import load_annotations
+from dcgan_viz.annotations.boxes import load_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.studio.annotate import annotation_app, open_annotations

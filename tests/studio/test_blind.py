@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dcgan_viz.analysis.blind import judge
-from dcgan_viz.data.answers import Answers, load_answers, save_answers
-from dcgan_viz.data.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
+from dcgan_viz.blind.answers import Answers, load_answers, save_answers
+from dcgan_viz.blind.report import judge
+from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.studio.blind import blind_app, serve_blind
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dcgan_viz.data.concepts import load_concepts, open_concepts
+from dcgan_viz.annotations.concepts import load_concepts, open_concepts
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.studio.concepts import concepts_app
 

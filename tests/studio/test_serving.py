@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dcgan_viz.data.answers import Answers, save_answers
-from dcgan_viz.data.concepts import open_concepts
+from dcgan_viz.annotations.concepts import open_concepts
+from dcgan_viz.blind.answers import Answers, save_answers
+from dcgan_viz.blind.trials import load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.data.images import to_pixels
-from dcgan_viz.data.trials import load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.model import DCGAN
 from dcgan_viz.studio.annotate import annotation_app, open_annotations
 from dcgan_viz.studio.blind import blind_app

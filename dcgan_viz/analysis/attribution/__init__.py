@@ -1,0 +1,1 @@
+"""What excites the discriminator's feature maps."""

@@ -1,0 +1,263 @@
+"""What do a discriminator's maps detect? Ranking them by how well they find an object (Bau et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from dcgan_viz.analysis.attribution.guided_gradient import evaluation
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import Layer
+from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
+
+FORWARD_BATCH = 64
+REPORTED = 12
+"""How many of the best maps get intervals."""
+
+SHOWN = 6
+"""Images of the object that are kept to look at."""
+
+THRESHOLDS = 99
+
+
+@dataclass(frozen=True)
+class DetectingMap:
+    """How well one map finds an object, on images that neither ranked it nor chose its threshold.
+
+    Parameters
+    ----------
+    map : int
+        Counted from 0.
+    average_precision : float
+        Over positions, each weighted by the area that the object covers of the square above it.
+    average_precision_interval : Interval
+        95 %, from resampling images.
+    iou : float
+        Intersection over union of the object with the positions above the threshold.
+    iou_interval : Interval
+    threshold : float
+        The activation that gave the best IoU on the images that ranked the maps.
+    """
+
+    map: int
+    average_precision: float
+    average_precision_interval: Interval
+    iou: float
+    iou_interval: Interval
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection(Result):
+    """A layer's maps ranked by how well they find an object.
+
+    Parameters
+    ----------
+    object : str
+    layer : Layer
+    prevalence : float
+        Share of the area of the test images that is the object: the average precision of chance.
+    best : tuple of DetectingMap
+        The best maps, in the order of the images that ranked them.
+    ranking : ndarray of int64 (C,)
+        All maps, best first.
+    ranked_by, tested : ndarray of float64 (C,)
+        Average precision of each map on the images that ranked them and on the others, by map number.
+    pictures : ndarray of uint8 (n, S, S, C)
+        Test images that show the object.
+    masks : ndarray of bool (n, S, S)
+    activations : ndarray of float32 (n, best, h, w)
+        Of the best maps on them.
+    """
+
+    object: str
+    layer: Layer
+    prevalence: float
+    best: tuple[DetectingMap, ...]
+    ranking: NDArray[np.int64]
+    ranked_by: NDArray[np.float64]
+    tested: NDArray[np.float64]
+    pictures: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    activations: NDArray[np.float32]
+
+
+def rank_maps(
+    model: DCGAN,
+    layer: Layer,
+    images: Tensor,
+    masks: NDArray[np.bool_],
+    label: str,
+    *,
+    seed: int = 0,
+    source: str = "images",
+) -> Detection:
+    """Rank a discriminator layer's maps by how well they find an object.
+
+    A random half of the images ranks the maps by average precision and chooses each one's threshold; what is
+    reported is measured on the other half, so that picking the best of many maps does not flatter it.
+
+    Parameters
+    ----------
+    model : DCGAN
+    layer : Layer
+        Of the discriminator.
+    images : Tensor (N, C, S, S)
+        In [-1, 1].
+    masks : ndarray of bool (N, S, S)
+        Where the object is.
+    label : str
+        What it is.
+    seed : int
+        Of the split and of the bootstrap.
+    source : str
+        What the images are, for the caption.
+
+    Returns
+    -------
+    Detection
+
+    Raises
+    ------
+    UserError
+        If fewer than four images show the object, so that a half of them may show none.
+    """
+    if masks.shape != (len(images), *images.shape[2:]):
+        raise UserError(f"the masks are {masks.shape}, but the images are {tuple(images.shape)}")
+    shows: NDArray[np.bool_] = np.asarray(masks.any((1, 2)))
+    if shows.sum() < 4:
+        raise UserError(f"{int(shows.sum())} images show {label!r}, and at least 4 are needed to rank and to test maps")
+    activations = _activations(model.discriminator, layer.number, images)
+    covered = coverage(masks, layer.size)
+    ranking_half, test_half = _halves(shows, seed)
+    ranked_by = _average_precisions(activations[ranking_half], covered[ranking_half])
+    ranking = np.argsort(-ranked_by, kind="stable")
+    tested = _average_precisions(activations[test_half], covered[test_half])
+    best = tuple(
+        _measure(int(m), activations[:, m], covered, ranking_half, test_half, seed) for m in ranking[:REPORTED]
+    )
+    seen = test_half[shows[test_half]][:SHOWN]
+    return Detection(
+        settings={
+            "model": model.card.name,
+            "images": source,
+            "image_count": len(images),
+            "images_with_object": int(shows.sum()),
+            "seed": seed,
+        },
+        object=label,
+        layer=layer,
+        prevalence=float(covered[test_half].mean()),
+        best=best,
+        ranking=ranking,
+        ranked_by=ranked_by,
+        tested=tested,
+        pictures=to_pixels(images[torch.from_numpy(seen)]),
+        masks=masks[seen],
+        activations=activations[seen][:, ranking[:REPORTED]],
+    )
+
+
+def coverage(masks: NDArray[np.bool_], map_size: int) -> NDArray[np.float64]:
+    """The share of the square above each position of a map that a mask covers.
+
+    Parameters
+    ----------
+    masks : ndarray of bool (N, S, S)
+    map_size : int
+        Divides S.
+
+    Returns
+    -------
+    ndarray of float64 (N, map_size, map_size)
+
+    Examples
+    --------
+    >>> coverage(np.array([[[True, True], [False, True]]]), 1)
+    array([[[0.75]]])
+    """
+    count, size, _ = masks.shape
+    stride = size // map_size
+    return masks.reshape(count, map_size, stride, map_size, stride).mean((2, 4))
+
+
+@torch.no_grad()
+def _activations(discriminator: Discriminator, layer: int, images: Tensor) -> NDArray[np.float32]:
+    """Maps (N, C, h, w) of a layer."""
+    batches = []
+    with evaluation(discriminator):
+        for batch in images.split(FORWARD_BATCH):
+            maps = batch.to(discriminator.head.weight)
+            for module in discriminator.layers[:layer]:
+                maps = module(maps)
+            batches.append(maps.float().cpu().numpy())
+    return np.concatenate(batches)
+
+
+def _halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two halves of the images, in ascending order, with as many that show the object in each."""
+    random = np.random.default_rng(seed)
+    first: list[NDArray[np.int64]] = []
+    second: list[NDArray[np.int64]] = []
+    for group in (np.flatnonzero(shows), np.flatnonzero(~shows)):
+        mixed = random.permutation(group)
+        first.append(mixed[: (len(mixed) + 1) // 2])
+        second.append(mixed[(len(mixed) + 1) // 2 :])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
+
+
+def _average_precision(scores: NDArray[np.float32], covered: NDArray[np.float64]) -> float:
+    # A square covered by a third counts as a third of a positive and two thirds of a negative, which is what every
+    # pixel on its own would give with the activation of the square that it lies in.
+    share = covered.ravel()
+    labels = np.repeat([1, 0], share.size)
+    weights = np.concatenate([share, 1 - share])
+    return float(average_precision_score(labels, np.tile(scores.ravel(), 2), sample_weight=weights))
+
+
+def _average_precisions(activations: NDArray[np.float32], covered: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([_average_precision(activations[:, m], covered) for m in range(activations.shape[1])])
+
+
+def _iou(active: NDArray[np.bool_], covered: NDArray[np.float64]) -> float:
+    """Intersection over union of the squares that are active with what is covered."""
+    return float(covered[active].sum() / (active.sum() + covered[~active].sum()))
+
+
+def _measure(
+    number: int,
+    scores: NDArray[np.float32],
+    covered: NDArray[np.float64],
+    ranking_half: NDArray[np.int64],
+    test_half: NDArray[np.int64],
+    seed: int,
+) -> DetectingMap:
+    known = scores[ranking_half]
+    thresholds = np.quantile(known, np.linspace(0, 1, THRESHOLDS + 2)[1:-1])
+    threshold = max(thresholds, key=lambda t: _iou(known > t, covered[ranking_half]))
+    tested, share = scores[test_half], covered[test_half]
+
+    def over_images(measure: Callable[[NDArray[np.int64]], float]) -> Interval:
+        def statistic(chosen: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+            return np.array([measure(images) for images in chosen])
+
+        return bootstrap_interval(np.arange(len(test_half)), statistic, seed=seed, resamples=200)
+
+    return DetectingMap(
+        map=number,
+        average_precision=_average_precision(tested, share),
+        average_precision_interval=over_images(lambda chosen: _average_precision(tested[chosen], share[chosen])),
+        iou=_iou(tested > threshold, share),
+        iou_interval=over_images(lambda chosen: _iou(tested[chosen] > threshold, share[chosen])),
+        threshold=float(threshold),
+    )

@@ -1,0 +1,274 @@
+"""Sanity checks for attributions, which ask whether they depend on what the network has learned.
+
+Adebayo et al. 2018 (arXiv 1810.03292): the weights are randomised, layer by layer, and the attribution of
+the same unit on the same image is compared with the one of the trained network. An attribution that stays the
+same shows the image and the architecture, not what was learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from skimage.feature import hog
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from dcgan_viz.analysis.attribution.guided_gradient import Rule
+from dcgan_viz.analysis.attribution.randomisation import randomised
+from dcgan_viz.analysis.attribution.receptive_field import receptive_field
+from dcgan_viz.analysis.attribution.responses import ask, collect, strongest_responses
+from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
+from dcgan_viz.data.images import Images
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
+
+MEASURES = ("spearman", "spearman_absolute", "ssim", "hog")
+
+Randomisation = Literal["cascading", "independent"]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How like the trained network's attributions are those of a randomised one, over attributions.
+
+    Parameters
+    ----------
+    measure : {"spearman", "spearman_absolute", "ssim", "hog"}
+    mean : float
+        1 for identical attributions.
+    interval : Interval
+        95 %, from resampling attributions.
+    """
+
+    measure: str
+    mean: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class RandomisedDepth:
+    """One row of a sanity check.
+
+    Parameters
+    ----------
+    randomisation : {"cascading", "independent"}
+        All layers from the explained one down to `layer`, or `layer` alone.
+    layer : int
+        The (lowest) layer whose weights were drawn anew.
+    similarities : tuple of Similarity
+        One a measure.
+    """
+
+    randomisation: Randomisation
+    layer: int
+    similarities: tuple[Similarity, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SanityCheck(Result):
+    """Similarity of attributions to the trained network's, by depth of randomisation.
+
+    Parameters
+    ----------
+    explained_layer : int
+        The layer whose units are explained; those above it do not matter.
+    depths : tuple of RandomisedDepth
+    unrelated_mean : tuple of Similarity
+        The same between different units on different images: what "no longer alike" looks like.
+    cascading, independent : ndarray of float64 (layers, measures, N)
+        Every single similarity: row 0 is for the explained layer, the last for layer 1.
+    unrelated : ndarray of float64 (measures, N)
+    """
+
+    explained_layer: int
+    depths: tuple[RandomisedDepth, ...]
+    unrelated_mean: tuple[Similarity, ...]
+    cascading: NDArray[np.float64]
+    independent: NDArray[np.float64]
+    unrelated: NDArray[np.float64]
+
+
+def similarities(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The four similarities of Adebayo et al. between two attributions of one image.
+
+    Parameters
+    ----------
+    first, second : ndarray of float32 (C, H, W)
+        Colour channels are averaged first.
+
+    Returns
+    -------
+    ndarray of float64 (4,)
+        Spearman's rank correlation, the same of absolute values, SSIM of both scaled to [-1, 1], and Pearson's
+        correlation of histograms of oriented gradients. 0 where an attribution is constant.
+
+    Examples
+    --------
+    >>> picture = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32)
+    >>> similarities(picture, picture).round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    a, b = (picture.astype(np.float64).mean(0) for picture in (first, second))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return np.zeros(len(MEASURES))
+    scaled_a, scaled_b = a / np.abs(a).max(), b / np.abs(b).max()
+    window = min(7, min(a.shape) - 1 + min(a.shape) % 2)
+    cell = max(min(a.shape) // 4, 2)
+    histograms = [hog(s, pixels_per_cell=(cell, cell), cells_per_block=(2, 2)) for s in (scaled_a, scaled_b)]
+    return np.array(
+        [
+            _correlation(rankdata(a), rankdata(b)),
+            _correlation(rankdata(np.abs(a)), rankdata(np.abs(b))),
+            structural_similarity(scaled_a, scaled_b, data_range=2.0, win_size=window),
+            _correlation(*histograms),
+        ]
+    )
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm > 0 else 0.0
+
+
+def sanity_check(
+    discriminator: Discriminator,
+    layer: int,
+    images: Tensor,
+    units: Sequence[Unit],
+    *,
+    rule: Rule = "keep",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> SanityCheck:
+    """Compare the guided gradients of units with those in networks whose weights were drawn anew.
+
+    Only a unit's receptive field is compared. Layers above the units' do not matter to them; those from it down to
+    the image are randomised, cascading (Adebayo et al. 2018, section 3.1) and one by one (section 3.2).
+
+    Parameters
+    ----------
+    discriminator : Discriminator
+    layer : int
+        Of the units, counted from 1.
+    images : Tensor (N, C, H, W)
+        Also what batch-norm statistics of randomised networks are measured on.
+    units : sequence of Unit
+        At least two, so that different ones can be compared.
+    rule : {"keep", "zero"}
+    seed : int
+        Of the new weights and of the bootstrap.
+    settings : mapping, optional
+        What else the result should record.
+
+    Returns
+    -------
+    SanityCheck
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two units.
+    """
+    if len(units) < 2:
+        raise UserError("a sanity check compares different units: give at least two maps")
+    field = receptive_field(discriminator.spec, layer)
+    windows = [field.window(unit.row, unit.column) for unit in units]
+
+    def explain(network: Discriminator) -> list[NDArray[np.float32]]:
+        gradients = unit_gradients(network, layer, images, units, rule).numpy()
+        return [g[:, w.top : w.bottom, w.left : w.right] for g, w in zip(gradients, windows, strict=True)]
+
+    trained = explain(discriminator)
+    order = range(layer, 0, -1)
+    plans: dict[Randomisation, list[range]] = {
+        "cascading": [range(number, layer + 1) for number in order],
+        "independent": [range(number, number + 1) for number in order],
+    }
+    table = {
+        kind: np.stack([_compare(trained, explain(randomised(discriminator, layers, images, seed))) for layers in plan])
+        for kind, plan in plans.items()
+    }
+    depths = tuple(
+        RandomisedDepth(kind, number, _summary(row, seed))
+        for kind, rows in table.items()
+        for number, row in zip(order, rows, strict=True)
+    )
+    # Two units on two images: their windows are brought to one size by leaving out what sticks out.
+    shapes = [
+        (slice(None), slice(min(a.shape[1], b.shape[1])), slice(min(a.shape[2], b.shape[2])))
+        for a, b in zip(trained, _rolled(trained), strict=True)
+    ]
+    unrelated = _compare(
+        [a[shape] for a, shape in zip(trained, shapes, strict=True)],
+        [b[shape] for b, shape in zip(_rolled(trained), shapes, strict=True)],
+    )
+    return SanityCheck(
+        settings={**(settings or {}), "rule": rule, "seed": seed, "units": len(units)},
+        explained_layer=layer,
+        depths=depths,
+        unrelated_mean=_summary(unrelated, seed),
+        unrelated=unrelated,
+        **table,
+    )
+
+
+def check_layer(
+    model: DCGAN,
+    images: Tensor | Images,
+    *,
+    layer: int | str | None = None,
+    maps: int = 64,
+    rule: Rule = "keep",
+    seed: int = 0,
+    source: str = "images",
+) -> SanityCheck:
+    """`sanity_check` of a layer's first maps, each at the strongest unit over the images.
+
+    Parameters
+    ----------
+    model : DCGAN
+    images : Tensor (N, C, S, S) or Images
+    layer : int or str, optional
+        The last by default.
+    maps : int
+        How many, if the layer has as many; few leave wide intervals.
+    rule, seed
+        As in `sanity_check`.
+    source : str
+        What the images are, for the caption.
+
+    Returns
+    -------
+    SanityCheck
+    """
+    channels = ask(model, images, layer, None).layer.channels
+    question = ask(model, images, layer, range(min(maps, channels)))
+    number = question.layer.number
+    responses = strongest_responses(model.discriminator, number, question.images, question.maps, 1)
+    needed, units = collect(question.images, responses)
+    settings = {"model": model.card.name, "images": source}
+    return sanity_check(model.discriminator, number, needed, units, rule=rule, seed=seed, settings=settings)
+
+
+def _rolled(items: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    return [*items[1:], items[0]]
+
+
+def _compare(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    return np.stack([similarities(a, b) for a, b in zip(first, second, strict=True)], axis=1)
+
+
+def _summary(row: NDArray[np.float64], seed: int) -> tuple[Similarity, ...]:
+    return tuple(
+        Similarity(measure, float(values.mean()), bootstrap_interval(values, seed=seed))
+        for measure, values in zip(MEASURES, row, strict=True)
+    )

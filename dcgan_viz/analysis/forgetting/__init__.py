@@ -1,0 +1,1 @@
+"""Which of the generator's feature maps draw an object, and what goes without them."""

@@ -1,0 +1,194 @@
+"""The causal sign of maps: raised at a place, do they draw the object there? Bau et al. 2018 asked so first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.analysis.forgetting.ablation import feature_maps
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.judges.segmenter import Segmenter, segment
+from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.networks.layers import Layer
+from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Insertion(Result):
+    """What raising maps at one place of every sample draws there.
+
+    Parameters
+    ----------
+    object : str
+    layer : Layer
+    maps : tuple of int
+        The object's.
+    inserted, ablated : float
+        Share of the place that the object covers when the maps are raised there, and when they are zeroed there.
+    inserted_interval, ablated_interval : Interval
+        95 %, from resampling samples.
+    effect, control_effect : float
+        Average causal effect: inserted minus ablated, for the maps and for as many random ones, others for every sample.
+    effect_interval, control_effect_interval : Interval
+        Paired over samples.
+    before, after, control, places : ndarray
+        Pictures (n, H, W, C) as drawn, with the maps raised and with the random ones raised, uint8, and the place in
+        each, bool (n, H, W).
+    """
+
+    object: str
+    layer: Layer
+    maps: tuple[int, ...]
+    inserted: float
+    inserted_interval: Interval
+    ablated: float
+    ablated_interval: Interval
+    effect: float
+    effect_interval: Interval
+    control_effect: float
+    control_effect_interval: Interval
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    control: NDArray[np.uint8]
+    places: NDArray[np.bool_]
+
+
+def levels_inside(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Mean activation (C,) of maps (N, C, h, w) where the object is: what insertion raises them to."""
+    levels: NDArray[np.float32] = maps.transpose(1, 0, 2, 3)[:, inside].mean(1)
+    return levels
+
+
+@torch.no_grad()
+def insert(
+    model: DCGAN,
+    layer: Layer,
+    maps: Sequence[int],
+    levels: NDArray[np.float32],
+    segmenter: Segmenter,
+    label: str,
+    *,
+    side: int | None = None,
+    samples: int = 1000,
+    shown: int = 12,
+    seed: int = 0,
+) -> Insertion:
+    """Raise maps in a square at a random place of every sample, and count the object there.
+
+    The average causal effect is the share of the place that the object covers with the maps raised to their usual
+    level on the object, less the share with them zeroed there; places where the object is already count too, since
+    both pictures are forced.
+
+    Parameters
+    ----------
+    model : DCGAN
+    layer : Layer
+        Of the generator.
+    maps : sequence of int
+    levels : ndarray of float32 (C,)
+        From `levels_inside`.
+    segmenter : Segmenter
+    label : str
+    side : int, optional
+        Of the square, in positions of the layer; a quarter of its side by default.
+    samples, shown : int
+        New samples, and how many of them to keep as pictures.
+    seed : int
+        Of the samples, the places, the random maps and the bootstrap.
+
+    Returns
+    -------
+    Insertion
+
+    Raises
+    ------
+    UserError
+        If the square does not fit, or there are no maps.
+    """
+    side = max(layer.size // 4, 1) if side is None else side
+    if not 1 <= side <= layer.size:
+        raise UserError(f"a square of {side} positions does not fit into maps of {layer.size}x{layer.size}")
+    if not maps:
+        raise UserError("there are no maps to raise: choose at least one")
+    wanted = segmenter.label(label)
+    random = np.random.default_rng(seed)
+    chosen = np.zeros((samples, layer.channels), bool)
+    chosen[:, list(maps)] = True
+    # Other maps for every sample: the interval then also covers which ones chance picked.
+    control = random.permuted(chosen, axis=1)
+    corners = random.integers(0, layer.size - side + 1, (samples, 2))
+    grid = np.arange(layer.size)
+    rows = (grid >= corners[:, :1]) & (grid < corners[:, :1] + side)
+    columns = (grid >= corners[:, 1:]) & (grid < corners[:, 1:] + side)
+    places = rows[:, :, None] & columns[:, None, :]
+    scale = model.networks.generator.image_size // layer.size
+    above = places.repeat(scale, 1).repeat(scale, 2)
+    latents = model.latents(samples, seed)
+    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(4)]
+    pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(3)]
+    for start in range(0, samples, SAMPLE_BATCH):
+        batch = slice(start, start + SAMPLE_BATCH)
+        below = feature_maps(model.generator, layer, latents[batch].to(model.device))
+        drawn = [
+            _draw_forced(model, layer, below, places[batch], choice[batch], raised)
+            for choice in (chosen, control)
+            for raised in (levels, np.zeros_like(levels))
+        ]
+        for values, images in zip(covered, drawn, strict=True):
+            found = segment(segmenter, images) == wanted
+            values.append((found & above[batch]).sum((1, 2)) / above[batch].sum((1, 2)))
+        kept = max(min(shown - start, SAMPLE_BATCH), 0)
+        if kept:
+            untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
+            for list_, images in zip(pictures, (untouched, drawn[0], drawn[2]), strict=True):
+                list_.append(to_pixels(images[:kept]))
+    inserted, ablated, control_inserted, control_ablated = (np.concatenate(values) for values in covered)
+    return Insertion(
+        settings={
+            "model": model.card.name,
+            "generator_digest": model.generator_digest(),
+            "seed": seed,
+            "samples": samples,
+            "place": f"a square of {side}x{side} positions at random",
+            "level": "mean activation inside the boxes",
+        },
+        object=label,
+        layer=layer,
+        maps=tuple(maps),
+        inserted=float(inserted.mean()),
+        inserted_interval=bootstrap_interval(inserted, seed=seed),
+        ablated=float(ablated.mean()),
+        ablated_interval=bootstrap_interval(ablated, seed=seed),
+        effect=float((inserted - ablated).mean()),
+        effect_interval=bootstrap_interval(inserted - ablated, seed=seed),
+        control_effect=float((control_inserted - control_ablated).mean()),
+        control_effect_interval=bootstrap_interval(control_inserted - control_ablated, seed=seed),
+        before=np.concatenate(pictures[0]),
+        after=np.concatenate(pictures[1]),
+        control=np.concatenate(pictures[2]),
+        places=above[:shown],
+    )
+
+
+def _draw_forced(
+    model: DCGAN,
+    layer: Layer,
+    below: Tensor,
+    places: NDArray[np.bool_],
+    forced: NDArray[np.bool_],
+    levels: NDArray[np.float32],
+) -> Tensor:
+    """Images (n, C, H, W) with the forced maps (n, maps) set to a level at the places (n, h, w)."""
+    where = torch.from_numpy(places[:, None] & forced[:, :, None, None]).to(below.device)
+    raised = torch.from_numpy(levels).to(below.device, below.dtype)[:, None, None]
+    images = torch.where(where, raised, below)
+    for module in model.generator.layers[layer.number :]:
+        images = module(images)
+    return images.cpu()

@@ -1,0 +1,354 @@
+"""Directions of the latent space that change much, found without labels from the generator's first layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dcgan_viz.analysis.latent.similarity import root_mean_squares
+from dcgan_viz.analysis.latent.spaces import FEATURES, Space, feature_space
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.networks.modules import Generator
+from dcgan_viz.networks.spec import Prior
+from dcgan_viz.results import Result
+from dcgan_viz.statistics import Interval, bootstrap_interval
+
+Method = Literal["principal", "factorised"]
+
+ACTIVATIONS = 4000
+"""Latents whose first-layer activations the principal directions are found on."""
+
+RANDOM_DIRECTIONS = 32
+MEASURED_SAMPLES = 32
+UNRELATED_PAIRS = 128
+POSITIONS = 5
+SPREAD: dict[Prior, float] = {"uniform": 3**-0.5, "normal": 1.0}
+"""Standard deviation of z along any direction."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far samples move when z moves by the whole reach, averaged over both senses.
+
+    Parameters
+    ----------
+    space : {"pixels", "features"}
+        Root mean square in grey levels; distance in the discriminator's features, 1 between unrelated samples.
+    mean : float
+        Over samples.
+    interval : Interval
+        95 %: of one direction by bootstrap over samples; of random directions the middle 95 % of their means.
+    """
+
+    space: str
+    mean: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction.
+
+    Parameters
+    ----------
+    method : {"principal", "factorised"}
+    number : int
+        Counted from 1, the strongest first.
+    explained : float
+        Share of the variance of the first layer's activations along this principal component; or this eigenvalue's
+        share of the sum of all.
+    found_again : float, optional
+        Absolute cosine of the directions found on the two halves of the activations, each on its own. Factorised
+        directions are computed from the weights alone and have none.
+    agreement : float
+        Largest absolute cosine with a direction of the other method.
+    kept : float
+        How much of the reach is left when z is kept in the prior, averaged over samples.
+    changes : tuple of Change
+        In pixels and in features.
+    """
+
+    method: Method
+    number: int
+    explained: float
+    found_again: float | None
+    agreement: float
+    kept: float
+    changes: tuple[Change, Change]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directions(Result):
+    """Directions of a latent space, and what moves along them.
+
+    Parameters
+    ----------
+    principal, factorised : ndarray of float32 (count, latent)
+        Of length 1, the strongest first; add a multiple of one to a latent to move it.
+    random : ndarray of float32 (32, latent)
+        Of length 1, for comparison.
+    latents : ndarray of float32 (samples, latent)
+        The samples that are shown.
+    amounts : ndarray of float64 (positions,)
+        How far they are moved.
+    pictures : ndarray of uint8 (2 count + 1, samples, positions, H, W, C)
+        Along the principal directions, the factorised ones, and the first random one.
+    found : tuple of Direction
+        The principal ones, then the factorised ones.
+    random_changes : tuple of Change
+        Of the random directions.
+    """
+
+    principal: NDArray[np.float32]
+    factorised: NDArray[np.float32]
+    random: NDArray[np.float32]
+    latents: NDArray[np.float32]
+    amounts: NDArray[np.float64]
+    pictures: NDArray[np.uint8]
+    found: tuple[Direction, ...]
+    random_changes: tuple[Change, Change]
+
+
+def move(latents: Tensor, step: Tensor, prior: Prior) -> Tensor:
+    """Latents moved by a step and kept where the prior has its mass.
+
+    In a cube a step can leave at a face: coordinates stop there. On the shell of a Gaussian the length of z is kept and
+    only its direction changes.
+
+    Parameters
+    ----------
+    latents : Tensor (N, latent)
+    step : Tensor (latent,)
+    prior : {"uniform", "normal"}
+
+    Returns
+    -------
+    Tensor (N, latent)
+
+    Examples
+    --------
+    >>> move(torch.tensor([[0.5, 0.0]]), torch.tensor([0.7, 0.1]), "uniform")
+    tensor([[1.0000, 0.1000]])
+    >>> move(torch.tensor([[3.0, 0.0]]), torch.tensor([0.0, 4.0]), "normal")
+    tensor([[1.8000, 2.4000]])
+    """
+    moved = latents + step
+    if prior == "uniform":
+        # A point that was outside already is not pulled back.
+        bound = latents.abs().clamp(min=1)
+        return moved.clamp(-bound, bound)
+    return moved * (latents.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True).clamp(min=1e-12))
+
+
+@torch.no_grad()
+def principal_directions(
+    generator: Generator, latents: Tensor, count: int, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The principal directions of the first layer's activations, carried back to z (GANSpace, Härkönen et al. 2020).
+
+    The activations (after the ReLU) of many latents are decomposed into principal components; each component's
+    coordinate x is regressed on by z, u = E[z x] / E[x²], which is the least-squares solution because the coordinates
+    are uncorrelated.
+
+    Parameters
+    ----------
+    generator : Generator
+    latents : Tensor (N, latent)
+    count : int
+        At most `latent`.
+    seed : int
+        Of the randomised decomposition.
+
+    Returns
+    -------
+    ndarray of float64 (count, latent)
+        Of length 1, the entry that is largest in size positive.
+    ndarray of float64 (count,)
+        Share of the activations' variance.
+    """
+    from sklearn.decomposition import PCA
+
+    layer, weight = generator.layers[0], next(generator.parameters())
+    activations = torch.cat([layer(z.to(weight)).flatten(1).float().cpu() for z in latents.split(256)]).numpy()
+    decomposition = PCA(count, svd_solver="randomized", n_oversamples=20, random_state=seed)
+    coordinates = decomposition.fit_transform(activations).astype(np.float64)
+    z = latents.double().numpy()
+    directions = coordinates.T @ (z - z.mean(0)) / np.maximum(np.square(coordinates).sum(0)[:, None], 1e-30)
+    return _oriented(directions), decomposition.explained_variance_ratio_.astype(np.float64)
+
+
+def factorised_directions(generator: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The directions of z that the first layer stretches most, from its weights alone (SeFa, Shen & Zhou 2021).
+
+    They are the eigenvectors of AᵀA with the largest eigenvalues. A is the layer's weight with each unit's row multiplied
+    by the gain of the batch normalisation that follows, γ / √(variance + ε): without it units that the normalisation
+    shrinks would count.
+
+    Returns
+    -------
+    ndarray of float64 (count, latent)
+        Of length 1, the entry that is largest in size positive.
+    ndarray of float64 (count,)
+        Each eigenvalue's share of the sum of all.
+    """
+    layer = cast(nn.Sequential, generator.layers[0])
+    linear, norm = cast(nn.Linear, layer.linear), cast(nn.BatchNorm1d, layer.norm)
+    gain = norm.weight.cpu().double() / (cast(Tensor, norm.running_var).cpu().double() + norm.eps).sqrt()
+    stretched = (gain[:, None] * linear.weight.cpu().double()).detach().numpy()
+    values, vectors = np.linalg.eigh(stretched.T @ stretched)
+    return _oriented(vectors[:, ::-1].T[:count]), values[::-1][:count] / values.sum()
+
+
+def _oriented(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of length 1, and of the two senses the one in which the largest entry is positive."""
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], axis=1)
+    lengths = np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-30)
+    return directions * np.where(largest < 0, -1, 1) / lengths
+
+
+@torch.no_grad()
+def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float = 4.0, seed: int = 0) -> Directions:
+    """Find directions without labels, and move samples along them.
+
+    Parameters
+    ----------
+    model : DCGAN
+    count : int
+        Directions of each method, at most as many as z has dimensions.
+    samples : int
+        How many are shown.
+    reach : float
+        How far to either side, in standard deviations of z along a direction: 0.58 for U(-1, 1), 1 for N(0, 1).
+    seed : int
+        Of the activations, the samples and the random directions.
+
+    Returns
+    -------
+    Directions
+
+    Raises
+    ------
+    UserError
+        If there are more directions than dimensions, or nothing to show.
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> found = directions(load("bedrooms"), count=1, samples=1)
+    >>> found.principal.shape, found.pictures.shape
+    ((1, 100), (3, 1, 5, 64, 64, 3))
+    """
+    latent, prior = model.networks.generator.latent, model.networks.generator.prior
+    if not 1 <= count <= latent:
+        raise UserError(
+            f"z of this model has {latent} dimensions, so there are no {count} directions: give 1 to {latent}"
+        )
+    if samples < 1 or reach <= 0:
+        raise UserError(f"{samples} samples moved by {reach} show nothing: give at least 1 and more than 0")
+    drawn = model.latents(ACTIVATIONS, seed + 1)
+    principal, variance = principal_directions(model.generator, drawn, count, seed)
+    halves = [principal_directions(model.generator, half, count, seed)[0] for half in (drawn[::2], drawn[1::2])]
+    factorised, share = factorised_directions(model.generator, count)
+    random = np.random.default_rng(seed).standard_normal((RANDOM_DIRECTIONS, latent))
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+
+    length = reach * SPREAD[prior]
+    space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, seed + 2))
+    measured = model.latents(MEASURED_SAMPLES, seed + 3)
+    shown = model.latents(samples, seed)
+    amounts = np.linspace(-length, length, POSITIONS)
+    everything = torch.from_numpy(np.concatenate([principal, factorised, random])).float()
+    rows = torch.stack(
+        [
+            torch.stack([move(shown, direction * a, prior) for a in amounts.tolist()], dim=1)
+            for direction in everything[: 2 * count + 1]
+        ]
+    )
+    channels, height, width = model.networks.image_shape
+    pictures = to_pixels(model.generate(rows.flatten(0, 2))).reshape(*rows.shape[:3], height, width, channels)
+    changes, kept = _changes(model, space, measured, everything, length)
+    overlap = np.abs(principal @ factorised.T)
+    kinds: tuple[Method, Method] = ("principal", "factorised")
+    methods = [kind for kind in kinds for _ in range(count)]
+    found = [
+        Direction(
+            method=method,
+            number=k % count + 1,
+            explained=float(np.concatenate([variance, share])[k]),
+            found_again=float(abs(halves[0][k] @ halves[1][k])) if method == "principal" else None,
+            agreement=float(np.concatenate([overlap.max(1), overlap.max(0)])[k]),
+            kept=float(kept[k].mean() / length),
+            changes=cast(
+                tuple[Change, Change],
+                tuple(
+                    Change(name, float(values.mean()), bootstrap_interval(values, seed=seed))
+                    for name, values in zip(("pixels", "features"), changes[:, k], strict=True)
+                ),
+            ),
+        )
+        for k, method in enumerate(methods)
+    ]
+    means = changes[:, 2 * count :].mean(2)
+    return Directions(
+        settings={
+            "model": model.card.name,
+            "seed": seed,
+            "reach": reach,
+            "length": length,
+            "prior": prior,
+            "activations": ACTIVATIONS,
+            "measured_samples": MEASURED_SAMPLES,
+            "random_directions": RANDOM_DIRECTIONS,
+            "random_kept": float(kept[2 * count :].mean() / length),
+            "features": FEATURES,
+            "kept_in_prior": "coordinates stop at the cube's faces"
+            if prior == "uniform"
+            else "the length of z is kept",
+        },
+        principal=principal.astype(np.float32),
+        factorised=factorised.astype(np.float32),
+        random=random.astype(np.float32),
+        latents=shown.numpy(),
+        amounts=amounts,
+        pictures=pictures,
+        found=tuple(found),
+        random_changes=cast(
+            tuple[Change, Change],
+            tuple(
+                Change(name, float(m.mean()), Interval(*np.quantile(m, [0.025, 0.975]).tolist()))
+                for name, m in zip(("pixels", "features"), means, strict=True)
+            ),
+        ),
+    )
+
+
+def _changes(
+    model: DCGAN, space: Space, latents: Tensor, directions: Tensor, length: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each direction and sample (directions, samples), the change (space first) and the distance moved in z."""
+    prior = model.networks.generator.prior
+    start = model.generate(latents)
+    features, pictures = _vectors(space, start), to_pixels(start)
+    changes, moved = [], []
+    for direction in directions:
+        both = [move(latents, sense * length * direction, prior) for sense in (-1, 1)]
+        ends = [model.generate(z) for z in both]
+        changes.append(
+            [
+                np.mean([root_mean_squares(pictures, to_pixels(end)) for end in ends], axis=0),
+                np.mean([(_vectors(space, end) - features).norm(dim=1).double().numpy() for end in ends], axis=0),
+            ]
+        )
+        moved.append(np.mean([(z - latents).norm(dim=1).numpy() for z in both], axis=0))
+    return np.array(changes).transpose(1, 0, 2), np.array(moved)
+
+
+def _vectors(space: Space, images: Tensor) -> Tensor:
+    return torch.cat([space.vectors(batch).cpu() for batch in images.split(SAMPLE_BATCH)])

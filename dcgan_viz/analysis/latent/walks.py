@@ -1,0 +1,436 @@
+"""Walks through the latent space (Radford et al. 2015, section 6.1), and whether the picture jumps on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.analysis.latent.path_length import EPSILON, PAIRS, PathLength, blend, path_length
+from dcgan_viz.analysis.latent.similarity import root_mean_squares, structural_similarities
+from dcgan_viz.analysis.latent.spaces import FEATURES, Space, feature_space
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.networks.spec import Prior
+from dcgan_viz.results import Result
+
+MEASURES = ("pixels", "1 − SSIM", "features")
+"""How far apart two pictures are: root mean square in grey levels, one minus structural similarity, and the distance in
+the discriminator's features."""
+
+UNRELATED_PAIRS = 256
+"""Pairs of independent samples that a walk's steps are measured against."""
+
+RANDOM_WALKS = 399
+FEWEST_RANDOM_WALKS = 99
+FALSE_ALARMS = 0.01
+"""The share of ordinary rows that may be called sudden."""
+
+STILL = 1e-3
+"""A step shorter than this share of the distance between unrelated samples counts as this long."""
+
+
+def interpolate(start: Tensor, end: Tensor, steps: int, prior: Prior) -> Tensor:
+    """Latents on the way from one to another, both ends included: straight for a uniform prior, arcs for a Gaussian.
+
+    Parameters
+    ----------
+    start, end : Tensor (latent,)
+    steps : int
+        At least 2.
+    prior : {"uniform", "normal"}
+        See `blend`.
+
+    Returns
+    -------
+    Tensor (steps, latent)
+
+    Examples
+    --------
+    >>> interpolate(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.5]), 3, "uniform")
+    tensor([[0.0000, 0.0000],
+            [0.5000, 0.2500],
+            [1.0000, 0.5000]])
+    """
+    return blend(start, end, torch.linspace(0, 1, steps).unsqueeze(1), prior)
+
+
+def path(points: Tensor, steps: int, prior: Prior, *, closed: bool = False) -> Tensor:
+    """The legs between successive points.
+
+    Parameters
+    ----------
+    points : Tensor (N, latent)
+        At least 2.
+    steps : int
+        Latents a leg, both its ends included.
+    prior : {"uniform", "normal"}
+        Decides between lines and arcs, see `blend`.
+    closed : bool
+        Add a leg from the last point back to the first.
+
+    Returns
+    -------
+    Tensor (legs, steps, latent)
+
+    Examples
+    --------
+    >>> path(torch.rand(5, 8), 10, "uniform").shape
+    torch.Size([4, 10, 8])
+    """
+    return torch.stack([interpolate(a, b, steps, prior) for a, b in _ends(points, closed)])
+
+
+def _ends(points: Tensor, closed: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    targets = torch.cat([points[1:], points[:1]]) if closed else points[1:]
+    return zip(points, targets, strict=False)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure of distance: how long the steps of random walks are, and how far apart unrelated samples.
+
+    Parameters
+    ----------
+    measure : str
+        One of `MEASURES`.
+    low, median, high : tuple of float (steps - 1,)
+        2.5, 50 and 97.5 % of the random walks take a shorter step at this place of the way.
+    unrelated : float
+        Mean distance of independent samples: what a jump to another picture costs.
+    """
+
+    measure: str
+    low: tuple[float, ...]
+    median: tuple[float, ...]
+    high: tuple[float, ...]
+    unrelated: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """The steps of one row, a number for each measure.
+
+    Parameters
+    ----------
+    steps : tuple of tuple of float (measures, steps - 1)
+        Distances of neighbours.
+    largest : tuple of float (measures,)
+        The longest step, in units of the distance of unrelated samples.
+    jumps : tuple of float (measures,)
+        The largest ratio of a step to the mean of the steps beside it; 1 if all are alike.
+    at : int
+        The step with that ratio, counted from 1, in the measure in which it is rarest.
+    p_value : float
+        The share of random walks with a jump as rare, this row among them.
+    sudden : bool
+        Whether that is 1 % or less.
+    """
+
+    steps: tuple[tuple[float, ...], ...]
+    largest: tuple[float, ...]
+    jumps: tuple[float, ...]
+    at: int
+    p_value: float
+    sudden: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk(Result):
+    """A walk through a series of points.
+
+    Parameters
+    ----------
+    latents : ndarray of float32 (rows, steps, latent)
+        Each row ends where the next begins.
+    pictures : ndarray of uint8 (rows, steps, H, W, C)
+    spreads : tuple of Spread
+        Of random walks of as many steps through the same model, measure by measure.
+    rows : tuple of Row
+    path_lengths : tuple of PathLength
+        Of the model, in pixels and in features.
+    """
+
+    latents: NDArray[np.float32]
+    pictures: NDArray[np.uint8]
+    spreads: tuple[Spread, ...]
+    rows: tuple[Row, ...]
+    path_lengths: tuple[PathLength, ...]
+
+    def sentence(self) -> str:
+        """What came out, in one sentence: how long the steps are, and which rows jump."""
+        grey = self.spreads[0].unrelated
+        mean = float(np.mean([row.steps[0] for row in self.rows]))
+        largest = max(row.largest[0] for row in self.rows)
+        sudden = [f"{k} (step {row.at}, p = {row.p_value:.4f})" for k, row in enumerate(self.rows) if row.sudden]
+        said = (
+            f"a row is sudden in {', '.join(sudden)}"
+            if sudden
+            else f"no row is sudden (least p = {min(row.p_value for row in self.rows):.2f})"
+        )
+        return (
+            f"a step changes {mean:.1f} grey levels on average and {largest * grey:.1f} at most, where unrelated samples "
+            f"differ by {grey:.1f} (root mean square); {said}"
+        )
+
+
+def jump_ratios(distances: NDArray[np.float64], unrelated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each step over the mean of the steps beside it, one at the ends of a row.
+
+    A picture changes faster on some walks than on others and faster in the middle of a way than at its ends, so that
+    a long step means little. A sudden transition is a step that is long beside its neighbours.
+
+    Parameters
+    ----------
+    distances : ndarray (measures, rows, steps - 1)
+        At least two steps a row.
+    unrelated : ndarray (measures,)
+        Neighbours shorter than a thousandth of it count as a thousandth, so that stillness divides by nothing.
+
+    Returns
+    -------
+    ndarray (measures, rows, steps - 1)
+
+    Examples
+    --------
+    >>> jump_ratios(np.array([[[1.0, 1.0, 4.0, 1.0]]]), np.array([10.0])).tolist()
+    [[[1.0, 0.4, 4.0, 0.25]]]
+    """
+    beside = np.empty_like(distances)
+    beside[..., 0], beside[..., -1] = distances[..., 1], distances[..., -2]
+    beside[..., 1:-1] = (distances[..., :-2] + distances[..., 2:]) / 2
+    return distances / np.maximum(beside, STILL * unrelated[:, None, None])
+
+
+def jump_p_value(jumps: NDArray[np.float64], random_jumps: NDArray[np.float64]) -> tuple[float, int]:
+    """How rare a row's jumps are among those of random walks, over all measures at once.
+
+    The row joins the random walks; in each measure they are ranked, and each keeps the best of its ranks (Westfall &
+    Young 1993). The p-value is the share with a best rank as good as the row's. If the row is one more random walk all
+    are exchangeable, so that the p-value is at most α with probability at most α, however few the walks and whatever
+    their distribution.
+
+    Parameters
+    ----------
+    jumps : ndarray (measures,)
+    random_jumps : ndarray (measures, walks)
+
+    Returns
+    -------
+    float
+        From 1 / (walks + 1) to 1.
+    int
+        The measure in which the row ranks best.
+
+    Examples
+    --------
+    >>> jump_p_value(np.array([9.0, 1.0]), np.arange(8.0).reshape(2, 4))
+    (0.4, 0)
+    """
+    together = np.concatenate([jumps[:, None], random_jumps], axis=1)
+    ranks = (together[:, None, :] >= together[:, :, None]).sum(2)
+    best = ranks.min(0)
+    return float((best <= best[0]).mean()), int(ranks[:, 0].argmin())
+
+
+def walk(
+    model: DCGAN,
+    points: Tensor | None = None,
+    *,
+    rows: int = 8,
+    steps: int = 10,
+    closed: bool = False,
+    seed: int = 0,
+    random_walks: int = RANDOM_WALKS,
+    source: str = "given points",
+    progress: Callable[[Iterable[Tensor], int], Iterable[Tensor]] | None = None,
+) -> Walk:
+    """Walk between points of the latent space, as in the paper's Figure 4, and say whether a row jumps.
+
+    Row r leads from point r to point r + 1.
+
+    Parameters
+    ----------
+    model : DCGAN
+    points : Tensor (N, latent), optional
+        Random ones by default.
+    rows : int
+        Of a walk between random points.
+    steps : int
+        Pictures a row, both ends included; at least 3.
+    closed : bool
+        Let the last row lead back to the first point.
+    seed : int
+        Of the points, the random walks that the rows are compared with (never these rows), and the bootstrap.
+    random_walks : int
+        At least 99. With n of them the least p-value is 1 / (n + 1).
+    source : str
+        What the points are, for the caption.
+    progress : callable, optional
+        Wraps the loop over the batches of random walks: receives them and their number, yields them.
+
+    Returns
+    -------
+    Walk
+
+    Raises
+    ------
+    UserError
+        If there are too few points, rows, steps or random walks, or the points have other dimensions.
+
+    Examples
+    --------
+    >>> from dcgan_viz import load, walk
+    >>> walk(load("bedrooms"), rows=2, steps=3, random_walks=99).pictures.shape
+    (2, 3, 64, 64, 3)
+    """
+    places = _points(model, points, rows, closed, seed)
+    if steps < 3:
+        raise UserError(f"a walk of {steps} pictures a row is too short: give at least 3")
+    if random_walks < FEWEST_RANDOM_WALKS:
+        raise UserError(
+            f"{random_walks} random walks cannot tell what happens on one of a hundred: give at least "
+            f"{FEWEST_RANDOM_WALKS}"
+        )
+    prior = model.networks.generator.prior
+    strangers = model.sample(2 * UNRELATED_PAIRS, seed + 1)
+    space = feature_space(model.discriminator, strangers)
+    unrelated = _distances(space, strangers.unflatten(0, (UNRELATED_PAIRS, 2))).mean(axis=(1, 2))
+    latents = path(places, steps, prior, closed=closed)
+    images = model.generate(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+    own = np.concatenate([_distances(space, leg[None]) for leg in images], axis=1)
+    ordinary = _random_distances(model, space, random_walks, steps, seed + 2, progress)
+    random_jumps = jump_ratios(ordinary, unrelated).max(2)
+    pixel_square = (strangers[::2] - strangers[1::2]).square().mean().item()
+    return Walk(
+        settings={
+            "model": model.card.name,
+            "seed": seed,
+            "points": f"{len(places)} random points" if points is None else f"{len(places)} {source}",
+            "outside_prior": float((places.abs() > 1).float().mean()) if prior == "uniform" else 0.0,
+            "steps": steps,
+            "closed": closed,
+            "way": "arcs on the sphere" if prior == "normal" else "straight lines",
+            "unrelated_pairs": UNRELATED_PAIRS,
+            "random_walks": random_walks,
+            "false_alarms": FALSE_ALARMS,
+            "measures": MEASURES,
+            "features": FEATURES,
+            "path_length_pairs": PAIRS,
+            "path_length_epsilon": EPSILON,
+        },
+        latents=latents.numpy(),
+        pictures=np.stack([to_pixels(leg) for leg in images]),
+        spreads=tuple(
+            _spread(name, of_walks, float(apart))
+            for name, of_walks, apart in zip(MEASURES, ordinary, unrelated, strict=True)
+        ),
+        rows=tuple(_row(own[:, row], unrelated, random_jumps) for row in range(own.shape[1])),
+        path_lengths=path_length(model, space, pixel_square, seed=seed + 3),
+    )
+
+
+def _spread(measure: str, distances: NDArray[np.float64], unrelated: float) -> Spread:
+    """Of the steps of random walks (walks, steps - 1)."""
+    low, median, high = (tuple(q.tolist()) for q in np.quantile(distances, [0.025, 0.5, 0.975], axis=0))
+    return Spread(measure, low, median, high, unrelated)
+
+
+def _row(distances: NDArray[np.float64], unrelated: NDArray[np.float64], random_jumps: NDArray[np.float64]) -> Row:
+    ratios = jump_ratios(distances[:, None], unrelated)[:, 0]
+    p_value, rarest = jump_p_value(ratios.max(1), random_jumps)
+    return Row(
+        steps=tuple(tuple(measure.tolist()) for measure in distances),
+        largest=tuple((distances.max(1) / np.maximum(unrelated, np.finfo(float).tiny)).tolist()),
+        jumps=tuple(ratios.max(1).tolist()),
+        at=int(ratios[rarest].argmax()) + 1,
+        p_value=p_value,
+        sudden=p_value <= FALSE_ALARMS,
+    )
+
+
+def walk_frames(
+    model: DCGAN,
+    points: Tensor | None = None,
+    *,
+    rows: int = 8,
+    frames: int = 24,
+    closed: bool = False,
+    seed: int = 0,
+) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of a film through the same points as `walk`, drawn a batch at a time.
+
+    Parameters
+    ----------
+    model : DCGAN
+    points, rows, closed, seed
+        As in `walk`.
+    frames : int
+        Pictures from one point to the next.
+
+    Yields
+    ------
+    ndarray of uint8 (H, W, C)
+        `frames` a row; an open walk has one more, its last point.
+    """
+    places = _points(model, points, rows, closed, seed)
+    for start, end in _ends(places, closed):
+        # Each leg ends where the next begins, and that point is to be seen once.
+        leg = interpolate(start, end, frames + 1, model.networks.generator.prior)[:-1]
+        for batch in leg.split(SAMPLE_BATCH):
+            yield from to_pixels(model.generate(batch))
+    if not closed:
+        yield from to_pixels(model.generate(places[-1:]))
+
+
+def _points(model: DCGAN, points: Tensor | None, rows: int, closed: bool, seed: int) -> Tensor:
+    if points is None:
+        if rows < (2 if closed else 1):
+            raise UserError(f"a walk of {rows} rows is too short: give at least {2 if closed else 1}")
+        return model.latents(rows if closed else rows + 1, seed)
+    latent = model.networks.generator.latent
+    if points.ndim != 2 or points.shape[1] != latent:
+        raise UserError(f"points of this model have shape (n, {latent}), but these have {tuple(points.shape)}")
+    if len(points) < 2:
+        raise UserError(f"a walk through {len(points)} points is too short: give at least 2")
+    return points.float()
+
+
+@torch.no_grad()
+def _distances(space: Space, legs: Tensor) -> NDArray[np.float64]:
+    """The three distances of neighbours (measures, legs, steps - 1) on legs of images (legs, steps, C, S, S)."""
+    count, steps = legs.shape[:2]
+    found = []
+    for part in legs.split(max(1, SAMPLE_BATCH // steps)):
+        vectors = space.vectors(part.flatten(0, 1)).unflatten(0, part.shape[:2])
+        pictures = to_pixels(part.flatten(0, 1)).reshape(*part.shape[:2], *part.shape[3:], part.shape[2])
+        first, second = (p.reshape(-1, *p.shape[2:]) for p in (pictures[:, :-1], pictures[:, 1:]))
+        features = (vectors[:, 1:] - vectors[:, :-1]).norm(dim=2).cpu().double().numpy().ravel()
+        found.append(np.stack([root_mean_squares(first, second), 1 - structural_similarities(first, second), features]))
+    return np.concatenate(found, axis=1).reshape(len(MEASURES), count, steps - 1)
+
+
+def _random_distances(
+    model: DCGAN,
+    space: Space,
+    walks: int,
+    steps: int,
+    seed: int,
+    progress: Callable[[Iterable[Tensor], int], Iterable[Tensor]] | None = None,
+) -> NDArray[np.float64]:
+    """The distances on legs between independent random points (measures, walks, steps - 1), no two with a point in common."""
+    ends = model.latents(2 * walks, seed).unflatten(0, (walks, 2))
+    batches: Iterable[Tensor] = ends.split(max(1, SAMPLE_BATCH // steps))
+    if progress is not None:
+        batches = progress(batches, -(-walks // max(1, SAMPLE_BATCH // steps)))
+    found = []
+    for batch in batches:
+        legs = torch.cat([path(pair, steps, model.networks.generator.prior) for pair in batch])
+        images = model.generate(legs.flatten(0, 1)).unflatten(0, legs.shape[:2])
+        found.append(_distances(space, images))
+    return np.concatenate(found, axis=1)

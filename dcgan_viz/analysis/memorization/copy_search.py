@@ -1,0 +1,193 @@
+"""Queries against a training set of any size, which is read, and its features computed, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.analysis.memorization.image_vectors import (
+    FEATURE_BATCH,
+    FeatureSpace,
+    feature_vectors,
+    fit_features,
+    pixel_vectors,
+)
+from dcgan_viz.analysis.memorization.nearest import Nearest, NearestSearch
+from dcgan_viz.data.images import Images
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.modules import Discriminator
+
+BLOCK = 1024
+HEAD_BLOCKS = 4
+
+Progress = Callable[[str, Iterable[int], int], Iterable[int]]
+"""Wraps a loop: receives what it does, the indices and their number, yields the indices."""
+
+
+def silent(what: str, indices: Iterable[int], total: int) -> Iterable[int]:
+    """The indices, without a word: the progress that nobody watches."""
+    return indices
+
+
+class TrainingSet:
+    """Training images in blocks of about a thousand, each from all over the set, so that any of them represents it.
+
+    Parameters
+    ----------
+    discriminator : Discriminator
+    images : Images
+    progress : Progress
+
+    Attributes
+    ----------
+    blocks : list of ndarray of int64
+        Numbers of the images of every block.
+    space : FeatureSpace
+        Fitted on the first four blocks.
+    kept : Tensor (n, k)
+        Feature vectors of these.
+    """
+
+    def __init__(self, discriminator: Discriminator, images: Images, progress: Progress = silent) -> None:
+        self.images = images
+        count = -(-len(images) // BLOCK)
+        self.blocks = [np.arange(k, len(images), count) for k in range(count)]
+        head = min(count, HEAD_BLOCKS)
+        self.head = [
+            torch.cat([feature_vectors(discriminator, x) for x in images.tensor(self.blocks[b]).split(FEATURE_BATCH)])
+            for b in progress("fitting features", range(head), head)
+        ]
+        self.space = fit_features(discriminator, torch.cat(self.head))
+        self.kept = self.space.project(torch.cat(self.head))
+
+    def vectors(self, block: int) -> tuple[Tensor, Tensor]:
+        """Pixel and feature vectors of a block."""
+        images = self.images.tensor(self.blocks[block])
+        known = block < len(self.head)
+        return pixel_vectors(images), self.space.project(self.head[block]) if known else self.space.vectors(images)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Pictures whose nearest training images are looked for.
+
+    Parameters
+    ----------
+    pixels : Tensor (2, n, d)
+        As they are and mirrored.
+    features : Tensor (1, n, k) or (1, 0, k)
+        As they are; none where only pixels are of interest. A mirrored copy is found in pixels, and to find it in
+        features as well would take twice as long.
+    own : ndarray of int64 (n,)
+        The training image that a picture is itself and cannot be a copy of; -1 for none.
+    """
+
+    pixels: Tensor
+    features: Tensor
+    own: NDArray[np.int64]
+
+
+def query(
+    space: FeatureSpace,
+    images: Images,
+    numbers: NDArray[np.int64],
+    alter: Callable[[Tensor], Tensor] | None = None,
+    *,
+    own: bool = False,
+) -> Query:
+    """Some of a set of images, altered or not, as a query.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+    images : Images
+    numbers : ndarray of int64 (n,)
+        Which.
+    alter : callable, optional
+        What to do to them (n, C, H, W) before.
+    own : bool
+        Whether they are training images that are not to find themselves.
+    """
+    pixels, features = [], []
+    for start in range(0, len(numbers), FEATURE_BATCH):
+        batch = images.tensor(numbers[start : start + FEATURE_BATCH])
+        batch = batch if alter is None else alter(batch)
+        pixels.append(_both_ways(batch))
+        features.append(space.vectors(batch)[None])
+    itself = numbers if own else np.full(len(numbers), -1)
+    return Query(torch.cat(pixels, dim=1), torch.cat(features, dim=1), itself)
+
+
+def walk_query(space: FeatureSpace, model: DCGAN, walks: Tensor) -> tuple[Query, NDArray[np.float32]]:
+    """Closed walks (walks, steps, latent) as a query in pixels, and how much the picture changes at each step.
+
+    Returns
+    -------
+    Query
+        ``walks * steps`` pictures.
+    ndarray of float32 (walks, steps)
+        Root mean square change of a pixel from each picture to the next, from the last to the first.
+    """
+    pixels, changes = [], []
+    for latents in walks:
+        images = model.generate(latents)
+        pixels.append(_both_ways(images))
+        changes.append((images.roll(-1, 0) - images).square().mean((1, 2, 3)).sqrt())
+    found = torch.cat(pixels, dim=1)
+    nothing = torch.empty(1, 0, space.components.shape[1])
+    return Query(found, nothing, np.full(found.shape[1], -1)), torch.stack(changes).numpy()
+
+
+def search(training: TrainingSet, queries: list[Query], progress: Progress = silent) -> list[tuple[Nearest, Nearest]]:
+    """The training images nearest to the pictures of each query, in pixels and in features.
+
+    Every image of the training set is read once, whatever the number of queries.
+    """
+    own = np.concatenate([q.own for q in queries])
+    with_features = np.concatenate([np.full(len(q.own), q.features.shape[1] > 0) for q in queries])
+    in_pixels = NearestSearch(torch.cat([q.pixels for q in queries], dim=1), own)
+    in_features = NearestSearch(torch.cat([q.features for q in queries], dim=1), own[with_features])
+    blocks = range(len(training.blocks))
+    for block in progress("comparing with training images", blocks, len(blocks)):
+        pixels, features = training.vectors(block)
+        in_pixels.add(pixels, training.blocks[block])
+        in_features.add(features, training.blocks[block])
+    return list(
+        zip(
+            _split(in_pixels.result(), [q.pixels.shape[1] for q in queries]),
+            _split(in_features.result(), [q.features.shape[1] for q in queries]),
+            strict=True,
+        )
+    )
+
+
+def spread(total: int, count: int) -> NDArray[np.int64]:
+    """`count` numbers below `total`, evenly spread; all of them if there are no more.
+
+    Examples
+    --------
+    >>> spread(10, 4)
+    array([0, 3, 6, 9])
+    """
+    return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
+
+
+def facing(pictures: Tensor, others: Tensor) -> Tensor:
+    """The other images (n, C, H, W), each mirrored if its picture is nearer to it then, in pixels."""
+    plain, mirrored = (pixel_vectors(others) * _both_ways(pictures)).sum(2)
+    return torch.where((mirrored > plain)[:, None, None, None], others.flip(-1), others)
+
+
+def _both_ways(images: Tensor) -> Tensor:
+    return torch.stack([pixel_vectors(images), pixel_vectors(images.flip(-1))])
+
+
+def _split(found: Nearest, lengths: list[int]) -> list[Nearest]:
+    ends = np.cumsum([0, *lengths])
+    return [found.part(a, b) for a, b in pairwise(ends.tolist())]

@@ -1,0 +1,314 @@
+"""Tests whether a generator copies its training images.
+
+For every sample the nearest training image is found, in pixels and in the discriminator's features. How near is near is
+told by the picture's own typical distance, and how often chance brings one so near by photographs that cannot have been
+copied: held-out ones, or, without any, training images among themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.analysis.memorization.copy_search import (
+    Progress,
+    TrainingSet,
+    facing,
+    query,
+    search,
+    silent,
+    spread,
+    walk_query,
+)
+from dcgan_viz.analysis.memorization.data_copying import DataCopying, data_copying
+from dcgan_viz.analysis.memorization.dwelling import Dwelling, closed_walks, dwelling
+from dcgan_viz.analysis.memorization.image_vectors import feature_vectors
+from dcgan_viz.analysis.memorization.near_copies import (
+    NEAR,
+    POWER,
+    SIGNIFICANCE,
+    SPACES,
+    NearCopies,
+    detectable_share,
+    near_copies,
+    near_share,
+)
+from dcgan_viz.analysis.memorization.nearest import Nearest
+from dcgan_viz.analysis.memorization.planted import ALTERATIONS, Planted, blur
+from dcgan_viz.analysis.memorization.two_sample import TwoSampleTest, two_sample_test
+from dcgan_viz.analysis.quality.coverage import Coverage, coverage
+from dcgan_viz.data.images import Images, to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import DCGAN, Samples
+from dcgan_viz.results import Result
+
+__all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
+
+FEWEST_IMAGES, FEWEST_SAMPLES = 32, 100
+REFERENCES = 2000
+PLANTED = 200
+REFERENCE_BLUR = 2.0
+"""In pixels of a 64-pixel image: smoother than any sample."""
+
+TWO_SAMPLE_IMAGES = 2000
+WALKS, WALK_STEPS = 32, 48
+SHOWN = 8
+
+RULE = (
+    f"A picture is near a training image when it lies, in pixels mirrored or not, at less than {NEAR} of its typical "
+    "distance (the median over sixteenths of the training set of the nearest in each). Copying is declared when more "
+    "samples than reference images, sharp or blurred, are near, in pixels or in features: Fisher's exact test, one-sided, "
+    f"p < {SIGNIFICANCE / len(SPACES):g} in either ({SIGNIFICANCE:g} over both). The other tests do not decide."
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One sample of the figure of nearest training images.
+
+    Parameters
+    ----------
+    sample : int
+        Its number among the samples.
+    training_in_pixels, training_in_features : int
+        Numbers of its nearest training images.
+    pixels, features : float
+        Its relative distances to them.
+    """
+
+    sample: int
+    training_in_pixels: int
+    training_in_features: int
+    pixels: float
+    features: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memorization(Result):
+    """What was found of copying.
+
+    Parameters
+    ----------
+    verdict : str
+        One sentence, and what cannot be concluded.
+    rule : str
+        How the verdict is decided.
+    copies : bool
+        Whether the verdict is that the generator copies.
+    near : tuple of NearCopies
+        In pixels and in features: what decides.
+    planted : tuple of Planted
+        How often altered copies of training images are recognised, and from what share on they would have been found.
+    data_copying : DataCopying, optional
+        In features; with held-out images only.
+    two_sample, quality : TwoSampleTest, Coverage
+        Samples against training images, in features.
+    two_sample_reference, quality_reference : TwoSampleTest, Coverage
+        The same of held-out images, or other training images, in place of the samples.
+    dwelling : Dwelling
+        Whether walks through the latent space dwell at training images.
+    shown : tuple of Shown
+        The samples in `pictures`: the 8 relatively nearest to a training image, then 8 random ones.
+    sample_distances, reference_distances : ndarray of float32 (2, n)
+        Relative distances to the nearest training image, in pixels and in features.
+    pictures, nearest_in_pixels, nearest_in_features : ndarray of uint8 (16, S, S, C)
+        Samples and their nearest training images, those in pixels mirrored where their mirror image is nearer.
+    """
+
+    verdict: str
+    rule: str
+    copies: bool
+    near: tuple[NearCopies, ...]
+    planted: tuple[Planted, ...]
+    data_copying: DataCopying | None
+    two_sample: TwoSampleTest
+    two_sample_reference: TwoSampleTest
+    quality: Coverage
+    quality_reference: Coverage
+    dwelling: Dwelling
+    shown: tuple[Shown, ...]
+    sample_distances: NDArray[np.float32]
+    reference_distances: NDArray[np.float32]
+    pictures: NDArray[np.uint8]
+    nearest_in_pixels: NDArray[np.uint8]
+    nearest_in_features: NDArray[np.uint8]
+
+
+def memorization(
+    model: DCGAN,
+    training: Images,
+    held_out: Images | None = None,
+    *,
+    samples: int = 2000,
+    seed: int = 0,
+    source: str = "training images",
+    progress: Progress = silent,
+) -> Memorization:
+    """Test whether a generator copies its training images.
+
+    Parameters
+    ----------
+    model : DCGAN
+    training : Images
+        What it was trained on, at least 32; read in blocks, any number.
+    held_out : Images, optional
+        Photographs of the same kind that it was not trained on, at least 32; of many, as many as samples are taken, and
+        2,000 at most.
+    samples : int
+        Samples to draw, at least 100.
+    seed : int
+        Of the samples, the walks, k-means, permutations and bootstraps.
+    source : str
+        What the training images are, for the caption.
+    progress : callable
+        Wraps each loop: receives what it does, the indices and their number, yields the indices.
+
+    Returns
+    -------
+    Memorization
+
+    Raises
+    ------
+    UserError
+        If there are too few training images, held-out images or samples.
+    """
+    given = {"training images": len(training)} | ({} if held_out is None else {"held-out images": len(held_out)})
+    for what, number, fewest in (
+        *((w, n, FEWEST_IMAGES) for w, n in given.items()),
+        ("samples", samples, FEWEST_SAMPLES),
+    ):
+        if number < fewest:
+            raise UserError(f"{number} {what} are too few to test for copies: give at least {fewest}")
+    known = TrainingSet(model.discriminator, training, progress)
+    drawn = Samples(model, model.latents(samples, seed))
+    # Without held-out images, training images stand in for them, each compared with all others.
+    references, alone = (training, True) if held_out is None else (held_out, False)
+    reference_numbers = spread(len(references), min(samples, REFERENCES))
+    planted_numbers = spread(len(training), PLANTED)
+    spec = model.networks.generator
+    deviation = REFERENCE_BLUR * spec.image_size / 64
+    parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, bool]] = [
+        (drawn, np.arange(samples), None, False),
+        (references, reference_numbers, None, alone),
+        (references, reference_numbers, lambda images: blur(images, deviation), alone),
+        *((training, planted_numbers, alter, False) for alter in ALTERATIONS.values()),
+    ]
+    queries = []
+    for k in progress("drawing samples and controls", range(len(parts)), len(parts)):
+        images, numbers, alter, own = parts[k]
+        queries.append(query(known.space, images, numbers, alter, own=own))
+    of_samples, of_references = queries[:2]
+    of_walks, changes = walk_query(known.space, model, closed_walks(WALKS, WALK_STEPS, spec.latent, spec.prior, seed))
+    walks, sample, reference, blurred, *altered = search(known, [of_walks, *queries], progress)
+    near = tuple(
+        near_copies(space, s.relative, r.relative, b.relative)
+        for space, s, r, b in zip(SPACES, sample, reference, blurred, strict=True)
+    )
+    planted = tuple(_planted(kind, result, near) for kind, result in zip(ALTERATIONS, altered, strict=True))
+    # Without held-out images, half of the training images stand in for them here.
+    real, others = (known.kept[::2], known.kept[1::2]) if alone else (known.kept, of_references.features[0])
+    count = min(len(real), len(others), samples, TWO_SAMPLE_IMAGES)
+    real, others, generated = (v[spread(len(v), count)] for v in (real, others, of_samples.features[0]))
+    chosen = _chosen(sample, seed)
+    pictures = drawn.tensor(chosen)
+    copies = any(n.copies for n in near)
+    shape = (WALKS, WALK_STEPS)
+    return Memorization(
+        settings={
+            "model": model.card.name,
+            "training_images": len(training),
+            "source": source,
+            "held_out_images": None if held_out is None else len(held_out),
+            "reference_images": len(reference_numbers),
+            "samples": samples,
+            "seed": seed,
+            "near": NEAR,
+            "significance": SIGNIFICANCE,
+            "power": POWER,
+            "reference_blur_pixels": deviation,
+        },
+        verdict=_verdict(copies, near, planted[0].detectable_share, alone),
+        rule=RULE,
+        copies=copies,
+        near=near,
+        planted=planted,
+        data_copying=None
+        if alone
+        else data_copying(
+            known.kept,
+            of_references.features[0],
+            of_samples.features[0],
+            reference[1].distance,
+            sample[1].distance,
+            seed,
+        ),
+        two_sample=two_sample_test(real, generated, seed),
+        two_sample_reference=two_sample_test(real, others, seed),
+        quality=coverage(real, generated, seed),
+        quality_reference=coverage(real, others, seed),
+        dwelling=dwelling(walks[0].relative.reshape(shape), walks[0].number.reshape(shape), changes, NEAR, seed),
+        shown=tuple(
+            Shown(int(k), *(int(s.number[k]) for s in sample), *(float(s.relative[k]) for s in sample)) for k in chosen
+        ),
+        sample_distances=np.stack([s.relative for s in sample]),
+        reference_distances=np.stack([r.relative for r in reference]),
+        pictures=to_pixels(pictures),
+        nearest_in_pixels=to_pixels(facing(pictures, training.tensor(sample[0].number[chosen]))),
+        nearest_in_features=to_pixels(training.tensor(sample[1].number[chosen])),
+    )
+
+
+def _planted(kind: str, found: tuple[Nearest, Nearest], near: tuple[NearCopies, ...]) -> Planted:
+    pixels, features = (near_share(f.relative) for f in found)
+    needed = [
+        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share)
+        for n, recognised in zip(near, (pixels, features), strict=True)
+    ]
+    return Planted(kind, pixels, features, min((share for share in needed if share is not None), default=None))
+
+
+def _chosen(sample: tuple[Nearest, Nearest], seed: int) -> NDArray[np.int64]:
+    """The samples that are relatively nearest to a training image in either space, then random ones of all."""
+    nearness = np.minimum(sample[0].relative, sample[1].relative)
+    random = np.random.default_rng(seed).choice(len(nearness), SHOWN, replace=False)
+    return np.concatenate([nearness.argsort(kind="stable")[:SHOWN], np.sort(random)])
+
+
+def probability(value: float) -> str:
+    """A p-value in words: "p = 0.03", or "p < 1e-99" for what is too small to tell.
+
+    Examples
+    --------
+    >>> probability(0.0301), probability(0.0)
+    ('p = 0.03', 'p < 1e-99')
+    """
+    return "p < 1e-99" if value < 1e-99 else f"p = {value:.1g}"
+
+
+def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | None, alone: bool) -> str:
+    whose = "training images among themselves" if alone else "held-out images"
+    shares = " and ".join(f"{100 * n.samples.share:.1f} % in {n.space}" for n in near)
+    usual = " and ".join(f"{100 * n.references.share:.1f} %" for n in near)
+    facts = (
+        f"{shares} of {near[0].samples.images} samples are near a training image, of {near[0].references.images} "
+        f"{whose} {usual}"
+    )
+    if copies:
+        said = f"The generator copies: {facts} ({probability(min(n.p_value for n in near))})."
+    elif detectable is None:
+        said = f"Nothing can be concluded: {facts}; with so few images not even copies alone would show."
+    else:
+        said = (
+            f"No sign of copying: {facts}; exact copies would have been found with {100 * POWER:.0f} % probability if "
+            f"they were {100 * detectable:.1f} % of the samples or more."
+        )
+    if not alone:
+        return said
+    return (
+        f"{said} Without held-out images it cannot be concluded whether samples lie nearer to training images than new "
+        "images do."
+    )

@@ -1,0 +1,73 @@
+"""Positive controls of a search for copies: training images that were altered, as a generator may alter them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dcgan_viz.analysis.memorization.near_copies import Share
+
+NOISE = 0.1
+"""Standard deviation, in units of the range [-1, 1]: 5 % of it."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """How often one kind of copy is recognised.
+
+    Parameters
+    ----------
+    kind : str
+        What was done to training images.
+    pixels, features : Share
+        Of them that lie near a training image, in either space.
+    detectable_share : float, optional
+        The smallest share of such copies among the samples that would have been found with 80 % probability; None if
+        not even copies alone would have been.
+    """
+
+    kind: str
+    pixels: Share
+    features: Share
+    detectable_share: float | None
+
+
+def shift(images: Tensor, pixels: int) -> Tensor:
+    """Images (n, C, H, W) moved to the right and down; the border is repeated."""
+    return functional.pad(images, (pixels, 0, pixels, 0), mode="replicate")[..., :-pixels, :-pixels]
+
+
+def blur(images: Tensor, deviation: float) -> Tensor:
+    """Images (n, C, H, W) blurred by a Gaussian of a standard deviation in pixels, cut off at three of them.
+
+    Examples
+    --------
+    >>> blur(torch.ones(1, 1, 8, 8), 1.0).allclose(torch.ones(1, 1, 8, 8))
+    True
+    """
+    radius = int(3 * deviation + 0.5)
+    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / deviation) ** 2)
+    weights = (weights / weights.sum()).to(images)
+    padded = functional.pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
+    rows = functional.conv2d(padded, weights[None, None, :, None])
+    return functional.conv2d(rows, weights[None, None, None, :]).reshape(images.shape)
+
+
+def noise(images: Tensor) -> Tensor:
+    """Gaussian noise of 5 % of the range, the same for the same images in the same order."""
+    random = torch.Generator().manual_seed(0)
+    return (images + NOISE * torch.randn(images.shape, generator=random)).clamp(-1, 1)
+
+
+ALTERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "exact": lambda images: images,
+    "mirrored": lambda images: images.flip(-1),
+    "with 5 % noise": noise,
+    "shifted by 1 pixel": lambda images: shift(images, 1),
+    "shifted by 2 pixels": lambda images: shift(images, 2),
+    "blurred": lambda images: blur(images, 1.0),
+}

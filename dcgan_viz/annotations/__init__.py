@@ -1,0 +1,1 @@
+"""Boxes, masks and concepts on pictures, and the files they come in."""

@@ -1,0 +1,213 @@
+"""A model's samples as files for other annotation tools, and the boxes that come back."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from dcgan_viz.annotations.boxes import Annotations, Box, sample_name
+from dcgan_viz.annotations.formats import SAMPLES_FILE, Picture, Region, read_foreign
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_folder
+from dcgan_viz.model import DCGAN
+from dcgan_viz.untrusted import read_text
+
+FINEST = 256
+"""Boxes are kept to 1/256 of a pixel, which binary fractions hold exactly: no sum of two rounds out of its image."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which samples were written, as ``samples.json`` beside them says.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    generator_digest : str
+    count, seed : int
+        ``model.latents(count, seed)``.
+    size : int
+        Side of the samples in pixels.
+    scale : int
+        How many times they were enlarged.
+    """
+
+    model: str
+    generator_digest: str
+    count: int
+    seed: int
+    size: int
+    scale: int
+
+
+def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: int = 2015, scale: int = 1) -> Path:
+    """Write a model's samples as ``sample-0000.png`` and so on, with ``samples.json`` that says which they are.
+
+    Parameters
+    ----------
+    model : DCGAN
+    folder : path
+        New or empty: annotations that lie in an old one are not to be lost.
+    count, seed : int
+    scale : int
+        Enlarge the pictures, smoothly, for tools that show them as they are.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UserError
+        If the folder holds anything or cannot be written.
+    """
+    path = Path(folder)
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path} already holds files, perhaps annotations: choose a new folder")
+    size = model.networks.generator.image_size
+    samples = Samples(model.card.name, model.generator_digest(), count, seed, size, scale)
+    pixels = to_pixels(model.sample(count, seed))
+    with atomic_folder(path, SAMPLES_FILE) as temporary:
+        for index, picture in enumerate(pixels):
+            image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+            if scale > 1:
+                image = image.resize((size * scale, size * scale), Image.Resampling.BICUBIC)
+            image.save(temporary / sample_name(index))
+        (temporary / SAMPLES_FILE).write_text(json.dumps(asdict(samples), indent=1) + "\n")
+    return path
+
+
+def find_samples(annotations: str | Path) -> Samples:
+    """The ``samples.json`` in a folder with annotations, or in one of the two folders above the file or folder.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is damaged.
+    """
+    place = Path(annotations).absolute()
+    for folder in (place, *place.parents[:2]):
+        if (folder / SAMPLES_FILE).is_file():
+            return load_samples(folder / SAMPLES_FILE)
+    raise UserError(
+        f"there is no {SAMPLES_FILE} with {annotations} or up to two folders above it: copy there the one that "
+        "--export-samples wrote beside the pictures"
+    )
+
+
+def load_samples(file: Path) -> Samples:
+    """Read a ``samples.json``.
+
+    Raises
+    ------
+    UserError
+        If it is not what `export_samples` writes.
+    """
+    try:
+        data = json.loads(read_text(file))
+        samples = Samples(**data)
+        texts = (samples.model, samples.generator_digest)
+        numbers = (samples.count, samples.size, samples.scale, samples.seed + 1)
+        if not (all(type(t) is str for t in texts) and all(type(n) is int and n > 0 for n in numbers)):
+            raise ValueError("a value of the wrong kind")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} is damaged ({error}): write the samples again with --export-samples") from error
+    return samples
+
+
+def import_boxes(
+    path: str | Path, label: str, samples: Samples, model: DCGAN, *, contributor: str = "not stated"
+) -> Annotations:
+    """Boxes that were drawn with another tool on a model's samples.
+
+    A sample counts as looked at if its annotation file is there, or if it is listed in a file of many pictures.
+
+    Parameters
+    ----------
+    path : path
+        A file or folder in any format that `dcgan_viz.annotations.formats.read_foreign` knows.
+    label : str
+        The object; boxes of others are left out.
+    samples : Samples
+        What was annotated.
+    model : DCGAN
+        The model that drew them.
+    contributor : str
+        Who drew the boxes.
+
+    Returns
+    -------
+    Annotations
+
+    Raises
+    ------
+    UserError
+        If the samples are of other weights, the file is damaged or of no known format, a picture is not one of the
+        samples, is there twice or of another size, a box lies outside its picture by more than a pixel, or there is
+        no such object.
+    """
+    method = f"drawn with another tool on samples enlarged {samples.scale} times"
+    annotations = Annotations(
+        (), (label,), samples.count, samples.seed, samples.size, samples.generator_digest, contributor, method
+    )
+    annotations.check_belongs_to(model)
+    foreign = read_foreign(path, samples.size * samples.scale)
+    pictures = _by_sample(foreign.pictures, samples, path)
+    if label not in foreign.labels:
+        there = ", ".join(repr(name[:40]) for name in foreign.labels[:10]) or "nothing at all"
+        raise UserError(f"{path} has no {label!r}: it has {there}")
+    boxes = (
+        _box(region, index, samples, path)
+        for index, picture in pictures.items()
+        for region in picture.regions
+        if region.label == label
+    )
+    return replace(
+        annotations,
+        boxes=tuple(sorted(boxes, key=lambda box: (box.image, box.top, box.left))),
+        method=f"{method}, imported from {foreign.format}",
+        reviewed=tuple(sorted(pictures)),
+    )
+
+
+def _by_sample(pictures: tuple[Picture, ...], samples: Samples, path: str | Path) -> dict[int, Picture]:
+    """The pictures by the number of their sample."""
+    side = samples.size * samples.scale
+    numbered: dict[int, Picture] = {}
+    for picture in pictures:
+        digits = re.fullmatch(r"sample-([0-9]{4,9})\.png", picture.name)
+        index = int(digits[1]) if digits else -1
+        if not (0 <= index < samples.count and picture.name == sample_name(index)):
+            raise UserError(
+                f"{path} has boxes for {picture.name[:80]!r}, which is none of the {samples.count} samples "
+                f"({sample_name(0)} to {sample_name(samples.count - 1)}): keep their names, and remove others"
+            )
+        if index in numbered:
+            raise UserError(f"{path} has {picture.name} twice: remove one of them")
+        width, height = picture.size or (side, side)
+        if not width == height == side:
+            raise UserError(
+                f"{path} has {picture.name} at {width:g}x{height:g} pixels, but it was written {side}x{side} "
+                f"({samples.size} enlarged {samples.scale} times): annotate the pictures as they were written"
+            )
+        numbered[index] = picture
+    return numbered
+
+
+def _box(region: Region, index: int, samples: Samples, path: str | Path) -> Box:
+    """A region in pixels of the sample; an edge may lie a pixel outside, as tools round, and is then moved inside."""
+    side = samples.size * samples.scale
+    edges = (region.left, region.top, region.right, region.bottom)
+    said = f"{path}: the box from {edges[0]:g}, {edges[1]:g} to {edges[2]:g}, {edges[3]:g} on {sample_name(index)}"
+    if not all(-1 <= edge <= side + 1 for edge in edges):
+        raise UserError(f"{said} does not lie in its {side}x{side} pixels: correct it")
+    left, top, right, bottom = (round(min(max(e, 0), side) / samples.scale * FINEST) / FINEST for e in edges)
+    if not (left < right and top < bottom):
+        raise UserError(f"{said} has no area: remove it")
+    return Box(index, region.label, left, top, right - left, bottom - top)

@@ -1,0 +1,1 @@
+"""Figures of what excites the discriminator's feature maps."""

@@ -1,0 +1,101 @@
+"""The figure of guided backpropagation: trained filters beside random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
+from dcgan_viz.analysis.attribution.responses import Response
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+
+MAPS_A_PAGE = 16
+SATURATION = 0.995
+"""Quantile of a gradient's magnitudes that is drawn black or white; one pixel can be far above the rest."""
+
+
+def gradient_picture(gradient: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A gradient (C, H, W) as a picture (H, W, C), uint8: grey is 0, and only the strongest 0.5 % saturate."""
+    largest = np.quantile(np.abs(gradient), SATURATION)
+    scaled = gradient / largest if largest > 0 else gradient
+    return (127.5 + 127.5 * scaled.clip(-1, 1)).round().astype(np.uint8).transpose(1, 2, 0)
+
+
+def guided_backprop_figure(result: GuidedBackprop) -> Figure:
+    """The strongest images of each map and the guided gradients of their responses, beside those of random filters.
+
+    Parameters
+    ----------
+    result : GuidedBackprop
+        Its first 16 maps are shown; the atlas shows all.
+
+    Returns
+    -------
+    Figure
+    """
+    top = result.top
+    rows = range(min(len(result.maps), MAPS_A_PAGE))
+    figure = new_figure(0.9 + 0.78 * 4 * top, 1.25 + 0.92 * len(rows))
+    figure.suptitle(
+        f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
+        fontsize=TITLE_SIZE + 1,
+    )
+    halves = figure.subfigures(1, 2, wspace=0.03, squeeze=False)[0]
+    parts = (
+        ("trained filters", result.responses, result.pictures, result.gradients),
+        ("random filters", result.random_responses, result.random_pictures, result.random_gradients),
+    )
+    for half, (title, responses, pictures, gradients) in zip(halves, parts, strict=True):
+        axes = half.subplots(len(rows), 2 * top, squeeze=False)
+        half.suptitle(f"{title}: strongest images, and their guided gradients", fontsize=LABEL_SIZE + 1)
+        for line, index in zip(axes, rows, strict=True):
+            own = responses[index * top : (index + 1) * top]
+            _row(line, own, pictures[index], gradients[index])
+            if half is halves[0]:
+                line[0].text(
+                    -0.1,
+                    0.5,
+                    f"map\n{result.maps[index]}",
+                    transform=line[0].transAxes,
+                    ha="right",
+                    va="center",
+                    fontsize=LABEL_SIZE,
+                )
+    caption(figure, caption_text(result))
+    return figure
+
+
+def _row(
+    axes: Sequence[Axes],
+    responses: Sequence[Response],
+    pictures: NDArray[np.uint8],
+    gradients: NDArray[np.float32],
+) -> None:
+    top = len(responses)
+    for rank, (response, picture, gradient) in enumerate(zip(responses, pictures, gradients, strict=True)):
+        window = response.window
+        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        show_picture(axes[rank], picture[rows, columns])
+        axes[rank].set_title(f"{response.value:.2f}", fontsize=LABEL_SIZE - 2, pad=2)
+        show_picture(axes[top + rank], gradient_picture(gradient[:, rows, columns]))
+
+
+def caption_text(result: GuidedBackprop) -> str:
+    """What was done, in words."""
+    settings = result.settings
+    below = {
+        "keep": "max(g, 0)·(1 if x > 0 else the slope)",
+        "zero": "max(g, 0)·1[x > 0]",
+    }[settings["rule"]]
+    return (
+        f"Model {settings['model']}. For each map the {result.top} of {settings['image_count']} {settings['images']} "
+        f"that excite it most, with the activation above each, cropped to the receptive field of the strongest unit "
+        f"({result.receptive_field} pixels a side, clipped at the border); beside them the guided gradient of that "
+        f"unit, rule “{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its "
+        f"own, its strongest 0.5 % saturated. Random filters: {settings['random_filters']}, seed {settings['seed']}. "
+        f"Guided gradients resemble the image even where nothing was learned: compare with the right half."
+    )

@@ -1,0 +1,69 @@
+"""The figure of a sanity check: similarity to the trained network's attributions, by depth of randomisation."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from dcgan_viz.analysis.attribution.sanity import MEASURES, Randomisation, SanityCheck
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
+
+TITLES = dict(zip(MEASURES, ("Spearman, signed", "Spearman, absolute", "SSIM", "HOG correlation"), strict=True))
+COLORS: dict[Randomisation, str] = {"cascading": "#c0392b", "independent": "#2c5d8f"}
+
+
+def sanity_figure(result: SanityCheck) -> Figure:
+    """Four plots, one a measure: similarity against the layer down to which (or at which) weights were drawn anew.
+
+    Parameters
+    ----------
+    result : SanityCheck
+
+    Returns
+    -------
+    Figure
+    """
+    figure = new_figure(11, 4.2)
+    figure.suptitle(
+        f"Do guided gradients of discriminator layer {result.explained_layer} depend on what was learned?",
+        fontsize=TITLE_SIZE + 1,
+    )
+    axes = figure.subplots(1, len(MEASURES), sharey=True)
+    order = list(range(result.explained_layer, 0, -1))
+    for index, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
+        axis.axhline(1, color="black", linewidth=0.6)
+        chance = result.unrelated_mean[index]
+        axis.axhspan(chance.interval.low, chance.interval.high, color="#7f8c8d", alpha=0.35, linewidth=0)
+        axis.axhline(chance.mean, color="#7f8c8d", linestyle="--", linewidth=1, label="different units and images")
+        for shift, (kind, color) in zip((-0.06, 0.06), COLORS.items(), strict=True):
+            found = [d.similarities[index] for d in result.depths if d.randomisation == kind]
+            means = [s.mean for s in found]
+            spread = [
+                [s.mean - s.interval.low for s in found],
+                [s.interval.high - s.mean for s in found],
+            ]
+            places = [position + shift for position in range(len(order))]
+            axis.errorbar(places, means, spread, color=color, marker="o", markersize=4, capsize=2, label=kind)
+        axis.set_title(TITLES[measure], fontsize=LABEL_SIZE + 1)
+        axis.set_xticks(range(len(order)), order, fontsize=LABEL_SIZE)
+        axis.set_xlabel("layer drawn anew", fontsize=LABEL_SIZE)
+        axis.tick_params(axis="y", labelsize=LABEL_SIZE)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
+    axes[-1].legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
+    caption(figure, _caption(result))
+    return figure
+
+
+def _caption(result: SanityCheck) -> str:
+    settings = result.settings
+    return (
+        f"Model {settings['model']}, rule “{settings['rule']}”, seed {settings['seed']}: guided gradients of "
+        f"{settings['units']} units (each map's strongest) inside their receptive fields, compared with those of the "
+        "same units on the same images after weights were drawn anew and batch-norm statistics measured again "
+        "(Adebayo et al. 2018). Cascading: all layers from the units' own down to the one named; independent: that one "
+        "alone. Mean and 95 % bootstrap interval over units; dashed with its band: different units on different "
+        "images. An attribution that stays above the band when a layer is randomised shows the image and the "
+        "architecture and not what that layer learned. Guided backpropagation shows which edges could excite a "
+        "unit; it cannot show that the network needs them, and it is known to change little with the higher layers "
+        "(Nie et al. 2018, Sixt et al. 2020)."
+    )

@@ -1,0 +1,101 @@
+"""Dose-response curves: what goes when more and more maps are zeroed."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dcgan_viz.analysis.forgetting.dose_response import MATCHED, RANDOM, DoseResponse
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
+
+COLORS = {
+    "regression": "#c0392b",
+    "iou": "#e08e0b",
+    "difference": "#2c5d8f",
+    "causal": "#27824a",
+    "learned": "#8e44ad",
+    RANDOM: "#7f8c8d",
+    MATCHED: "#b3a369",
+}
+
+
+def dose_response_figure(result: DoseResponse) -> Figure:
+    """The object, the spared object, and one against the other, for every ranking.
+
+    Parameters
+    ----------
+    result : DoseResponse
+
+    Returns
+    -------
+    Figure
+    """
+    figure = new_figure(11.5, 4.6)
+    figure.suptitle(
+        f"How many maps does it take to forget “{result.object}”? Generator layer {result.layer.number}, "
+        f"{result.layer.channels} maps",
+        fontsize=TITLE_SIZE + 1,
+    )
+    gone, spared, against = figure.subplots(1, 3)
+    target, other = result.objects.index(result.object), result.objects.index(result.spared)
+    _curves(gone, result, target)
+    gone.set_title(f"{result.object} pixels gone", fontsize=LABEL_SIZE + 1)
+    _curves(spared, result, other)
+    spared.set_title(f"{result.spared} pixels gone", fontsize=LABEL_SIZE + 1)
+    for row, name in enumerate(result.rankings):
+        x, y = 100 * result.removed[row, :, other], 100 * result.removed[row, :, target]
+        against.plot(x, y, color=COLORS[name], linestyle=_style(name), marker=".", markersize=4, linewidth=1.2)
+    for dose in result.best:
+        against.plot(
+            100 * dose.spared_loss,
+            100 * dose.removed,
+            marker="o",
+            markersize=7,
+            fillstyle="none",
+            color=COLORS[dose.ranking],
+        )
+    against.axvline(100 * result.allowed_loss, color="black", linewidth=0.8, linestyle="--")
+    against.set_xlim(-25, 105)
+    against.set_ylim(-25, 105)
+    against.set_xlabel(f"{result.spared} pixels gone (%)", fontsize=LABEL_SIZE)
+    against.set_ylabel(f"{result.object} pixels gone (%)", fontsize=LABEL_SIZE)
+    against.set_title("one against the other: up and left is good", fontsize=LABEL_SIZE + 1)
+    for axes in (gone, spared, against):
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.tick_params(labelsize=LABEL_SIZE)
+        axes.spines[["top", "right"]].set_visible(False)
+    spared.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper left")
+    caption(figure, _caption(result))
+    return figure
+
+
+def _style(name: str) -> str:
+    return "--" if name in (RANDOM, MATCHED) else "-"
+
+
+def _curves(axes: Axes, result: DoseResponse, index: int) -> None:
+    for row, name in enumerate(result.rankings):
+        values = 100 * result.removed[row, :, index]
+        axes.plot(result.doses, values, color=COLORS[name], linestyle=_style(name), linewidth=1.4, label=name)
+        low, high = 100 * result.removed_low[row, :, index], 100 * result.removed_high[row, :, index]
+        axes.fill_between(result.doses, low, high, color=COLORS[name], alpha=0.15, linewidth=0)
+    axes.set_ylim(max(-60.0, float(np.nanmin([-25, *axes.get_ylim()]))), 105)
+    axes.set_xlabel("maps zeroed", fontsize=LABEL_SIZE)
+    axes.set_ylabel("(%)", fontsize=LABEL_SIZE)
+
+
+def _caption(result: DoseResponse) -> str:
+    settings = result.settings
+    best = "; ".join(
+        f"{dose.ranking} {dose.maps} maps, {100 * dose.removed:.0f} % [{100 * dose.removed_interval.low:.0f}, "
+        f"{100 * dose.removed_interval.high:.0f}] of {result.object} at {100 * dose.spared_loss:.0f} % of {result.spared}"
+        for dose in result.best
+    )
+    return (
+        f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}), objects found by a "
+        f"segmenter; share of their pixels that is gone, below 0 where there are more than before; bands: 95 % bootstrap "
+        f"over samples. Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: the dose "
+        f"that removes most {result.object} while {result.spared} changes by no more than {100 * result.allowed_loss:.0f} %, "
+        f"chosen on one half of the samples and measured on the other: {best}."
+    )

@@ -1,0 +1,157 @@
+"""The figure of vector arithmetic: exemplars, averages, the result with its neighbours, the same in pixels, controls."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
+
+from dcgan_viz.analysis.latent.arithmetic import NEIGHBOURS, Arithmetic, Measurement
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.media.pictures import tile
+
+TRIALS_SHOWN = 12
+PICTURE = 1.05
+GAP = 2
+RESULT_COLOR, CONTROL_COLOR, CHANCE_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
+
+
+def arithmetic_figure(result: Arithmetic) -> Figure:
+    """As the paper's Figure 7: exemplars over their averages, then the result amid eight neighbours, then pixels.
+
+    Below, results of exemplars drawn anew, beside single ones and pixels; and the rates, if they were measured.
+
+    Parameters
+    ----------
+    result : Arithmetic
+
+    Returns
+    -------
+    Figure
+    """
+    operands, averaged = result.exemplars.shape[:2]
+    rates = 0 if result.measurement is None else 0.9 + 0.27 * len(result.measurement.rates)
+    # Beside the operands stand two grids of three pictures, with room between for the signs.
+    columns = operands + 6
+    shown = min(TRIALS_SHOWN, len(result.trials), round(1.25 * columns))
+    width = max(PICTURE * (columns + 1.6), 9.5)
+    equation, trials = PICTURE * (averaged + 1) + 0.55, 3 * width / (shown + 1.8) + 0.35
+    figure = new_figure(width, 1.35 + equation + trials + rates)
+    figure.suptitle(result.expression, fontsize=TITLE_SIZE + 2)
+    heights = [equation, trials, *([rates] if rates else [])]
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    _draw_equation(parts[0], result)
+    _draw_trials(parts[1], result, shown)
+    if result.measurement is not None:
+        _plot_rates(parts[2].subplots(), result.measurement)
+    caption(figure, _caption(result))
+    return figure
+
+
+def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
+    operands, averaged = result.exemplars.shape[:2]
+    rows = averaged + 1
+    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 3.3], wspace=0.03)
+    left = grid[0].subgridspec(rows, operands)
+    for column, operand in enumerate(result.operands):
+        sign = "−" if operand.sign < 0 else ("+" if column else "")
+        for row in range(rows):
+            axis = part.add_subplot(left[row, column])
+            average = row == averaged
+            show_picture(axis, result.averages[column] if average else result.exemplars[column, row])
+            if row == 0:
+                title = f"{sign} {_wrap(operand.concept)}".strip()
+                axis.set_title(title, fontsize=LABEL_SIZE + 1, pad=4, color=CHANCE_COLOR if sign == "−" else "black")
+            if average:
+                height, width = result.averages.shape[1:3]
+                _frame(axis, CONTROL_COLOR, (-0.5, -0.5, width, height))
+            number = "mean z" if average else f"{operand.exemplars[row]}"
+            axis.text(0.5, -0.03, number, transform=axis.transAxes, ha="center", va="top", fontsize=LABEL_SIZE - 1)
+    axis = part.add_subplot(grid[1], anchor="N")
+    pictures = [*result.neighbours[:4], result.picture, *result.neighbours[4:NEIGHBOURS]]
+    show_picture(axis, tile(np.stack(pictures), columns=3, gap=GAP), "= arithmetic on z, amid neighbours")
+    height, width = result.picture.shape[:2]
+    _frame(axis, RESULT_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
+    axis = part.add_subplot(grid[2], anchor="N")
+    show_picture(axis, result.pixel_picture, "the same arithmetic on pixels")
+
+
+def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
+    rows = {
+        "three exemplars,\ndrawn anew": result.trials,
+        "a single exemplar\nof each": result.single_trials,
+        "three exemplars,\non pixels": result.pixel_trials,
+    }
+    axes = part.subplots(len(rows), shown, squeeze=False)
+    for line, (label, pictures) in zip(axes, rows.items(), strict=True):
+        for axis, picture in zip(line, pictures, strict=False):
+            show_picture(axis, picture)
+        line[0].text(-0.1, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+
+
+def _plot_rates(axis: Axes, measurement: Measurement) -> None:
+    rates = measurement.rates
+    places = range(len(rates), 0, -1)
+    for place, rate in zip(places, rates, strict=True):
+        color = RESULT_COLOR if rate.condition == "arithmetic on z" else CONTROL_COLOR
+        axis.plot([rate.interval.low, rate.interval.high], [place, place], color=color, linewidth=2)
+        axis.plot(rate.share, place, "o", color=color, markersize=5)
+        text = f"{100 * rate.share:.0f} % [{100 * rate.interval.low:.0f}, {100 * rate.interval.high:.0f}]"
+        axis.text(1.03, place, f"{text} of {rate.pictures}", va="center", fontsize=LABEL_SIZE)
+    axis.axvline(rates[-1].share, color=CHANCE_COLOR, linestyle="--", linewidth=1)
+    axis.set_yticks(list(places), [rate.condition for rate in rates])
+    axis.set_xlim(-0.02, 1.02)
+    axis.set_ylim(0.4, len(rates) + 0.6)
+    axis.set_xlabel(f"share that the classifier calls “{measurement.expected}”", fontsize=LABEL_SIZE)
+    axis.tick_params(labelsize=LABEL_SIZE)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _frame(axis: Axes, color: str, box: tuple[float, float, float, float]) -> None:
+    """Around left, top, width, height, in pixels of the picture."""
+    left, top, width, height = box
+    frame = Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=2.5, clip_on=False)
+    axis.add_patch(frame)
+
+
+def _wrap(name: str) -> str:
+    """Long names over several lines, so that neighbours do not touch."""
+    words, lines = name.split(" "), [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > 11:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+def _caption(result: Arithmetic) -> str:
+    settings, reach, single = result.settings, result.reach, result.single_reach
+    pools = ", ".join(f"{name} {count}" for name, count in settings["pools"].items())
+    sentences = [
+        f"Model {settings['model']}, samples of seed {settings['samples_seed']} by number (picked by: {settings['picked_by']}). "
+        f"Columns: three exemplars of each concept and, framed, what the generator draws from their mean z. Framed in blue: "
+        f"the sum of the means; around it the sum with noise ({settings['noise']}; seed {settings['seed']}). Pixels: "
+        f"{settings['pixel_arithmetic']}. Rows: the same with exemplars drawn anew from all that were picked ({pools}), each "
+        f"moved by noise of ±0.25; two trials of {settings['trials']} differ by {result.instability:.1f} grey levels with "
+        f"three exemplars and {result.single_instability:.1f} with one. The sum is {reach.length:.2f} times as long as an "
+        f"ordinary z (single exemplars: {single.length:.2f})"
+    ]
+    if settings["prior"] == "uniform":
+        sentences.append(
+            f" and not kept in the prior: {100 * reach.outside:.0f} % of its coordinates lie beyond ±1 (single: "
+            f"{100 * single.outside:.0f} %), the farthest at {reach.farthest:.2f}; keeping them inside would change a pixel "
+            f"by {result.clamping:.1f} grey levels"
+        )
+    sentences.append(".")
+    if result.measurement is not None:
+        accuracies = "; ".join(
+            f"{a.subset} {100 * a.share:.1f} % [{100 * a.interval.low:.1f}, {100 * a.interval.high:.1f}]"
+            for a in result.measurement.accuracies
+        )
+        sentences.append(
+            f" Rates: {settings['rate_intervals']}; dashed: ordinary samples. The classifier is right on held-out "
+            f"photographs: {accuracies}; it was not trained on what a generator draws."
+        )
+    return "".join(sentences)

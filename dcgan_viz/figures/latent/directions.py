@@ -1,0 +1,121 @@
+"""The figure of directions without labels: rows of samples that move along them, and how much changes."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dcgan_viz.analysis.latent.directions import Change, Direction, Directions
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+
+CHANGE_COLOR, RANDOM_COLOR = "#2c5d8f", "#d5d8dc"
+
+
+def directions_figure(result: Directions) -> Figure:
+    """One row a direction: the same few samples moved along it, and the change beside that of random directions.
+
+    Parameters
+    ----------
+    result : Directions
+
+    Returns
+    -------
+    Figure
+    """
+    rows, samples, positions = result.pictures.shape[:3]
+    columns = samples * positions
+    figure = new_figure(1.2 + 0.72 * columns + 3.4, 1.9 + 0.75 * rows)
+    figure.suptitle("Directions of the latent space, found without labels", fontsize=TITLE_SIZE + 1)
+    # A narrow empty column stands between two samples.
+    widths = ([1.0] * positions + [0.12]) * samples + [2.0, 0.1, 2.0]
+    grid = figure.add_gridspec(rows, len(widths), width_ratios=widths)
+    tops = [
+        1.1 * max(c.interval.high for c in (*(d.changes[k] for d in result.found), result.random_changes[k]))
+        for k in range(2)
+    ]
+    for row in range(rows):
+        direction = result.found[row] if row < len(result.found) else None
+        for sample in range(samples):
+            for position in range(positions):
+                axis = figure.add_subplot(grid[row, sample * (positions + 1) + position])
+                show_picture(axis, result.pictures[row, sample, position])
+                if row == 0:
+                    axis.set_title(_amount(result, position), fontsize=LABEL_SIZE, pad=3)
+                if sample == position == 0:
+                    axis.text(
+                        -0.1,
+                        0.5,
+                        _label(direction),
+                        transform=axis.transAxes,
+                        ha="right",
+                        va="center",
+                        fontsize=LABEL_SIZE,
+                    )
+        for k in range(2):
+            axis = figure.add_subplot(grid[row, len(widths) - 3 + 2 * k])
+            change = result.random_changes[k] if direction is None else direction.changes[k]
+            _plot_change(axis, change, result.random_changes[k], tops[k], last=row == rows - 1, alone=direction is None)
+            if row == 0:
+                axis.set_title(("grey levels", "features")[k], fontsize=LABEL_SIZE, pad=3)
+    caption(figure, _caption(result))
+    return figure
+
+
+def _amount(result: Directions, position: int) -> str:
+    share = result.amounts[position] / result.settings["length"] * result.settings["reach"]
+    return "sample" if share == 0 else f"{share:+g} σ".replace("-", "−")
+
+
+def _label(direction: Direction | None) -> str:
+    if direction is None:
+        return "random\n1"
+    return f"{direction.method}\n{direction.number}: {100 * direction.explained:.1f} %"
+
+
+def _plot_change(axis: Axes, change: Change, random: Change, top: float, *, last: bool, alone: bool) -> None:
+    axis.axvspan(random.interval.low, random.interval.high, color=RANDOM_COLOR, linewidth=0)
+    axis.axvline(random.mean, color="#7f8c8d", linewidth=0.8)
+    if not alone:
+        below, above = change.mean - change.interval.low, change.interval.high - change.mean
+        axis.errorbar(
+            [change.mean],
+            [0],
+            xerr=[[below], [above]],
+            color=CHANGE_COLOR,
+            marker="o",
+            markersize=4,
+            capsize=2,
+            linewidth=1,
+        )
+        axis.text(
+            change.interval.high + 0.03 * top, 0, f"{change.mean:.3g}", fontsize=LABEL_SIZE - 1, va="center", ha="left"
+        )
+    axis.set_xlim(0, 1.25 * top)
+    axis.set_ylim(-1, 1)
+    axis.set_yticks([])
+    axis.tick_params(labelsize=LABEL_SIZE - 1, labelbottom=last)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _caption(result: Directions) -> str:
+    settings = result.settings
+    principal = [d for d in result.found if d.method == "principal"]
+    again = ", ".join(f"{d.found_again:.2f}" for d in principal)
+    agreement = ", ".join(f"{d.agreement:.2f}" for d in principal)
+    grey, features = result.random_changes
+    kept = [d.kept for d in result.found]
+    return (
+        f"Model {settings['model']}, seed {settings['seed']}. Principal: components of the first layer's activations (after "
+        f"the ReLU) of {settings['activations']} latents, carried back to z by least squares (Härkönen et al. 2020), with "
+        "their share of the variance; factorised: eigenvectors of AᵀA, A the first layer's weight with the gain of its "
+        "batch normalisation (Shen & Zhou 2021), with their share of the eigenvalues. Each row moves the same "
+        f"{result.pictures.shape[1]} samples to either side by {settings['reach']:g} standard deviations of z along a direction "
+        f"({settings['length']:.2f}); {settings['kept_in_prior']}, which leaves {100 * min(kept):.0f} to "
+        f"{100 * max(kept):.0f} % of the way ({100 * settings['random_kept']:.0f} % on random directions). Right: how far the "
+        f"picture at the ends is from the sample, over {settings['measured_samples']} samples with 95 % bootstrap intervals, "
+        f"in grey levels (root mean square) and in features (1 = unrelated samples; "
+        f"{settings['features']}); band: the middle 95 % of "
+        f"{settings['random_directions']} random directions of the same length (line: mean, {grey.mean:.1f} and "
+        f"{features.mean:.2f}). Absolute cosine of the principal directions found on either half of the latents: {again}; "
+        f"with the most alike factorised one: {agreement}."
+    )

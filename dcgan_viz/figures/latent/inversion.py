@@ -1,0 +1,96 @@
+"""The figure of an inversion: what was looked for, what was found, and how near it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
+
+from dcgan_viz.analysis.latent.inversion import Inversion, Inverted
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+
+FOUND_COLOR, NEAREST_COLOR, UNRELATED_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
+SHOWN = 8
+MEASURES = {
+    "pixels": "grey levels (root mean square)",
+    "ssim": "structural similarity",
+    "features": "distance in features",
+}
+
+
+def inversion_figure(result: Inversion) -> Figure:
+    """Photographs, what the generator makes of them and the nearest random samples; the same for its own samples.
+
+    Parameters
+    ----------
+    result : Inversion
+
+    Returns
+    -------
+    Figure
+    """
+    figure = new_figure(10.5, 9.6)
+    figure.suptitle("Photographs through the latent space", fontsize=TITLE_SIZE + 1)
+    parts = figure.subfigures(3, 1, height_ratios=[3.3, 3.3, 1.7], squeeze=False)[:, 0]
+    _show(parts[0], "photograph", result.inverted, (result.photographs, result.pictures, result.nearest))
+    _show(parts[1], "own sample", result.own, (result.own_samples, result.own_pictures, result.own_nearest))
+    for axis, measure in zip(parts[2].subplots(1, 3, sharey=True), MEASURES, strict=True):
+        _plot_errors(axis, result, measure)
+    caption(figure, _caption(result))
+    return figure
+
+
+def _show(part: SubFigure, wanted: str, found: Sequence[Inverted], rows: tuple[NDArray[np.uint8], ...]) -> None:
+    axes = part.subplots(len(rows), SHOWN, squeeze=False)
+    for line, label, pictures in zip(axes, (wanted, "found", "nearest\nrandom"), rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for number, (axis, picture) in enumerate(zip(line, pictures, strict=False)):
+            match = {"found": found[number].found, "nearest\nrandom": found[number].nearest}.get(label)
+            show_picture(axis, picture, None if match is None else f"{match.pixels:.0f} · {match.features:.2f}")
+        line[0].text(-0.1, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+
+
+def _plot_errors(axis: Axes, result: Inversion, measure: str) -> None:
+    groups = (
+        ("photographs, found", [f.found for f in result.inverted], FOUND_COLOR),
+        ("photographs, nearest", [f.nearest for f in result.inverted], NEAREST_COLOR),
+        ("own samples, found", [f.found for f in result.own], FOUND_COLOR),
+        ("own samples, nearest", [f.nearest for f in result.own], NEAREST_COLOR),
+    )
+    for place, (_, matches, color) in enumerate(groups):
+        values = [getattr(match, measure) for match in matches]
+        axis.plot(values, [place] * len(values), "o", color=color, markersize=4, alpha=0.6)
+        axis.plot([np.mean(values)] * 2, [place - 0.35, place + 0.35], color=color, linewidth=1.5)
+    axis.axvline(getattr(result.unrelated, measure), color=UNRELATED_COLOR, linestyle="--", linewidth=1)
+    axis.set_yticks(range(len(groups)), [label for label, _, _ in groups], fontsize=LABEL_SIZE)
+    axis.set_ylim(len(groups) - 0.4, -0.6)
+    if measure == "ssim":
+        axis.set_xlim(min(0.0, axis.get_xlim()[0]), 1)
+    else:
+        axis.set_xlim(0)
+    axis.set_xlabel(MEASURES[measure], fontsize=LABEL_SIZE)
+    axis.tick_params(axis="x", labelsize=LABEL_SIZE)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _caption(result: Inversion) -> str:
+    settings, unrelated, interval = result.settings, result.unrelated, result.again_interval
+    count = min(len(result.inverted), SHOWN)
+    shown = "" if count == len(result.inverted) else f"the first {count} of "
+    return (
+        f"Model {settings['model']}, seed {settings['seed']}: {shown}{len(result.inverted)} photographs, and "
+        f"{len(result.own)} of the model's own samples, which can be drawn. The nearest of {settings['samples']} random samples "
+        f"(nearest random) are the starts; Adam improves {settings['starts']} of each for {settings['steps_of_all_starts']} "
+        f"steps and the best for {settings['steps'] - settings['steps_of_all_starts']} more, {settings['evaluations']} "
+        f"evaluations a picture; z stays {settings['kept_in_prior']}. Loss: squared differences of pixels at scales "
+        f"down to 4x4, and of the "
+        f"discriminator's features ({settings['features']}), both 1 between unrelated samples. Above the pictures: root mean "
+        f"square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} pairs of unrelated "
+        f"samples ({unrelated.pixels:.1f}, SSIM {unrelated.ssim:.2f}, {unrelated.features:.2f}). {result.verdict} Found again: "
+        f"within {settings['found_within']:g} of the distance between unrelated samples in both, {100 * result.again:.0f} % "
+        f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}] of the own samples (95 %, exact)."
+    )

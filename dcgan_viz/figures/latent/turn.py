@@ -1,0 +1,102 @@
+"""The figure of a turn vector: the exemplars, the way between their averages, and new samples that turn."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dcgan_viz.analysis.latent.turn import Turn
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+
+PICTURE = 0.95
+TURN_COLOR, RANDOM_COLOR = "#2c5d8f", "#d5d8dc"
+
+
+def turn_figure(result: Turn) -> Figure:
+    """Exemplars of both sides, the way between their averages, rows of new samples, and the average change.
+
+    Parameters
+    ----------
+    result : Turn
+
+    Returns
+    -------
+    Figure
+    """
+    rows, positions = result.pictures.shape[:2]
+    exemplars = result.exemplars.shape[1]
+    width = max(PICTURE * (positions + 1.2), 9.2)
+    picture = width / (positions + 1.2)
+    heights = [1.35, picture * (rows + 1) + 0.3, 1.9]
+    figure = new_figure(width, sum(heights) + 1.2)
+    figure.suptitle(f"From “{result.left}” to “{result.right}”", fontsize=TITLE_SIZE + 2)
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
+
+    # An empty column stands between the two sides.
+    axes = top.subplots(1, 2 * exemplars + 1, width_ratios=[1.0] * exemplars + [0.3] + [1.0] * exemplars)
+    axes[exemplars].set_axis_off()
+    for side, (name, numbers, first) in enumerate(
+        ((result.left, result.left_exemplars, 0), (result.right, result.right_exemplars, exemplars + 1))
+    ):
+        for place, number in enumerate(numbers):
+            axis = axes[first + place]
+            show_picture(axis, result.exemplars[side, place])
+            axis.text(0.5, -0.03, f"{number}", transform=axis.transAxes, ha="center", va="top", fontsize=LABEL_SIZE - 1)
+        axes[first].set_title(f"exemplars of “{name}”", fontsize=LABEL_SIZE + 1, loc="left", pad=4)
+
+    grid = middle.subplots(rows + 1, positions, squeeze=False)
+    labels = ["between the\naverages", *(f"sample {row}" for row in range(rows))]
+    for line, label, pictures in zip(grid, labels, [result.averages, *result.pictures], strict=True):
+        for axis, shown in zip(line, pictures, strict=True):
+            show_picture(axis, shown)
+        line[0].text(-0.08, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+    for axis, amount in zip(grid[1], result.amounts, strict=True):
+        axis.set_title("sample" if amount == 0 else f"{amount:+.2g} turn".replace("-", "−"), fontsize=LABEL_SIZE, pad=3)
+
+    change, oddness = bottom.subplots(1, 2, width_ratios=[1, 2.6])
+    _show_change(change, result)
+    _plot_oddness(oddness, result)
+    caption(figure, _caption(result))
+    return figure
+
+
+def _show_change(axis: Axes, result: Turn) -> None:
+    reach = float(np.abs(result.change).max()) or 1.0
+    axis.imshow(result.change, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+    axis.set_axis_off()
+    axis.set_title(f"average change (±{reach:.0f} grey levels)", fontsize=LABEL_SIZE + 1, pad=4)
+
+
+def _plot_oddness(axis: Axes, result: Turn) -> None:
+    random, oddness = result.random_interval, result.oddness
+    axis.axvspan(random.low, random.high, color=RANDOM_COLOR, linewidth=0, label="random directions")
+    axis.plot([oddness.interval.low, oddness.interval.high], [0, 0], color=TURN_COLOR, linewidth=2)
+    axis.plot(oddness.value, 0, "o", color=TURN_COLOR, markersize=6, label="this one")
+    axis.set_xlim(0, 1)
+    axis.set_ylim(-1, 1)
+    axis.set_yticks([])
+    axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0\nthe same on\nboth sides", "0.25", "0.5", "0.75", "1\nchanges\nsides"])
+    axis.set_title("share of the average change that is odd under mirroring", fontsize=LABEL_SIZE + 1, pad=4)
+    axis.tick_params(labelsize=LABEL_SIZE)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper right")
+
+
+def _caption(result: Turn) -> str:
+    settings, oddness = result.settings, result.oddness
+    kept = (
+        f", not kept in the prior ({100 * result.outside:.0f} % of the coordinates at the ends lie beyond ±1)"
+        if settings["prior"] == "uniform"
+        else ""
+    )
+    return (
+        f"Model {settings['model']}; exemplars are samples of seed {settings['samples_seed']} by number (picked by: "
+        f"{settings['picked_by']}). Turn vector: the mean z of the right four minus that of the left four, length "
+        f"{settings['length']:.2f}. Rows: new samples (seed {settings['seed']}) plus so many turn vectors{kept}. Below: what "
+        f"moving from the left end to the right one changes, averaged over {settings['measured_samples']} other samples, and "
+        f"how much of it, shading taken away, is the negative of its mirror image: {oddness.value:.2f} "
+        f"[{oddness.interval.low:.2f}, {oddness.interval.high:.2f}] (95 % bootstrap over samples); "
+        f"{settings['random_directions']} random directions of the same length: {result.random_oddness:.2f}, the middle 95 % "
+        f"in grey (p = {result.p_value:.2g}). A turn is odd; so is anything else that changes sides."
+    )

@@ -1,0 +1,233 @@
+"""The figures of a test for copies: samples beside their nearest training images, and the tests beside their nulls."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, probability
+from dcgan_viz.analysis.memorization.near_copies import Share
+from dcgan_viz.estimate import Estimate
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.statistics import Interval
+
+SAMPLE_COLOR, REFERENCE_COLOR, NULL_COLOR = "#c0392b", "#2c5d8f", "#d9d9d9"
+
+
+def memorization_figure(result: Memorization) -> Figure:
+    """How near samples lie to training images, what the search would have found, and the other tests with their nulls.
+
+    Parameters
+    ----------
+    result : Memorization
+
+    Returns
+    -------
+    Figure
+    """
+    figure = new_figure(10.5, 10.2)
+    answer = "the generator copies" if result.copies else result.verdict.split(":")[0].lower()
+    figure.suptitle(f"Does it copy its training images? {answer[0].upper()}{answer[1:]}", fontsize=TITLE_SIZE + 1)
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.5, 2.6, 1.6], squeeze=False)[:, 0]
+    for index, axis in enumerate(top.subplots(1, 2)):
+        _plot_distances(axis, result, index)
+    planted, alike = middle.subplots(1, 2)
+    _plot_planted(planted, result)
+    _plot_alike(alike, result)
+    strips = bottom.subplots(1, 2 if result.data_copying else 1, squeeze=False)[0]
+    _plot_dwelling(strips[0], result)
+    if result.data_copying:
+        _plot_data_copying(strips[1], result)
+    caption(figure, _caption(result))
+    return figure
+
+
+def nearest_figure(result: Memorization) -> Figure:
+    """Samples beside their nearest training images: the relatively nearest, and random ones.
+
+    Parameters
+    ----------
+    result : Memorization
+
+    Returns
+    -------
+    Figure
+    """
+    columns = len(result.shown) // 2
+    figure = new_figure(0.9 + 1.2 * columns, 9.0)
+    figure.suptitle("Samples and their nearest training images", fontsize=TITLE_SIZE + 1)
+    halves = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    titles = ("the samples that are relatively nearest to a training image", "random samples")
+    for half, title, start in zip(halves, titles, (0, columns), strict=True):
+        half.suptitle(title, fontsize=TITLE_SIZE)
+        _show_block(half, result, slice(start, start + columns))
+    caption(
+        figure,
+        f"Model {result.settings['model']}, seed {result.settings['seed']}. Above each training image the sample's "
+        "distance to it, as a multiple of the sample's typical distance: below "
+        f"{result.settings['near']} it is near (red). Pixels: 8x8 averages, brightness and contrast taken off, training "
+        "images mirrored where that is nearer; features: the discriminator's last layer. "
+        f"{result.settings['samples']} samples, {result.settings['training_images']} {result.settings['source']}.",
+    )
+    return figure
+
+
+def _show_block(figure: SubFigure, result: Memorization, part: slice) -> None:
+    shown: tuple[Shown, ...] = result.shown[part]
+    rows = (
+        ("sample", result.pictures, [f"sample {s.sample}" for s in shown], None),
+        ("nearest\nin pixels", result.nearest_in_pixels, [f"{s.pixels:.2f}" for s in shown], [s.pixels for s in shown]),
+        (
+            "nearest\nin features",
+            result.nearest_in_features,
+            [f"{s.features:.2f}" for s in shown],
+            [s.features for s in shown],
+        ),
+    )
+    axes = figure.subplots(len(rows), len(shown), squeeze=False)
+    for line, (label, pictures, titles, distances) in zip(axes, rows, strict=True):
+        for k, axis in enumerate(line):
+            show_picture(axis, pictures[part][k], titles[k])
+            if distances is not None and distances[k] < result.settings["near"]:
+                axis.title.set_color(SAMPLE_COLOR)
+        line[0].text(-0.08, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+
+
+def _plot_distances(axis: Axes, result: Memorization, index: int) -> None:
+    near = result.near[index]
+    samples, references = result.sample_distances[index], result.reference_distances[index]
+    bins = np.linspace(0, max(samples.max(), references.max(), 1), 60).tolist()
+    reference = _reference(result)
+    for values, color, label in ((references, REFERENCE_COLOR, reference), (samples, SAMPLE_COLOR, "samples")):
+        axis.hist(values, bins, density=True, color=color, alpha=0.5, label=label)
+    axis.axvline(result.settings["near"], color="black", linestyle="--", linewidth=1, label="near")
+    axis.set_title(
+        f"{near.space}: {_percent(near.samples)} of samples are near,\n"
+        f"{_percent(near.references)} of {reference} ({probability(near.p_value)})",
+        fontsize=LABEL_SIZE + 1,
+    )
+    axis.set_xlabel("distance to the nearest training image / typical distance", fontsize=LABEL_SIZE)
+    axis.set_yticks([])
+    axis.set_ylabel("density", fontsize=LABEL_SIZE)
+    _plain(axis)
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper left")
+
+
+def _plot_planted(axis: Axes, result: Memorization) -> None:
+    shares = [(kind.kind, (kind.pixels, kind.features)) for kind in result.planted]
+    shares.append(("no copies: references, blurred", (result.near[0].blurred, result.near[1].blurred)))
+    places = np.arange(len(shares))[::-1]
+    for index, (offset, color, space) in enumerate(((0.19, "#555555", "in pixels"), (-0.19, "#a8a8a8", "in features"))):
+        values = [100 * both[index].share for _, both in shares]
+        axis.barh(places + offset, values, 0.36, color=color, label=space)
+        for place, value in zip(places + offset, values, strict=True):
+            axis.text(value + 1, place, f"{value:.1f}", va="center", fontsize=LABEL_SIZE - 1)
+    axis.axhline(0.5, color="black", linewidth=0.6)
+    axis.set_yticks(places, [kind for kind, _ in shares], fontsize=LABEL_SIZE)
+    axis.set_xlim(0, 112)
+    axis.set_xticks([0, 25, 50, 75, 100])
+    axis.set_title("which planted copies are near a training image (%)", fontsize=LABEL_SIZE + 1)
+    _plain(axis)
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=2)
+
+
+def _plot_alike(axis: Axes, result: Memorization) -> None:
+    rows = [
+        ("1-NN accuracy, real", result.two_sample.real, result.two_sample_reference.real),
+        ("1-NN accuracy, generated", result.two_sample.generated, result.two_sample_reference.generated),
+        *(
+            (name, getattr(result.quality, name), getattr(result.quality_reference, name))
+            for name in ("precision", "recall", "density", "coverage")
+        ),
+    ]
+    null = result.two_sample.null
+    axis.fill_betweenx(
+        [len(rows) - 2.5, len(rows) - 0.5], null.low, null.high, color=NULL_COLOR, label="permuted labels"
+    )
+    for row, (_, samples, reference) in enumerate(rows):
+        place = len(rows) - 1 - row
+        _point(axis, reference, place - 0.13, REFERENCE_COLOR, _reference(result) if row == 0 else None)
+        _point(axis, samples, place + 0.13, SAMPLE_COLOR, "samples" if row == 0 else None)
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows][::-1], fontsize=LABEL_SIZE)
+    axis.set_xlim(left=0)
+    axis.set_xlim(right=max(axis.get_xlim()[1], 1.02))
+    axis.set_title("samples against training images, in features", fontsize=LABEL_SIZE + 1)
+    _plain(axis)
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=3)
+
+
+def _plot_dwelling(axis: Axes, result: Memorization) -> None:
+    found = result.dwelling
+    _strip(axis, found.contrast, found.null, "walks shifted against their distances", reach=0.1)
+    axis.set_title(
+        f"walks: relative distance where they are fast minus where they are slow\n"
+        f"{_numbers(found.contrast, 3)} ({probability(found.p_value)}); above 0 they dwell at training images",
+        fontsize=LABEL_SIZE + 1,
+    )
+
+
+def _plot_data_copying(axis: Axes, result: Memorization) -> None:
+    found = result.data_copying
+    assert found is not None
+    _strip(axis, found.statistic, found.null, "samples and held-out images permuted", reach=4)
+    axis.set_title(
+        f"data-copying test: C_T {_numbers(found.statistic, 1)} ({probability(found.p_value)})\n"
+        "far below 0: copies, or smoother than photographs",
+        fontsize=LABEL_SIZE + 1,
+    )
+
+
+def _strip(axis: Axes, estimate: Estimate, null: Interval, label: str, reach: float) -> None:
+    """A number and its null on a line that reaches at least so far to both sides of 0."""
+    axis.axvspan(null.low, null.high, color=NULL_COLOR, label=label)
+    axis.axvline(0, color="black", linewidth=0.6)
+    _point(axis, estimate, 0, SAMPLE_COLOR, "found")
+    axis.set_ylim(-1, 1)
+    farthest = max(abs(v) for v in (null.low, null.high, estimate.interval.low, estimate.interval.high))
+    axis.set_xlim(-max(1.25 * farthest, reach), max(1.25 * farthest, reach))
+    axis.set_yticks([])
+    _plain(axis)
+    axis.spines["left"].set_visible(False)
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=2)
+
+
+def _point(axis: Axes, estimate: Estimate, place: float, color: str, label: str | None = None) -> None:
+    axis.plot([estimate.interval.low, estimate.interval.high], [place, place], color=color, linewidth=1.5)
+    axis.plot([estimate.value], [place], "o", color=color, markersize=4, label=label)
+
+
+def _plain(axis: Axes) -> None:
+    axis.tick_params(labelsize=LABEL_SIZE)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _reference(result: Memorization) -> str:
+    return "other training images" if result.settings["held_out_images"] is None else "held-out images"
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.share:.1f} % [{100 * share.interval.low:.1f}, {100 * share.interval.high:.1f}]"
+
+
+def _numbers(estimate: Estimate, digits: int) -> str:
+    value, low, high = (
+        f"{round(v, digits) + 0.0:.{digits}f}".replace("-", "−")
+        for v in (estimate.value, estimate.interval.low, estimate.interval.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _caption(result: Memorization) -> str:
+    settings, walks = result.settings, result.dwelling
+    return (
+        f"Model {settings['model']}, seed {settings['seed']}: {settings['samples']} samples and "
+        f"{settings['reference_images']} {_reference(result)} against {settings['training_images']} {settings['source']}. "
+        f"{result.verdict} {result.rule} Pixels: 8x8 averages, brightness and contrast taken off; features: principal "
+        "components of the discriminator's last layer over the quarters of the picture. "
+        f"{result.planted[0].pixels.images} planted copies of each kind; references are also blurred by "
+        f"{settings['reference_blur_pixels']:g} pixels. 1-nearest-neighbour (1-NN) test, precision, recall, density and "
+        f"coverage on {result.two_sample.images} of each; {walks.walks} closed walks of {walks.steps} steps. Brackets and "
+        "lines: 95 %, exact for shares, bootstrap over images or walks for the others; grey: 95 % of the null "
+        "distribution, by permutation."
+    )

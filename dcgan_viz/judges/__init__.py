@@ -1,0 +1,1 @@
+"""Small networks that read pictures, so that what a generator draws can be counted."""

@@ -1,0 +1,1 @@
+"""Pictures and films, as pixels and as files."""

@@ -1,0 +1,1 @@
+"""Procedural bedrooms of which everything is known."""

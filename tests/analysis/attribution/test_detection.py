@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from dcgan_viz.analysis.attribution.detection import Detection, coverage, rank_maps
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.attribution.detection import detection_figure
+from dcgan_viz.model import DCGAN
+
+
+@pytest.fixture
+def scenes() -> tuple[Tensor, np.ndarray]:
+    """Forty noisy 16x16 images; every second one holds a bright square."""
+    random = np.random.default_rng(0)
+    images = random.normal(0, 0.1, (40, 3, 16, 16)).astype(np.float32)
+    masks = np.zeros((40, 16, 16), bool)
+    for index in range(0, 40, 2):
+        row, column = random.integers(0, 11, 2)
+        masks[index, row : row + 5, column : column + 5] = True
+    images += 0.8 * masks[:, None]
+    return torch.from_numpy(images.clip(-1, 1)), masks
+
+
+def rank(model: DCGAN, scenes: tuple[Tensor, np.ndarray], seed: int = 0) -> Detection:
+    return rank_maps(model, model.discriminator_layers[0], *scenes, "square", seed=seed)
+
+
+def activations(model: DCGAN, images: Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return model.discriminator.layers[0](images).numpy()
+
+
+def test_coverage_counts_pixels() -> None:
+    masks = np.random.default_rng(0).random((3, 8, 8)) < 0.3
+    share = coverage(masks, 2)
+    for image in range(3):
+        for row in range(2):
+            for column in range(2):
+                square = masks[image, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+                assert share[image, row, column] == sum(square.ravel()) / 16
+
+
+def test_average_precision_and_iou_are_those_of_all_pixels(tiny_model: DCGAN, scenes) -> None:
+    images, masks = scenes
+    result = rank(tiny_model, scenes)
+    maps = activations(tiny_model, images).repeat(2, axis=2).repeat(2, axis=3)
+    best = result.best[0]
+    random = np.random.default_rng(0)
+    first, second = [], []
+    for group in (np.flatnonzero(masks.any((1, 2))), np.flatnonzero(~masks.any((1, 2)))):
+        mixed = random.permutation(group)
+        first += list(mixed[:10])
+        second += list(mixed[10:])
+    for half, expected in ((first, result.ranked_by), (second, result.tested)):
+        for number in range(4):
+            pixels = average_precision_score(masks[half].ravel(), maps[half, number].ravel())
+            assert expected[number] == pytest.approx(pixels, abs=1e-6)
+    above, truth = maps[second, best.map] > best.threshold, masks[second]
+    assert best.iou == pytest.approx((above & truth).sum() / (above | truth).sum())
+    assert best.average_precision == pytest.approx(result.tested[best.map])
+    assert result.prevalence == pytest.approx(truth.mean())
+    thresholds = np.quantile(activations(tiny_model, images)[first, best.map], np.linspace(0, 1, 101)[1:-1])
+    ious = [
+        ((maps[first, best.map] > t) & masks[first]).sum() / ((maps[first, best.map] > t) | masks[first]).sum()
+        for t in thresholds
+    ]
+    assert best.threshold == pytest.approx(thresholds[int(np.argmax(ious))])
+
+
+def test_a_map_that_sees_the_object_comes_first(tiny_model: DCGAN, scenes) -> None:
+    with torch.no_grad():
+        weight = tiny_model.discriminator.layer(1).convolution.weight
+        weight[2] = 0.1
+    result = rank(tiny_model, scenes)
+    assert result.ranking[0] == 2
+    best = result.best[0]
+    assert best.average_precision > 0.7
+    assert best.iou > 0.4
+    assert best.average_precision_interval.low < best.average_precision < best.average_precision_interval.high
+    assert best.average_precision_interval.low > result.prevalence
+    assert result.masks.any((1, 2)).all()
+    assert result.activations.shape == (6, 4, 8, 8)
+
+
+def test_it_repeats_with_its_seed(tiny_model: DCGAN, scenes) -> None:
+    assert rank(tiny_model, scenes).numbers() == rank(tiny_model, scenes).numbers()
+    assert not np.array_equal(rank(tiny_model, scenes, 1).tested, rank(tiny_model, scenes, 2).tested)
+
+
+def test_too_few_objects_are_refused(tiny_model: DCGAN, scenes) -> None:
+    images, masks = scenes
+    masks[6:] = False
+    with pytest.raises(UserError, match="3 images show 'square', and at least 4"):
+        rank(tiny_model, (images, masks))
+    with pytest.raises(UserError, match="the masks are"):
+        rank(tiny_model, (images[:5], masks))
+
+
+def test_the_figure_shows_object_and_maps(tiny_model: DCGAN, scenes) -> None:
+    figure = detection_figure(rank(tiny_model, scenes))
+    assert figure.get_suptitle() == "Which maps of discriminator layer 1 see “square”?"
+    assert "by chance" in figure.get_supxlabel().replace("\n", " ")

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor, nn
+
+from dcgan_viz.analysis.latent.turn import Turn, blind_trial, odd_share, turn
+from dcgan_viz.annotations.concepts import Concepts
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.latent.turn import turn_figure
+from dcgan_viz.model import DCGAN, Card
+from dcgan_viz.networks import dcgan
+
+
+@pytest.fixture
+def concepts(tiny_model: DCGAN) -> Concepts:
+    picked = {"looking left": (7, 2, 5, 9, 10), "looking right": (1, 3, 4, 8), "few": (0, 6, 11)}
+    return Concepts(11, 12, tiny_model.generator_digest(), "a tester", "by hand", picked)
+
+
+@pytest.fixture
+def result(tiny_model: DCGAN, concepts: Concepts) -> Turn:
+    return turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, seed=2)
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.abs(a.astype(int) - b.astype(int)).max() <= 1)
+
+
+def draw(model: DCGAN, latent: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return to_pixels(model.generator(torch.from_numpy(np.asarray(latent, np.float32))[None]))[0]
+
+
+def test_rows_are_samples_plus_multiples_of_the_difference_of_means(tiny_model: DCGAN, result: Turn) -> None:
+    everything = tiny_model.latents(12, 11).double().numpy()
+    left = sum(everything[i] for i in (7, 2, 5, 9)) / 4
+    right = sum(everything[i] for i in (1, 3, 4, 8)) / 4
+    assert np.allclose(result.turn, right - left, atol=1e-6)
+    assert result.left_exemplars == (7, 2, 5, 9)
+    samples = tiny_model.latents(3, 2).double().numpy()
+    outside = []
+    for row in range(3):
+        for position, amount in enumerate((-1.5, -0.75, 0, 0.75, 1.5)):
+            assert result.amounts[position] == amount
+            moved = samples[row] + amount * (right - left)
+            assert close(result.pictures[row, position], draw(tiny_model, moved))
+            if position in (0, 4):
+                outside.extend(np.abs(moved) > 1)
+    for position, share in enumerate((0, 0.25, 0.5, 0.75, 1)):
+        assert close(result.averages[position], draw(tiny_model, left + share * (right - left)))
+    assert result.outside == pytest.approx(np.mean(outside))
+    assert close(result.exemplars[1, 2], draw(tiny_model, everything[4]))
+
+
+def test_the_change_is_that_between_the_ends(tiny_model: DCGAN, result: Turn) -> None:
+    total = np.zeros((16, 16))
+    for z in tiny_model.latents(64, 3).numpy():
+        with torch.no_grad():
+            ends = tiny_model.generator(torch.from_numpy(np.stack([z - 1.5 * result.turn, z + 1.5 * result.turn])))
+        total += 127.5 * (ends[1] - ends[0]).mean(0).double().numpy()
+    assert np.allclose(result.change, total / 64, atol=1e-2)
+    assert result.oddness.interval.low <= result.oddness.value <= result.oddness.interval.high
+
+
+def test_the_odd_share_agrees_with_a_loop() -> None:
+    change = np.random.default_rng(0).standard_normal((5, 6))
+    odd = even = 0.0
+    for row in range(5):
+        for column in range(6):
+            mirrored = change[row, 5 - column]
+            odd += ((change[row, column] - mirrored) / 2) ** 2
+            even += ((change[row, column] + mirrored) / 2) ** 2
+    assert odd_share(change) == pytest.approx(odd / (odd + even))
+    assert odd_share(change[:, ::-1]) == pytest.approx(odd_share(change))
+    assert odd_share(-3 * change) == pytest.approx(odd_share(change))
+    assert np.isnan(odd_share(np.zeros((2, 2))))
+
+
+class Heads(nn.Module):
+    """Draws heads: z0 turns them, z1 opens the mouth, the rest moves, lights and shapes them a little on either side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+        noise = np.random.default_rng(0).standard_normal((12, 32, 32))
+        self.texture = nn.Parameter(torch.from_numpy(gaussian_filter(noise, (0, 3, 3))).float() * 0.6)
+
+    def forward(self, z: Tensor) -> Tensor:
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, 32), torch.linspace(-1, 1, 32), indexing="ij")
+        yaw, mouth = z[:, 0, None, None], z[:, 1, None, None]
+
+        def blob(x: Tensor | float, y: float, width: float, height: Tensor | float) -> Tensor:
+            return torch.exp(-(((columns - x) / width) ** 2) - ((rows - y) / height) ** 2)
+
+        # Features slide over the head as it turns, the nose farthest.
+        face = blob(0.0, 0.0, 0.7, 0.8) - 0.6 * blob(0.3 + 0.2 * yaw, -0.2, 0.1, 0.08)
+        face = face - 0.6 * blob(-0.3 + 0.2 * yaw, -0.2, 0.1, 0.08) - 0.3 * blob(0.3 * yaw, 0.1, 0.06, 0.2)
+        face = face - 0.5 * blob(0.15 * yaw, 0.45, 0.25, 0.06 + 0.05 * (mouth + 1))
+        face = face + torch.einsum("nk,khw->nhw", z[:, 2:], self.texture)
+        return (face[:, None].expand(-1, 3, -1, -1) * 1.6 - 0.9).tanh()
+
+
+@pytest.fixture
+def heads() -> DCGAN:
+    spec = dcgan(32, width=4, latent=14)
+    return DCGAN(Heads(), None, Card("heads", "drawn heads", spec))  # type: ignore[arg-type]
+
+
+def extremes(model: DCGAN, coordinate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The samples that are lowest and highest in a coordinate, as somebody would pick them."""
+    order = torch.argsort(model.latents(400, 0)[:, coordinate])
+    return tuple(order[:4].tolist()), tuple(order[-4:].tolist())
+
+
+def test_a_turn_is_odd_and_an_opening_mouth_is_not(heads: DCGAN) -> None:
+    left, right = extremes(heads, 0)
+    closed, opened = extremes(heads, 1)
+    picked = {"looking left": left, "looking right": right, "closed": closed, "open": opened}
+    concepts = Concepts(0, 400, heads.generator_digest(), exemplars=picked)
+    turned = turn(heads, concepts)
+    assert turned.oddness.value > turned.random_interval.high
+    assert turned.p_value == 1 / 40
+    speaking = turn(heads, concepts, left="closed", right="open")
+    assert speaking.oddness.value < speaking.random_interval.low
+    assert speaking.p_value > 0.9
+    # Backwards is as odd as forwards.
+    back = turn(heads, concepts, left="looking right", right="looking left")
+    assert back.oddness.value == pytest.approx(turned.oddness.value, abs=1e-4)
+    assert np.allclose(back.change, -turned.change, atol=1e-3)
+
+
+def test_seeds_reproduce(tiny_model: DCGAN, concepts: Concepts, result: Turn) -> None:
+    again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, seed=2)
+    assert again.numbers() == result.numbers()
+    for name, array in result.arrays().items():
+        assert np.array_equal(array, again.arrays()[name])
+    assert not np.array_equal(turn(tiny_model, concepts, rows=3, positions=5, seed=3).pictures, result.pictures)
+
+
+def test_a_blind_trial_holds_the_same_samples_moved_both_ways(tiny_model: DCGAN, result: Turn) -> None:
+    trial = blind_trial(tiny_model, result, pictures=4, seed=9)
+    assert trial.conditions == ("sample", "towards looking right", "towards looking left")
+    samples = tiny_model.latents(4, 9).numpy()
+    for picture, condition, pair in zip(trial.pictures, trial.condition, trial.pair, strict=True):
+        moved = samples[pair] + (0, 1.5, -1.5)[condition] * result.turn
+        assert close(picture, draw(tiny_model, moved))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": 0}, "show no turn"),
+        ({"positions": 4}, "odd number"),
+        ({"strength": 0.0}, "strength above 0"),
+        ({"strength": float("nan")}, "strength above 0"),
+        ({"left": "few"}, "'few' has 3 exemplars and needs at least 4"),
+        ({"right": "up"}, "no concept 'up': choose from looking left"),
+        ({"left": "looking right"}, "cannot turn into itself"),
+    ],
+)
+def test_wrong_requests_are_refused(tiny_model: DCGAN, concepts: Concepts, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        turn(tiny_model, concepts, **options)
+    with pytest.raises(UserError, match="other weights"):
+        turn(tiny_model, replace(concepts, generator_digest="0" * 64))
+
+
+def test_the_figure_says_what_was_done(result: Turn) -> None:
+    figure = turn_figure(result)
+    text = figure.get_supxlabel().replace("\n", " ")
+    assert f"{result.oddness.value:.2f} [" in text
+    assert "(seed 2)" in text
+    titles = [axis.get_title() for axis in figure.axes]
+    assert "−1.5 turn" in titles
+    assert "sample" in titles
+    assert [t.get_text() for axis in figure.axes for t in axis.texts][:8] == ["7", "2", "5", "9", "1", "3", "4", "8"]

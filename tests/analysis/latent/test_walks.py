@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+from skimage.metrics import structural_similarity
+
+from dcgan_viz.analysis.latent.spaces import feature_space
+from dcgan_viz.analysis.latent.walks import (
+    MEASURES,
+    UNRELATED_PAIRS,
+    Walk,
+    _distances,
+    _random_distances,
+    _row,
+    interpolate,
+    jump_p_value,
+    jump_ratios,
+    path,
+    walk,
+    walk_frames,
+)
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.latent.walks import SUDDEN_COLOR, walk_figure
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks import dcgan
+
+
+def short_walk(model: DCGAN, points: torch.Tensor | None = None, **settings: object) -> Walk:
+    """A walk compared with the fewest random walks."""
+    return walk(model, points, random_walks=99, **settings)
+
+
+def slow_arc(start: list[float], end: list[float], t: float) -> list[float]:
+    """Slerp by hand: turn the direction in the plane of the two, and let the length follow the formula."""
+    angle = math.acos(
+        sum(a * b for a, b in zip(start, end, strict=True))
+        / (math.sqrt(sum(a * a for a in start)) * math.sqrt(sum(b * b for b in end)))
+    )
+    first, second = math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
+    return [first * a + second * b for a, b in zip(start, end, strict=True)]
+
+
+def test_uniform_latents_are_joined_by_straight_lines_that_stay_in_the_cube() -> None:
+    start, end = torch.rand(2, 5).mul(2).sub(1)
+    way = interpolate(start, end, 7, "uniform")
+    for index, point in enumerate(way):
+        assert torch.allclose(point, start + (end - start) * index / 6, atol=1e-6)
+    assert way.abs().max() <= 1
+    assert torch.equal(way[0], start)
+    assert torch.allclose(way[-1], end)
+
+
+def test_gaussian_latents_are_joined_by_arcs() -> None:
+    start, end = torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
+    way = interpolate(start, end, 5, "normal")
+    for index, point in enumerate(way):
+        expected = torch.tensor(slow_arc(start.tolist(), end.tolist(), index / 4))
+        assert torch.allclose(point, expected, atol=1e-5)
+    # The straight line's middle falls off the shell where a Gaussian's mass is; the arc's does not.
+    lengths = way.norm(dim=1)
+    assert lengths.min() > 0.95 * min(start.norm(), end.norm())
+    assert ((start + end) / 2).norm() < lengths.min()
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_an_arc_between_parallel_latents_is_a_line(factor: float) -> None:
+    start = torch.randn(6)
+    way = interpolate(start, factor * start, 3, "normal")
+    assert way.isfinite().all()
+    assert torch.allclose(way[1], (start + factor * start) / 2)
+
+
+def test_rows_lead_from_point_to_point_and_a_closed_walk_returns() -> None:
+    points = torch.rand(4, 3)
+    legs = path(points, 6, "uniform")
+    assert legs.shape == (3, 6, 3)
+    assert torch.allclose(legs[:-1, -1], legs[1:, 0])
+    closed = path(points, 6, "uniform", closed=True)
+    assert closed.shape == (4, 6, 3)
+    assert torch.allclose(closed[-1, -1], closed[0, 0])
+
+
+def test_the_steps_are_those_of_the_pictures(tiny_model) -> None:
+    result = short_walk(tiny_model, rows=3, steps=4, seed=1)
+    assert result.pictures.shape == (3, 4, 16, 16, 3)
+    assert result.pictures.dtype == np.uint8
+    strangers = tiny_model.sample(2 * UNRELATED_PAIRS, 2)
+    scales = slow_scales(tiny_model, strangers)
+    images = tiny_model.generate(torch.from_numpy(result.latents).flatten(0, 1)).unflatten(0, (3, 4))
+    for row in range(3):
+        for step in range(3):
+            a, b = result.pictures[row, step].astype(int), result.pictures[row, step + 1].astype(int)
+            assert result.rows[row].steps[0][step] == pytest.approx(math.sqrt(sum((a - b).ravel() ** 2) / a.size))
+            similarity = structural_similarity(
+                result.pictures[row, step], result.pictures[row, step + 1], channel_axis=-1, data_range=255
+            )
+            assert result.rows[row].steps[1][step] == pytest.approx(1 - similarity)
+            expected = slow_feature_distance(tiny_model, images[row, step], images[row, step + 1], scales)
+            assert result.rows[row].steps[2][step] == pytest.approx(expected, rel=1e-3)
+        for k, spread in enumerate(result.spreads):
+            assert result.rows[row].largest[k] == pytest.approx(max(result.rows[row].steps[k]) / spread.unrelated)
+
+
+def slow_scales(model: DCGAN, samples: torch.Tensor) -> list[float]:
+    """For each layer, the mean squared difference of successive pairs."""
+    squares: list[float] = []
+    maps = samples
+    for layer in model.discriminator.layers:
+        maps = layer(maps)
+        squares.append(float(np.mean([(maps[i] - maps[i + 1]).square().mean() for i in range(0, len(maps), 2)])))
+    return squares
+
+
+def slow_feature_distance(model: DCGAN, a: torch.Tensor, b: torch.Tensor, scales: list[float]) -> float:
+    """Layer by layer, in units of the scales."""
+    a, b, parts = a[None], b[None], []
+    for layer, scale in zip(model.discriminator.layers, scales, strict=True):
+        a, b = layer(a), layer(b)
+        parts.append(float((a - b).square().mean()) / scale)
+    return math.sqrt(sum(parts) / len(parts))
+
+
+def test_the_spread_is_that_of_many_random_walks(tiny_model) -> None:
+    result = short_walk(tiny_model, rows=1, steps=3, seed=4)
+    ends = tiny_model.latents(198, 6)
+    steps = []
+    for k in range(99):
+        a, b = ends[2 * k], ends[2 * k + 1]
+        pictures = tiny_model.generate(torch.stack([a, (a + b) / 2, b])).add(1).mul(127.5).round()
+        steps.append([float((p - q).square().mean().sqrt()) for p, q in pairwise(pictures)])
+    low, median, high = np.quantile(steps, [0.025, 0.5, 0.975], axis=0)
+    spread = result.spreads[0]
+    assert np.allclose(spread.low, low, atol=0.05)
+    assert np.allclose(spread.median, median, atol=0.05)
+    assert np.allclose(spread.high, high, atol=0.05)
+    assert spread.measure == MEASURES[0]
+
+
+def test_a_jump_is_a_step_beside_its_neighbours() -> None:
+    random = np.random.default_rng(0)
+    distances, unrelated = random.random((2, 3, 6)), np.array([1.0, 2.0])
+    ratios = jump_ratios(distances, unrelated)
+    for measure in range(2):
+        for row in range(3):
+            for step in range(6):
+                beside = [distances[measure, row, n] for n in (step - 1, step + 1) if 0 <= n < 6]
+                expected = distances[measure, row, step] / max(np.mean(beside), 1e-3 * unrelated[measure])
+                assert ratios[measure, row, step] == pytest.approx(expected)
+    still = np.array([[[0.0, 0.0, 0.5, 0.0]]])
+    assert jump_ratios(still, np.array([1.0])).max() == pytest.approx(500)
+    assert not jump_ratios(np.zeros((1, 1, 3)), np.array([1.0])).any()
+
+
+def test_the_p_value_is_the_share_of_walks_with_as_good_a_best_rank() -> None:
+    random = np.random.default_rng(1)
+    jumps, others = random.random(3), random.random((3, 20))
+    everyone = [jumps, *others.T]
+    best = [min(sum(o[m] >= one[m] for o in everyone) for m in range(3)) for one in everyone]
+    assert jump_p_value(jumps, others)[0] == pytest.approx(np.mean([b <= best[0] for b in best]))
+    assert jump_p_value(np.array([0.5, 2.0, 0.5]), others)[1] == 1
+    assert jump_p_value(np.full(3, 2.0), others) == (pytest.approx(1 / 21), 0)
+
+
+def test_ordinary_rows_are_called_sudden_as_rarely_as_stated(tiny_model) -> None:
+    """Fresh random walks, none of which calibrated; the stated rate is 1 %."""
+    strangers = tiny_model.sample(128, 1)
+    space = feature_space(tiny_model.discriminator, strangers)
+    unrelated = np.array([50.0, 0.5, 1.0])
+    calibrating = jump_ratios(_random_distances(tiny_model, space, 399, 5, seed=10), unrelated).max(2)
+    fresh = _random_distances(tiny_model, space, 600, 5, seed=11)
+    flagged = sum(_row(fresh[:, k], unrelated, calibrating).sudden for k in range(600))
+    assert binomtest(flagged, 600, 0.01, alternative="greater").pvalue > 0.01
+    assert (
+        0.04 < np.mean([jump_p_value(r, calibrating)[0] <= 0.1 for r in jump_ratios(fresh, unrelated).max(2).T]) < 0.17
+    )
+
+
+def test_two_walks_glued_together_are_sudden_where_they_meet(tiny_model) -> None:
+    strangers = tiny_model.sample(128, 1)
+    space = feature_space(tiny_model.discriminator, strangers)
+    unrelated = np.array([50.0, 0.5, 1.0])
+    calibrating = jump_ratios(_random_distances(tiny_model, space, 99, 8, seed=10), unrelated).max(2)
+    legs = path(tiny_model.latents(21, 5), 8, "uniform")[::2]
+    for first, second in pairwise(legs):
+        images = tiny_model.generate(torch.cat([first[:4], second[4:]]))
+        row = _row(_distances(space, images[None])[:, 0], unrelated, calibrating)
+        assert row.sudden
+        assert row.at == 4
+
+
+def test_a_walk_follows_its_seed(tiny_model) -> None:
+    first, again = (short_walk(tiny_model, rows=2, steps=3, seed=5) for _ in range(2))
+    assert np.array_equal(first.pictures, again.pictures)
+    assert first.numbers() == again.numbers()
+    other = short_walk(tiny_model, rows=2, steps=3, seed=6)
+    assert not np.array_equal(first.pictures, other.pictures)
+    assert first.spreads != other.spreads
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_walk_leads_through_given_points(tiny_model, closed: bool) -> None:
+    points = tiny_model.latents(3, 9)
+    result = short_walk(tiny_model, points, steps=4, closed=closed, source="points of mine.npy")
+    assert torch.equal(torch.from_numpy(result.latents[:, 0]), points[: 2 + closed])
+    assert result.settings["points"] == "3 points of mine.npy"
+    assert result.settings["outside_prior"] == 0
+    film = list(walk_frames(tiny_model, points, frames=2, closed=closed))
+    assert len(film) == 2 * (2 + closed) + (not closed)
+
+
+def test_points_outside_the_prior_are_counted(tiny_model) -> None:
+    points = torch.zeros(2, 8)
+    points[0, :4] = 1.5
+    result = short_walk(tiny_model, points, steps=3)
+    assert result.settings["outside_prior"] == 0.25
+    assert "25.0 % of their coordinates lie outside" in walk_figure(result).get_supxlabel().replace("\n", " ")
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (3, 7), (8,)])
+def test_points_of_another_model_are_refused(tiny_model, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"too short|have shape \(n, 8\)"):
+        walk(tiny_model, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_film_passes_through_the_points_of_the_walk_and_sees_each_once(tiny_model, closed: bool) -> None:
+    result = short_walk(tiny_model, rows=3, steps=3, closed=closed, seed=2)
+    film = np.stack(list(walk_frames(tiny_model, rows=3, frames=30, closed=closed, seed=2)))
+    assert len(film) == 90 + (not closed)
+    for row in range(3):
+        # Two batches add up in another order: one grey level of rounding.
+        assert np.abs(film[30 * row].astype(int) - result.pictures[row, 0]).max() <= 1
+    if not closed:
+        assert np.abs(film[-1].astype(int) - result.pictures[-1, -1]).max() <= 1
+
+
+def test_a_gaussian_model_walks_on_the_sphere(make_model) -> None:
+    result = short_walk(make_model(dcgan(16, width=4, latent=8, prior="normal")), rows=1, steps=3)
+    assert result.settings["way"] == "arcs on the sphere"
+    expected = slow_arc(result.latents[0, 0].tolist(), result.latents[0, 2].tolist(), 0.5)
+    assert np.allclose(result.latents[0, 1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rows": 0}, {"rows": 1, "closed": True}, {"rows": 2, "steps": 2}, {"random_walks": 98}]
+)
+def test_a_walk_too_short_is_refused(tiny_model, settings: dict[str, int]) -> None:
+    with pytest.raises(UserError, match=r"too short|at least 99"):
+        walk(tiny_model, **settings)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
+    result = short_walk(tiny_model, rows=2, steps=3, closed=closed)
+    sudden = replace(result.rows[1], sudden=True, at=2, p_value=0.0025)
+    figure = walk_figure(replace(result, rows=(replace(result.rows[0], sudden=False), sudden)))
+    assert len(figure.axes) == 1 + 2 * (3 + 1 + 2 * len(MEASURES))
+    text = figure.get_supxlabel().replace("\n", " ")
+    assert f"{result.spreads[0].unrelated:.3g} (pixels)" in text
+    assert "straight lines" in text
+    assert "at most 1 % of ordinary rows" in text
+    labels = [t for axis in figure.axes for t in axis.texts if "→" in t.get_text()]
+    assert [label.get_text().splitlines()[0] for label in labels] == ["0→1", "1→0" if closed else "1→2"]
+    assert "sudden at step 2" in labels[1].get_text()
+    assert [label.get_color() for label in labels] == ["black", SUDDEN_COLOR]
+    assert "no row is sudden" in replace(result, rows=(replace(sudden, sudden=False),)).sentence()
+    assert "a row is sudden in 0 (step 2, p = 0.0025)" in replace(result, rows=(sudden,)).sentence()

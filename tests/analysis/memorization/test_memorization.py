@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dcgan_viz.analysis.memorization.memorization import Memorization, memorization, probability
+from dcgan_viz.analysis.memorization.planted import ALTERATIONS, blur
+from dcgan_viz.data.images import TensorImages, load_images, to_tensor
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks import dcgan
+from dcgan_viz.rooms.drawing import draw_rooms
+
+SAMPLES = 400
+
+
+class Recall(nn.Module):
+    """A generator that draws given images: the one whose latent is nearest."""
+
+    def __init__(self, latents: Tensor, images: Tensor) -> None:
+        super().__init__()
+        self.latents, self.images = nn.Parameter(latents, requires_grad=False), images
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.images[torch.cdist(z, self.latents).argmin(1)]
+
+
+@pytest.fixture
+def drawing(make_model: Callable[..., DCGAN]) -> Callable[[Tensor], DCGAN]:
+    """Makes a model whose samples with seed 0 are given images."""
+    model = make_model(dcgan(64, width=4, latent=8))
+    return lambda images: replace(model, generator=Recall(model.latents(len(images), 0), images))
+
+
+@pytest.fixture(scope="module")
+def rooms() -> tuple[Tensor, Tensor, Tensor]:
+    """Training rooms, held-out rooms, and rooms to draw."""
+    pixels = draw_rooms(3 * SAMPLES, seed=5).pixels
+    training, held_out, others = to_tensor(pixels).split(SAMPLES)
+    return training, held_out, others
+
+
+def judge(model: DCGAN, training: Tensor, held_out: Tensor | None) -> Memorization:
+    reference = None if held_out is None else TensorImages(held_out)
+    return memorization(model, TensorImages(training), reference, samples=SAMPLES)
+
+
+@pytest.mark.parametrize("kind", ALTERATIONS)
+def test_copies_among_the_samples_are_found(drawing, rooms, kind: str) -> None:
+    """A quarter of the samples are copies of training rooms, each altered in the same way."""
+    training, held_out, others = rooms
+    drawn = torch.cat([ALTERATIONS[kind](training[50:150]), others[: SAMPLES - 100]])
+    found = judge(drawing(drawn), training, held_out)
+    assert found.copies
+    assert found.verdict.startswith("The generator copies: ")
+    planted = next(p for p in found.planted if p.kind == kind)
+    assert planted.pixels.share > 0.85
+    assert planted.detectable_share < 0.06
+    assert found.near[0].samples.share == pytest.approx(planted.pixels.share / 4, abs=0.04)
+
+
+def test_new_rooms_are_no_copies_however_blurred_or_pale(drawing, rooms) -> None:
+    training, held_out, others = rooms
+    honest = {
+        "new": others,
+        "blurred": blur(others, 2.0),
+        "blurred much": blur(others, 4.0),
+        "pale": 0.5 * others + 0.2,
+        "nearly all alike": others[:20].repeat(SAMPLES // 20, 1, 1, 1),
+    }
+    found = {kind: judge(drawing(images), training, held_out) for kind, images in honest.items()}
+    assert [kind for kind, result in found.items() if result.copies] == []
+    assert all(result.verdict.startswith("No sign of copying: ") for result in found.values())
+    # The published statistic takes blur for copying, which is why it does not decide.
+    new, blurred = found["new"].data_copying, found["blurred much"].data_copying
+    assert new is not None
+    assert blurred is not None
+    assert new.null.low < new.statistic.value < new.null.high
+    assert blurred.statistic.value < blurred.null.low
+    assert found["new"].two_sample_reference.images == found["new"].two_sample.images == SAMPLES
+
+
+@pytest.mark.realdata
+def test_blurred_photographs_are_no_copies_and_copies_are(drawing, realdata: Path) -> None:
+    pixels = load_images(realdata / "lsun_bedrooms_10k.zip", 64, limit=5 * SAMPLES).pixels
+    images = to_tensor(pixels[np.random.default_rng(0).permutation(len(pixels))])
+    training, held_out, others = images.split([3 * SAMPLES, SAMPLES, SAMPLES])
+    for deviation in (1.0, 2.0, 4.0):
+        assert not judge(drawing(blur(others, deviation)), training, held_out).copies
+    assert not judge(drawing(others), training, held_out).copies
+    for alter in ALTERATIONS.values():
+        drawn = torch.cat([alter(training[:60]), others[60:]])
+        assert judge(drawing(drawn), training, held_out).copies
+
+
+def test_sixty_four_training_images_are_enough(drawing, rooms) -> None:
+    training, held_out, others = rooms
+    copier, honest = drawing(training[:50].repeat(8, 1, 1, 1)), drawing(others)
+    for reference in (held_out, None):
+        assert judge(copier, training[:64], reference).copies
+        found = judge(honest, training[:64], reference)
+        assert not found.copies
+        assert ("cannot be concluded" in found.verdict) == (reference is None)
+        assert (found.data_copying is None) == (reference is None)
+    # Training images among themselves are few, and so more copies are needed.
+    assert found.planted[0].detectable_share > 2 * judge(honest, training[:64], held_out).planted[0].detectable_share
+
+
+def test_results_do_not_depend_on_blocks(drawing, rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Except that folds are dealt otherwise; and every query finds the same image."""
+    training, held_out, others = rooms
+    drawn = torch.cat([training[:100], others[:300]])
+    whole = judge(drawing(drawn), training, held_out)
+    monkeypatch.setattr("dcgan_viz.analysis.memorization.image_vectors.FEATURE_BATCH", 50)
+    monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.FEATURE_BATCH", 50)
+    monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 160)
+    parts = judge(drawing(drawn), training, held_out)
+    assert parts.copies == whole.copies
+    assert [p.pixels.share for p in parts.planted] == pytest.approx([p.pixels.share for p in whole.planted], abs=0.02)
+    assert np.allclose(parts.sample_distances[0], whole.sample_distances[0], atol=0.12)
+    suspects = [(s.sample, s.training_in_pixels) for s in parts.shown[:8]]
+    assert all(sample == number for sample, number in suspects)
+
+
+def test_the_pictures_show_what_was_found(drawing, rooms) -> None:
+    training, held_out, others = rooms
+    drawn = torch.cat([training[:200].flip(-1), others[:200]])
+    found = judge(drawing(drawn), training, held_out)
+    assert len(found.shown) == len(found.pictures) == 16
+    for shown, picture, nearest in zip(found.shown[:8], found.pictures, found.nearest_in_pixels, strict=False):
+        # Mirrored copies, shown facing the same way.
+        assert shown.sample == shown.training_in_pixels < 200
+        assert shown.pixels < 0.01
+        assert np.array_equal(picture, nearest)
+    assert len({s.sample for s in found.shown[8:]}) == 8
+    assert found.sample_distances.shape == found.reference_distances.shape == (2, SAMPLES)
+
+
+def test_a_walk_between_known_images_dwells_at_them(drawing, make_model: Callable[..., DCGAN], rooms) -> None:
+    """A generator that fades between training rooms, and the same beside other rooms."""
+    model = make_model(dcgan(64, width=4, latent=8))
+    training, held_out, _ = rooms
+    corners = model.latents(12, 3)
+
+    class Fade(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.corners = nn.Parameter(corners, requires_grad=False)
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.einsum("nk,kchw->nchw", (-4 * torch.cdist(z, self.corners)).softmax(1), training[:12])
+
+    fading = replace(model, generator=Fade())
+    knows, other = judge(fading, training, held_out).dwelling, judge(fading, held_out, training).dwelling
+    assert knows.p_value < 0.001
+    assert knows.contrast.value > 3 * max(other.contrast.value, other.null.high)
+    assert knows.largest_step == other.largest_step
+
+
+def test_it_repeats_with_its_seed(tiny_model: DCGAN) -> None:
+    training = TensorImages(tiny_model.sample(150, seed=1))
+    first, again, other = (memorization(tiny_model, training, samples=120, seed=s) for s in (0, 0, 4))
+    assert first.numbers() == again.numbers()
+    assert not np.array_equal(first.sample_distances, other.sample_distances)
+
+
+def test_progress_covers_every_phase(tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 20)
+    seen: dict[str, list[int]] = {}
+
+    def progress(what, indices, total):
+        seen[what] = []
+        for index in indices:
+            seen[what].append(index)
+            yield index
+        assert total == len(seen[what])
+
+    memorization(tiny_model, TensorImages(tiny_model.sample(150, seed=1)), samples=120, progress=progress)
+    assert seen == {
+        "fitting features": [0, 1, 2, 3],
+        "drawing samples and controls": list(range(3 + len(ALTERATIONS))),
+        "comparing with training images": list(range(8)),
+    }
+
+
+def test_too_few_images_are_refused(tiny_model: DCGAN) -> None:
+    few, many = TensorImages(tiny_model.sample(20)), TensorImages(tiny_model.sample(120))
+    with pytest.raises(UserError, match="20 training images are too few"):
+        memorization(tiny_model, few)
+    with pytest.raises(UserError, match="20 held-out images are too few"):
+        memorization(tiny_model, many, few)
+    with pytest.raises(UserError, match="50 samples are too few"):
+        memorization(tiny_model, many, samples=50)
+
+
+def test_the_figures_tell_the_verdict(drawing, rooms) -> None:
+    training, held_out, others = rooms
+    found = judge(drawing(others), training, None)
+    figure = memorization_figure(found)
+    assert figure.get_suptitle().endswith("No sign of copying")
+    caption = figure.get_supxlabel().replace("\n", " ")
+    assert "cannot be concluded" in caption
+    assert found.rule in caption
+    pictures = nearest_figure(judge(drawing(training), training, held_out))
+    red = [axes.title for axes in pictures.get_axes() if axes.title.get_color() == "#c0392b"]
+    # Every sample is a copy: all 16 in pixels and in features.
+    assert len(red) == 32
+
+
+def test_probabilities_in_words() -> None:
+    assert probability(0.0) == "p < 1e-99"
+    assert probability(1.0) == "p = 1"

@@ -1,0 +1,47 @@
+"""Both bundled controls: the verdict is "copies" on the one that was made to, and "no sign of copying" on the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dcgan_viz.analysis.memorization.memorization import Memorization, memorization
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.model import bundled_models, load
+from dcgan_viz.rooms.training_sets import held_out_rooms, training_rooms
+
+SAMPLES = 400
+FEWER = 1000
+"""Of the training rooms of ``rooms``, so that the test takes seconds: one in 20 copies would be of these."""
+
+
+def judged(name: str, held_out: bool = True) -> Memorization:
+    if name not in bundled_models():
+        pytest.skip(f"the model {name} is not bundled")
+    model = load(name)
+    rooms = training_rooms(model.card) if name == "rooms-memorized" else _first_rooms(name)
+    others = held_out_rooms(model.card, SAMPLES) if held_out else None
+    return memorization(model, rooms, others, samples=SAMPLES)
+
+
+def _first_rooms(name: str) -> ImageSet:
+    card = load(name).card
+    rooms = {**card.training["procedural rooms"], "count": FEWER}
+    return training_rooms(replace(card, training={**card.training, "procedural rooms": rooms}))
+
+
+def test_a_generator_of_many_rooms_shows_no_sign_of_copying() -> None:
+    found = judged("rooms")
+    assert not found.copies
+    assert found.verdict.startswith("No sign of copying: ")
+    assert found.planted[0].detectable_share < 0.05
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_generator_that_has_memorised_its_rooms_copies(held_out: bool) -> None:
+    found = judged("rooms-memorized", held_out)
+    assert found.copies
+    assert found.verdict.startswith("The generator copies: ")
+    assert found.near[0].samples.share > 0.5
+    assert found.dwelling.contrast.value > found.dwelling.null.high

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, fisher_exact
+
+from dcgan_viz.analysis.memorization.near_copies import NEAR, SIGNIFICANCE, detectable_share, near_copies
+
+
+def distances(near: int, count: int) -> np.ndarray:
+    return np.concatenate([np.full(near, NEAR / 2), np.full(count - near, 0.9)]).astype(np.float32)
+
+
+def test_near_samples_are_counted_and_tested_exactly() -> None:
+    found = near_copies("pixels", distances(12, 200), distances(3, 150), distances(4, 150))
+    interval = binomtest(12, 200).proportion_ci(0.95, method="exact")
+    assert (found.samples.near, found.samples.images, found.samples.share) == (12, 200, 0.06)
+    assert (found.samples.interval.low, found.samples.interval.high) == pytest.approx((interval.low, interval.high))
+    # The reference that explains more of it counts.
+    expected = fisher_exact([[12, 188], [4, 146]], alternative="greater").pvalue
+    assert found.p_value == pytest.approx(expected)
+    assert found.most_near == 4
+    none, alike = (near_copies("pixels", distances(k, 50), distances(k, 50), distances(k, 50)) for k in (0, 50))
+    assert (none.samples.share, none.samples.interval.low, none.p_value) == (0, 0, 1)
+    assert (alike.samples.share, alike.samples.interval.high, alike.p_value) == (1, 1, 1)
+
+
+def test_the_verdict_is_seldom_false() -> None:
+    """Samples that are near as often as the reference are called copies in less than 1 of 100 trials."""
+    random = np.random.default_rng(0)
+    for share in (0.005, 0.03):
+        called = 0
+        for _ in range(1000):
+            near = random.binomial([500, 400], share)
+            found = near_copies("pixels", distances(near[0], 500), distances(near[1], 400), distances(0, 400))
+            called += found.copies
+        assert called / 1000 < SIGNIFICANCE
+
+
+@pytest.mark.parametrize(("references", "near_references", "recognised"), [(500, 0, 1.0), (500, 4, 1.0), (64, 0, 0.7)])
+def test_the_power_is_what_planted_copies_show(references: int, near_references: int, recognised: float) -> None:
+    share = detectable_share(600, references, near_references, recognised)
+    assert share is not None
+    random = np.random.default_rng(0)
+
+    def found(planted: float) -> float:
+        near = random.binomial(600, planted * recognised, 1000)
+        reference = distances(near_references, references)
+        return float(np.mean([near_copies("pixels", distances(k, 600), reference, reference).copies for k in near]))
+
+    assert found(share) == pytest.approx(0.8, abs=0.05)
+    assert found(share / 2) < 0.5
+    assert found(2 * share) > 0.95
+
+
+def test_copies_that_could_never_be_found_have_no_share() -> None:
+    assert detectable_share(100, 1, 0) is None
+    assert detectable_share(100, 100, 100) is None
+    assert detectable_share(100, 100, 0, recognised=0.0) is None
+    assert detectable_share(100, 100, 0, recognised=0.01) is None
