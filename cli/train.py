@@ -23,7 +23,10 @@ DEFAULT_EPOCHS = 25
 @click.option("--preset", default="lsun64", show_default=True, metavar="|".join(PRESET_NAMES), help="The networks.")
 @click.option("--size", type=int, help="Side of the images: a power of two from 16 to 256.")
 @click.option("--channels", type=int, help="1 (grey) or 3 (RGB).")
-@click.option("--width", type=int, help="Maps of the discriminator's first layer; the paper has 128.")
+@click.option(
+    "--width", type=int, help="Maps of the layers next to the image, which double from there; the paper has 128."
+)
+@click.option("--discriminator-width", type=int, help="Maps of the discriminator's first layer.  [default: --width]")
 @click.option("--kernel", type=int, help="3, 4 or 5; the paper has 5.")
 @click.option("--latent", type=int, help="Dimensions of z; the paper has 100.")
 @click.option("--prior", type=click.Choice(["uniform", "normal"]), help="Distribution of z; the paper's is uniform.")
@@ -107,7 +110,7 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
     from dcgan_viz.training.loop import train as run
     from dcgan_viz.training.settings import TrainingSettings
 
-    names = ("size", "channels", "width", "kernel", "latent", "prior")
+    names = ("size", "channels", "width", "discriminator_width", "kernel", "latent", "prior")
     architecture = {name: options[name] for name in names if options[name] is not None}
     if options["top_layer"]:
         architecture["top_layer"] = True

@@ -23,7 +23,7 @@ class Preset:
     training : mapping
         `TrainingSettings` fields that differ from the paper's.
     adjustable : bool
-        Whether size, width, kernel, latent and prior can be chosen.
+        Whether the options of `dcgan` can be chosen.
     """
 
     summary: str
@@ -71,7 +71,7 @@ def preset(name: str, **options: Any) -> NetworkSpec:
     name : str
         A key of `PRESETS`.
     **options
-        Any of size, channels, width, kernel, latent, prior and top_layer.
+        Any of size, channels, width, discriminator_width, kernel, latent, prior and top_layer.
 
     Raises
     ------

@@ -10,6 +10,8 @@ from dcgan_viz.errors import UserError
 Prior = Literal["uniform", "normal"]
 
 MINIMUM_SIZE, MAXIMUM_SIZE = 16, 256
+MAXIMUM_WIDTH, MAXIMUM_LATENT = 1024, 4096
+"""Eight times the paper's width and forty times its latent: networks of gigabytes beyond that are typing errors."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ def dcgan(
     *,
     channels: int = 3,
     width: int = 128,
+    discriminator_width: int | None = None,
     kernel: int = 5,
     latent: int = 100,
     prior: Prior = "uniform",
@@ -205,8 +208,8 @@ def dcgan(
 ) -> NetworkSpec:
     """The paper's pair for square images of a given size.
 
-    Every stride-2 layer halves the maps down to 4x4 and doubles their number, from `width` to at
-    most 8 times `width`; the generator mirrors the discriminator (Radford et al. 2015, Figure 1).
+    Every stride-2 layer of the discriminator halves the maps down to 4x4 and doubles their number, from its width to
+    at most 8 times as many; the generator mirrors it (Radford et al. 2015, Figure 1).
 
     Parameters
     ----------
@@ -215,7 +218,9 @@ def dcgan(
     channels : int
         1 (grey) or 3 (RGB).
     width : int
-        Maps of the discriminator's first layer; the paper's is 128.
+        Maps of the discriminator's first layer and of the generator's last hidden one; the paper's is 128.
+    discriminator_width : int, optional
+        Maps of the discriminator's first layer, where it is to be narrower or wider than the generator.
     kernel : int
         3, 4 or 5; the paper's is 5.
     latent, prior
@@ -237,21 +242,31 @@ def dcgan(
     >>> spec = dcgan(64)
     >>> [c.channels for c in spec.discriminator.convolutions]
     [128, 256, 512, 1024]
+    >>> [c.channels for c in dcgan(64, discriminator_width=64).discriminator.convolutions]
+    [64, 128, 256, 512]
     """
     if size & (size - 1) or not MINIMUM_SIZE <= size <= MAXIMUM_SIZE:
         raise UserError(f"image size {size} is not a power of two from {MINIMUM_SIZE} to {MAXIMUM_SIZE}")
     if channels not in (1, 3):
         raise UserError(f"images have 1 or 3 channels, not {channels}")
-    if width < 1:
-        raise UserError(f"width must be at least 1, not {width}")
-    halvings = size.bit_length() - 3
-    widths = [width * min(2**i, 8) for i in range(halvings)]
-    down = [Convolution(w, kernel, 2, norm=i > 0) for i, w in enumerate(widths)]
+    discriminator_width = width if discriminator_width is None else discriminator_width
+    for name, value in (("width", width), ("the discriminator's width", discriminator_width)):
+        if not 1 <= value <= MAXIMUM_WIDTH:
+            raise UserError(f"{name} must be from 1 to {MAXIMUM_WIDTH}, not {value}")
+    if not 1 <= latent <= MAXIMUM_LATENT:
+        raise UserError(f"z has from 1 to {MAXIMUM_LATENT} dimensions, not {latent}")
+    narrowing, widening = _doubling(discriminator_width, size), _doubling(width, size)[::-1]
+    down = [Convolution(w, kernel, 2, norm=i > 0) for i, w in enumerate(narrowing)]
     if top_layer:
-        down.append(Convolution(widths[-1], 3, 1))
-    up = [Convolution(w, kernel, 2) for w in reversed(widths[:-1])]
+        down.append(Convolution(narrowing[-1], 3, 1))
+    up = [Convolution(w, kernel, 2) for w in widening[1:]]
     up.append(Convolution(channels, kernel, 2, norm=False))
     return NetworkSpec(
-        GeneratorSpec(latent, prior, widths[-1], tuple(up)),
+        GeneratorSpec(latent, prior, widening[0], tuple(up)),
         DiscriminatorSpec(channels, size, tuple(down)),
     )
+
+
+def _doubling(width: int, size: int) -> list[int]:
+    """The maps of a discriminator's strided layers for images of a size."""
+    return [width * min(2**i, 8) for i in range(size.bit_length() - 3)]

@@ -56,6 +56,12 @@ def test_the_64_pixel_pair_is_the_papers(name: str) -> None:
     assert parameters(discriminator) == 17_232_768
 
 
+def test_the_papers_generator_against_a_discriminator_of_half_the_width() -> None:
+    spec, paper = dcgan(64, discriminator_width=64, top_layer=True), dcgan(64)
+    assert spec.generator == paper.generator
+    assert [c.channels for c in spec.discriminator.convolutions] == [64, 128, 256, 512, 512]
+
+
 def test_the_imagenet_pair_has_28672_pooled_features() -> None:
     spec = preset("imagenet32")
     assert (spec.generator.latent, spec.generator.prior) == (256, "uniform")
@@ -95,6 +101,7 @@ VARIANTS = [
     *(dcgan(16, width=3, kernel=kernel, latent=8) for kernel in (3, 4, 5)),
     dcgan(16, width=2, channels=1, prior="normal"),
     dcgan(32, width=2, top_layer=True),
+    dcgan(32, width=4, discriminator_width=2, top_layer=True),
     preset("svhn32", width=2),
     preset("imagenet32"),
 ]
@@ -159,9 +166,12 @@ def test_a_specification_survives_json() -> None:
         ({"size": 8}, "not a power of two"),
         ({"size": 512}, "not a power of two"),
         ({"channels": 4}, "1 or 3 channels, not 4"),
-        ({"width": 0}, "at least 1"),
+        ({"width": 0}, "width must be from 1 to 1024, not 0"),
+        ({"width": 10**9}, "width must be from 1 to 1024"),
+        ({"discriminator_width": -1}, "the discriminator's width must be from 1"),
         ({"kernel": 6}, "choose 3, 4 or 5"),
-        ({"latent": 0}, "at least 1 dimension"),
+        ({"latent": 0}, "z has from 1 to 4096 dimensions, not 0"),
+        ({"latent": 10**9}, "z has from 1 to 4096"),
         ({"prior": "cauchy"}, "choose uniform or normal"),
     ],
 )
