@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.annotations.masks import load_coco
-from dcgan_viz.rooms import drawing as rooms_module
 from dcgan_viz.errors import UserError
+from dcgan_viz.rooms import drawing as rooms_module
 from dcgan_viz.rooms.drawing import OBJECTS, _cast_shadows, _compose, _look, _paint_room, _Scene, draw_rooms, save_rooms
 
 BACK, LEFT, RIGHT, FLOOR, CEILING = range(5)
