@@ -60,14 +60,23 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Examples
     --------
-    >>> with atomic_file(Path("/tmp/doc.txt")) as temporary:
-    ...     _ = temporary.write_text("whole")
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "new" / "doc.txt"
+    ...     with atomic_file(path) as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     path.read_text()
+    'whole'
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+            # As the umask says, whatever the library that writes makes of it: safetensors closes its files to others.
+            mode = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(mode)
             temporary.replace(path)
     finally:
         # Where nothing can be written nothing can be removed either: that reason is already on its way to the user.

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dcgan_viz.devices import find_device
@@ -23,8 +21,9 @@ from dcgan_viz.files import atomic_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec, Prior
+from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network
 
-WEIGHTS_FILE, CARD_FILE, PAGE_FILE = "weights.safetensors", "card.json", "README.md"
+CARD_FILE, PAGE_FILE = "card.json", "README.md"
 
 SAMPLE_BATCH = 64
 """Samples are always drawn in batches of this size, so that a seed gives the same bytes every time."""
@@ -181,9 +180,20 @@ class DCGAN:
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
-        """Images (N, C, H, W), float32 in [-1, 1] on the CPU, from latents (N, latent)."""
-        batches = [self.generator(z.to(self.device)).cpu() for z in latents.split(SAMPLE_BATCH)]
-        return torch.cat(batches)
+        """Images (N, C, H, W), float32 in [-1, 1] on the CPU, from latents (N, latent).
+
+        Raises
+        ------
+        UserError
+            If the generator draws values that are not finite, as damaged weights make it do.
+        """
+        images = torch.cat([self.generator(z.to(self.device)).cpu() for z in latents.split(SAMPLE_BATCH)])
+        if not torch.isfinite(images).all():
+            raise UserError(
+                f"{self.card.name} draws pictures with values that are not finite: its weights are damaged, or too large "
+                "for float32; go back to an earlier checkpoint"
+            )
+        return images
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """`count` images (count, C, H, W), float32 in [-1, 1] on the CPU, drawn with a seed."""
@@ -192,13 +202,13 @@ class DCGAN:
     def generator_digest(self) -> str:
         """SHA-256 of the generator's weights: what annotations of its samples belong to."""
         digest = hashlib.sha256()
-        for name, tensor in sorted(_weights(self.generator).items()):
+        for name, tensor in sorted(network_tensors(self.generator).items()):
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model as a folder: fp16 weights, card and readable page.
+        """Write the model as a folder: weights, their kernels as fp16, card and readable page.
 
         Raises
         ------
@@ -206,16 +216,9 @@ class DCGAN:
             If the folder is not a model's, cannot be written, or the disk is full.
         """
         path = Path(folder)
-        tensors = {
-            f"{side}.{name}": tensor.half().cpu().contiguous()
-            for side, network in (("generator", self.generator), ("discriminator", self.discriminator))
-            for name, tensor in _weights(network).items()
-        }
+        networks = nn.ModuleDict({"generator": self.generator, "discriminator": self.discriminator})
         with atomic_folder(path, CARD_FILE) as temporary:
-            try:
-                save_file(tensors, temporary / WEIGHTS_FILE)
-            except SafetensorError as error:
-                raise OSError(0, str(error)) from error
+            save_network(networks, temporary / WEIGHTS_FILE)
             (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
             (temporary / PAGE_FILE).write_text(self.card.page())
         return path
@@ -296,15 +299,16 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     place = find_device(device)
     folder = _find(name)
     card = _read_card(folder / CARD_FILE)
-    generator = Generator(card.networks.generator)
-    discriminator = Discriminator(card.networks.discriminator)
-    tensors = _read_weights(folder / WEIGHTS_FILE)
-    for side, network in (("generator", generator), ("discriminator", discriminator)):
-        _fill(network, side, tensors, folder / WEIGHTS_FILE)
-    model = DCGAN(generator.eval(), discriminator.eval(), card, folder)
-    model.generator.requires_grad_(False)
-    model.discriminator.requires_grad_(False)
-    return model.to(place)
+    with open_tensors(folder / WEIGHTS_FILE) as file:
+        networks = file.network(lambda: _networks(card.networks))
+    generator, discriminator = networks["generator"], networks["discriminator"]
+    assert isinstance(generator, Generator)
+    assert isinstance(discriminator, Discriminator)
+    return DCGAN(generator, discriminator, card, folder).to(place)
+
+
+def _networks(spec: NetworkSpec) -> nn.ModuleDict:
+    return nn.ModuleDict({"generator": Generator(spec.generator), "discriminator": Discriminator(spec.discriminator)})
 
 
 def _find(name: str | Path) -> Path:
@@ -328,33 +332,3 @@ def _read_card(path: Path) -> Card:
     if not isinstance(data, dict):
         raise UserError(f"{path} is not a model card of dcgan-viz")
     return Card.from_dict(data)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: a model folder holds its weights in {WEIGHTS_FILE}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path} is not a whole safetensors file ({error}): copy it again; pickled weights are never loaded"
-        ) from error
-
-
-def _weights(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and running statistics, without the counters that evaluation does not use."""
-    return {n: t for n, t in network.state_dict().items() if not n.endswith("num_batches_tracked")}
-
-
-def _fill(network: nn.Module, side: str, tensors: dict[str, Tensor], path: Path) -> None:
-    for name, target in _weights(network).items():
-        tensor = tensors.get(f"{side}.{name}")
-        if tensor is None:
-            raise UserError(f"{path} has no tensor {side}.{name}, which the networks on its card need")
-        if tensor.shape != target.shape:
-            raise UserError(
-                f"{path}: {side}.{name} has shape {tuple(tensor.shape)}, "
-                f"but the networks on its card need {tuple(target.shape)}"
-            )
-        target.copy_(tensor)

@@ -17,7 +17,7 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier_network import WIDTHS, ClassifierNetwork
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
 from dcgan_viz.statistics import Interval, wilson_interval
 
 CARD_FILE = "classifier.json"
@@ -100,7 +100,7 @@ class Classifier:
         return self.card.classes.index(name)
 
     def save(self, folder: str | Path) -> Path:
-        """Write weights (fp16) and card as a folder, all or nothing."""
+        """Write weights and card as a folder, all or nothing."""
         return save_folder(self.network, self.card, folder, CARD_FILE)
 
 
@@ -116,9 +116,9 @@ def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> C
     place = find_device(device)
     with reading_folder(path, "classifier", "dcgan-viz train-classifier"):
         card = _read_card(json.loads((path / CARD_FILE).read_text()))
-        network = ClassifierNetwork(card.channels, len(card.classes), card.widths)
-        fill_weights(network, path / WEIGHTS_FILE)
-    return Classifier(network.eval().requires_grad_(False).to(place), card)
+        with open_tensors(path / WEIGHTS_FILE) as file:
+            network = file.network(lambda: ClassifierNetwork(card.channels, len(card.classes), card.widths))
+    return Classifier(network.to(place), card)
 
 
 def _read_card(data: dict[str, Any]) -> ClassifierCard:

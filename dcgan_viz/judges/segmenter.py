@@ -18,7 +18,7 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter_network import WIDTHS, SegmentationNetwork, fused
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
 
 CARD_FILE = "segmenter.json"
 FOLDER = "segmenter"
@@ -87,7 +87,7 @@ class Segmenter:
         return self.objects.index(name) + 1
 
     def save(self, folder: str | Path) -> Path:
-        """Write weights (fp16) and card as a folder, all or nothing."""
+        """Write weights and card as a folder, all or nothing."""
         return save_folder(self.network, self.card, folder, CARD_FILE)
 
 
@@ -103,9 +103,9 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Se
     with reading_folder(path, "segmenter", "dcgan-viz train-segmenter"):
         data = json.loads((path / CARD_FILE).read_text())
         card = SegmenterCard(**{**data, "objects": tuple(data["objects"]), "widths": tuple(data["widths"])})
-        network = SegmentationNetwork(card.channels, len(card.objects) + 1, card.widths)
-        fill_weights(network, path / WEIGHTS_FILE)
-    return Segmenter(network.eval().requires_grad_(False).to(find_device(device)), card)
+        with open_tensors(path / WEIGHTS_FILE) as file:
+            network = file.network(lambda: SegmentationNetwork(card.channels, len(card.objects) + 1, card.widths))
+    return Segmenter(network.to(find_device(device)), card)
 
 
 def find_segmenter(model: DCGAN) -> Segmenter | None:

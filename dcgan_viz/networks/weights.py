@@ -1,28 +1,220 @@
-"""Small networks as folders: a card, and the weights as a safetensors file."""
+"""Weights on disk: the one writer and the one reader of every file of tensors, and small networks as folders."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
+from dcgan_viz.files import atomic_file, atomic_folder
 
 WEIGHTS_FILE = "weights.safetensors"
 
+MAXIMUM_HEADER = 16 * 2**20
+"""Bytes of names and shapes that are read before anything is known of a file: two hundred thousand tensors."""
+
+WORST_ROUNDING = 2**-9
+"""Of a map's weights, that storing them as fp16 may change; ordinary rounding changes 2**-12 of them."""
+
+SMALLEST = 1e-30
+"""In place of a norm of 0."""
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write tensors as they are to a safetensors file, whole or not at all, readable by whom the umask says.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        On any device, of any dtype.
+    path : Path
+        Replaced if it exists.
+    metadata : mapping of str to str, optional
+        Read again as `TensorFile.metadata`.
+
+    Raises
+    ------
+    UserError
+        If a value is not finite, the folder cannot be written, or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_tensors({"bias": torch.zeros(2)}, Path(folder) / "weights.safetensors", {"step": "7"})
+    ...     with open_tensors(path) as file:
+    ...         file.metadata, file.read({"bias": (2,)})
+    ({'step': '7'}, {'bias': tensor([0., 0.])})
+    """
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{path} is not written, since {name} holds values that are not finite: go back to an earlier "
+                "checkpoint or to weights that are whole"
+            )
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_file(path) as temporary:
+        try:
+            save_file(plain, temporary, metadata=dict(metadata or {}))
+        except SafetensorError as error:
+            raise OSError(0, str(error)) from error
+    return path
+
+
+def save_network(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write what evaluation needs of a network: kernels and matrices as fp16, vectors as they are.
+
+    Running variances and gains are few and reach far, and keep their precision; so does a kernel that fp16, which ends
+    at 65,504 and loses what is small, would not hold.
+
+    Raises
+    ------
+    UserError
+        As in `save_tensors`.
+    """
+    return save_tensors({name: _compact(tensor) for name, tensor in network_tensors(network).items()}, path, metadata)
+
+
+def network_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and running statistics by name, without the counters that evaluation does not use."""
+    return {name: t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    if tensor.ndim < 2:
+        return tensor
+    half = tensor.half()
+    # By row and by column: batch normalisation blows up again what is small in one map alone.
+    changes = [
+        torch.linalg.vector_norm((half.float() - tensor).flatten(1), dim=1)
+        / torch.linalg.vector_norm(tensor.flatten(1), dim=1).clamp(min=SMALLEST)
+        for half, tensor in ((half, tensor), (half.transpose(0, 1), tensor.transpose(0, 1)))
+    ]
+    # An infinite change, or one that is no number, is none to accept.
+    return half if all(bool((change <= WORST_ROUNDING).all()) for change in changes) else tensor
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """An open file of tensors, of which only names, shapes and metadata have been read.
+
+    Parameters
+    ----------
+    path : Path
+    metadata : mapping of str to str
+    """
+
+    path: Path
+    metadata: Mapping[str, str]
+    _file: Any
+
+    def read(self, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:
+        """The tensors as they were written, on the CPU.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int, optional
+            Which there must be, and no others. Compared before memory is asked for.
+
+        Raises
+        ------
+        UserError
+            If a tensor is missing, unknown or of another shape, or holds values that are not finite.
+        """
+        names = list(self._file.keys())
+        if shapes is not None:
+            self._compare(names, shapes)
+        tensors = {name: self._file.get_tensor(name) for name in names}
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise UserError(
+                    f"{self.path}: {name} holds values that are not finite, and nothing can be drawn or measured with "
+                    "them: make the file again"
+                )
+        return tensors
+
+    def _compare(self, names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        missing = next((name for name in shapes if name not in set(names)), None)
+        if missing is not None:
+            raise UserError(f"{self.path} has no tensor {missing}, which the networks on its card need")
+        for name in names:
+            if name not in shapes:
+                raise UserError(f"{self.path} has a tensor {name:.80}, which the networks on its card do not have")
+            found = tuple(self._file.get_slice(name).get_shape())
+            if found != tuple(shapes[name]):
+                raise UserError(
+                    f"{self.path}: {name} has shape {found}, but the networks on its card need {tuple(shapes[name])}"
+                )
+
+    def network(self, build: Callable[[], Network]) -> Network:
+        """A network with the weights of the file, float32 on the CPU, in evaluation mode, without gradients.
+
+        Parameters
+        ----------
+        build : callable
+            Makes the network. It is called where tensors have shapes but no memory.
+
+        Raises
+        ------
+        UserError
+            As in `read`; also if there can be no such network, or a tensor is not of floating point.
+        """
+        try:
+            with torch.device("meta"):
+                network = build()
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"there is no network as the card beside {self.path} describes it: {error}") from error
+        shapes = {name: tuple(tensor.shape) for name, tensor in network_tensors(network).items()}
+        tensors = self.read(shapes)
+        whole = next((name for name, tensor in tensors.items() if not tensor.is_floating_point()), None)
+        if whole is not None:
+            raise UserError(f"{self.path}: {whole} holds {tensors[whole].dtype}, and weights are of floating point")
+        counters = {name: torch.zeros((), dtype=torch.long) for name in network.state_dict() if name not in shapes}
+        network.load_state_dict({**{name: t.float() for name, t in tensors.items()}, **counters}, assign=True)
+        return network.eval().requires_grad_(False)
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[TensorFile]:
+    """Open a file that `save_tensors` wrote; nothing is unpickled.
+
+    Raises
+    ------
+    UserError
+        If it is missing, truncated or something else, also where that shows only while it is read.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: a model folder holds its weights in {path.name}")
+    try:
+        with path.open("rb") as start:
+            header = int.from_bytes(start.read(8), "little")
+        if header > MAXIMUM_HEADER:
+            raise ValueError(f"its header would have {header} bytes")
+        with safe_open(path, framework="pt") as file:
+            yield TensorFile(path, file.metadata() or {}, file)
+    except (OSError, SafetensorError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}): copy it again; pickled weights are never loaded"
+        ) from error
+
 
 def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: str) -> Path:
-    """Write weights (fp16) and card, a dataclass, as a folder, all or nothing."""
+    """Write weights and card, a dataclass, as a folder, all or nothing."""
     with atomic_folder(Path(folder), card_file) as temporary:
-        save_weights(network, temporary / WEIGHTS_FILE)
+        save_network(network, temporary / WEIGHTS_FILE)
         (temporary / card_file).write_text(json.dumps(asdict(card), indent=2) + "\n")
     return Path(folder)
 
@@ -32,46 +224,7 @@ def reading_folder(folder: Path, kind: str, command: str) -> Iterator[None]:
     """Say in one sentence that a folder holds no whole network of a kind, whatever is wrong with it."""
     try:
         yield
-    except (
-        UserError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(
             f"{folder} holds no whole {kind} ({type(error).__name__}: {error}): make one with {command}"
         ) from error
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write parameters and running statistics as fp16, without the counters that evaluation does not use."""
-    tensors = {
-        name: tensor.half().cpu().contiguous()
-        for name, tensor in network.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    save_file(tensors, path)
-    # safetensors writes files that only their owner can read.
-    path.chmod(0o644)
-
-
-def fill_weights(network: nn.Module, path: Path) -> None:
-    """Read what `save_weights` wrote into a network.
-
-    Raises
-    ------
-    UserError
-        If the file does not hold exactly this network's tensors.
-    SafetensorError, OSError, RuntimeError
-        If it is missing or damaged, or a tensor has another shape.
-    """
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    missing, unexpected = network.load_state_dict(tensors, strict=False)
-    wrong = [name for name in (*missing, *unexpected) if not name.endswith("num_batches_tracked")]
-    if wrong:
-        raise UserError(f"{path} lacks or adds the tensor {wrong[0]}")

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.networks.weights import open_tensors, save_tensors
 
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -51,17 +49,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises
     ------
     UserError
-        If the folder cannot be written or the disk is full.
+        If a value is not finite, the folder cannot be written, or the disk is full.
     """
-    path = checkpoint_path(folder, checkpoint.step)
-    tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
     state = json.dumps({"step": checkpoint.step, "run": checkpoint.run})
-    with atomic_file(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"dcgan_viz_checkpoint": state})
-        except SafetensorError as error:
-            raise OSError(0, str(error)) from error
-    return path
+    return save_tensors(checkpoint.tensors, checkpoint_path(folder, checkpoint.step), {"dcgan_viz_checkpoint": state})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -73,11 +64,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         If the file is missing, truncated or something else.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})["dcgan_viz_checkpoint"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Checkpoint(state["step"], tensors, state["run"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        with open_tensors(path) as file:
+            state = json.loads(file.metadata["dcgan_viz_checkpoint"])
+            return Checkpoint(state["step"], file.read(), state["run"])
+    except (KeyError, ValueError) as error:
         raise UserError(
             f"{path} is not a whole checkpoint of dcgan-viz ({error}): resume from an earlier one by removing it"
         ) from error
