@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.networks.spec import DiscriminatorSpec, GeneratorSpec
+from dcgan_viz.networks.spec import Activation, DiscriminatorSpec, GeneratorSpec
 
 Side = Literal["generator", "discriminator"]
 
@@ -51,13 +51,19 @@ def generator_layers(spec: GeneratorSpec) -> tuple[Layer, ...]:
     >>> print(generator_layers(dcgan(64).generator)[2])
     3: deconv 5x5 x2, 256 maps of 16x16, ReLU
     """
-    size = spec.base_size
-    layers = [Layer("generator", 1, "layers.0", f"project z({spec.latent})", spec.base_channels, size, "ReLU")]
+    hidden = name_activation(spec.activation, spec.slope)
+    ending = hidden if spec.base_activated else "linear"
+    sizes = spec.sizes
+    layers = [Layer("generator", 1, "layers.0", f"project z({spec.latent})", spec.base_channels, sizes[0], ending)]
     for number, convolution in enumerate(spec.convolutions, start=2):
-        size *= convolution.stride
         kind = f"deconv {convolution.kernel}x{convolution.kernel} x{convolution.stride}"
-        activation = "tanh" if number == len(spec.convolutions) + 1 else "ReLU"
-        layers.append(Layer("generator", number, f"layers.{number - 1}", kind, convolution.channels, size, activation))
+        if convolution.upsample > 1:
+            kind = f"upsample x{convolution.upsample}, {kind.replace('deconv', 'conv').removesuffix(' x1')}"
+        ending = hidden if convolution.activated else "linear"
+        if number == len(spec.convolutions) + 1:
+            ending = "linear" if spec.output == "none" else spec.output
+        size = sizes[number - 1]
+        layers.append(Layer("generator", number, f"layers.{number - 1}", kind, convolution.channels, size, ending))
     return tuple(layers)
 
 
@@ -70,16 +76,26 @@ def discriminator_layers(spec: DiscriminatorSpec) -> tuple[Layer, ...]:
     >>> print(discriminator_layers(dcgan(64).discriminator)[0])
     1: conv 5x5 /2, 128 maps of 32x32, LeakyReLU 0.2
     """
-    size = spec.image_size
+    hidden = name_activation(spec.activation, spec.slope)
     layers = []
-    for number, convolution in enumerate(spec.convolutions, start=1):
-        size //= convolution.stride
+    for number, (convolution, size) in enumerate(zip(spec.convolutions, spec.sizes[1:], strict=True), start=1):
         kind = f"conv {convolution.kernel}x{convolution.kernel} /{convolution.stride}"
-        activation = f"LeakyReLU {spec.slope}"
-        layers.append(
-            Layer("discriminator", number, f"layers.{number - 1}", kind, convolution.channels, size, activation)
-        )
+        ending = hidden if convolution.activated else "linear"
+        layers.append(Layer("discriminator", number, f"layers.{number - 1}", kind, convolution.channels, size, ending))
     return tuple(layers)
+
+
+def name_activation(activation: Activation, slope: float) -> str:
+    """What an activation is called in listings.
+
+    Examples
+    --------
+    >>> name_activation("rectifier", 0.2)
+    'LeakyReLU 0.2'
+    """
+    if activation == "rectifier":
+        return f"LeakyReLU {slope}" if slope else "ReLU"
+    return {"elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}.get(activation, activation)
 
 
 def find_layer(layers: tuple[Layer, ...], wanted: int | str) -> Layer:

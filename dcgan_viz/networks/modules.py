@@ -2,12 +2,79 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from dcgan_viz.networks.spec import DiscriminatorSpec, GeneratorSpec
+from dcgan_viz.networks.spec import Activation, Convolution, DiscriminatorSpec, GeneratorSpec
+
+
+class SignedSigmoid(nn.Module):
+    """A sigmoid's picture in [-1, 1]: 2 σ(x) - 1, which is tanh(x / 2)."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values in [-1, 1] from any."""
+        return torch.tanh(values / 2)
+
+
+class UnitPixels(nn.Module):
+    """Images in [-1, 1] as the ones in [0, 1] that a network was trained on."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] from those in [-1, 1]."""
+        return (images + 1) / 2
+
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+_OUTPUTS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": SignedSigmoid, "none": nn.Identity}
+
+
+def make_activation(activation: Activation, slope: float) -> nn.Module:
+    """The module of a hidden layer's activation."""
+    if activation == "rectifier":
+        return nn.LeakyReLU(slope) if slope else nn.ReLU()
+    return _ACTIVATIONS[activation]()
+
+
+def _projection(spec: GeneratorSpec) -> nn.Sequential:
+    """Layer 1: the authors normalise every unit of the projection on its own, before the reshape."""
+    units = spec.base_channels * spec.base_size**2
+    norm = [("norm", nn.BatchNorm1d(units, eps=spec.norm_eps))] if spec.base_norm else []
+    activation = [("activation", make_activation(spec.activation, spec.slope))] if spec.base_activated else []
+    reshape = ("reshape", nn.Unflatten(1, (spec.base_channels, spec.base_size, spec.base_size)))
+    after = [*norm, reshape, *activation] if spec.norm_first else [*activation, *norm, reshape]
+    linear = ("linear", nn.Linear(spec.latent, units, bias=spec.base_bias))
+    return nn.Sequential(OrderedDict[str, nn.Module]([linear, *after]))
+
+
+def _ending(
+    spec: GeneratorSpec | DiscriminatorSpec, convolution: Convolution, size: int, output: nn.Module | None = None
+) -> OrderedDict[str, nn.Module]:
+    """What follows a convolution that writes maps of a size: normalisation and activation, or the output."""
+    norm: list[tuple[str, nn.Module]] = []
+    if convolution.norm and convolution.unit_norm:
+        shape = (convolution.channels, size, size)
+        units = nn.BatchNorm1d(math.prod(shape), eps=spec.norm_eps)
+        norm = [("flatten", nn.Flatten()), ("norm", units), ("reshape", nn.Unflatten(1, shape))]
+    elif convolution.norm:
+        norm = [("norm", nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps))]
+    activation: list[tuple[str, nn.Module]] = []
+    if output is not None:
+        activation = [("activation", output)]
+    elif convolution.activated:
+        activation = [("activation", make_activation(spec.activation, spec.slope))]
+    return OrderedDict([*norm, *activation] if spec.norm_first or output is not None else [*activation, *norm])
 
 
 class Generator(nn.Module):
@@ -32,21 +99,12 @@ class Generator(nn.Module):
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
         self.spec = spec
-        units = spec.base_channels * spec.base_size**2
-        layers: list[nn.Module] = [
-            nn.Sequential(
-                OrderedDict(
-                    # The authors normalise every unit of the projection on its own, before the reshape.
-                    linear=nn.Linear(spec.latent, units, bias=False),
-                    norm=nn.BatchNorm1d(units, eps=spec.norm_eps),
-                    reshape=nn.Unflatten(1, (spec.base_channels, spec.base_size, spec.base_size)),
-                    activation=nn.ReLU(),
-                )
-            )
-        ]
+        layers: list[nn.Module] = [_projection(spec)]
         channels = spec.base_channels
-        for number, convolution in enumerate(spec.convolutions, start=2):
+        for number, (convolution, size) in enumerate(zip(spec.convolutions, spec.sizes[1:], strict=True), start=2):
             parts: OrderedDict[str, nn.Module] = OrderedDict()
+            if convolution.upsample > 1:
+                parts["upsample"] = nn.Upsample(scale_factor=convolution.upsample, mode="nearest")
             parts["convolution"] = nn.ConvTranspose2d(
                 channels,
                 convolution.channels,
@@ -56,10 +114,8 @@ class Generator(nn.Module):
                 convolution.output_padding,
                 bias=convolution.bias,
             )
-            if convolution.norm:
-                parts["norm"] = nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps)
             last = number == len(spec.convolutions) + 1
-            parts["activation"] = nn.Tanh() if last else nn.ReLU()
+            parts |= _ending(spec, convolution, size, _OUTPUTS[spec.output]() if last else None)
             layers.append(nn.Sequential(parts))
             channels = convolution.channels
         self.layers = nn.ModuleList(layers)
@@ -77,7 +133,6 @@ class DiscriminatorLayer(nn.Sequential):
     """A convolution, its batch normalisation (``norm``, absent in the first layer) and the LeakyReLU."""
 
     convolution: nn.Conv2d
-    activation: nn.LeakyReLU
 
 
 class Discriminator(nn.Module):
@@ -104,8 +159,10 @@ class Discriminator(nn.Module):
         self.spec = spec
         layers: list[nn.Module] = []
         channels = spec.image_channels
-        for convolution in spec.convolutions:
+        for convolution, size in zip(spec.convolutions, spec.sizes[1:], strict=True):
             parts: OrderedDict[str, nn.Module] = OrderedDict()
+            if spec.unit_pixels and not layers:
+                parts["pixels"] = UnitPixels()
             parts["convolution"] = nn.Conv2d(
                 channels,
                 convolution.channels,
@@ -114,9 +171,7 @@ class Discriminator(nn.Module):
                 convolution.padding,
                 bias=convolution.bias,
             )
-            if convolution.norm:
-                parts["norm"] = nn.BatchNorm2d(convolution.channels, eps=spec.norm_eps)
-            parts["activation"] = nn.LeakyReLU(spec.slope)
+            parts |= _ending(spec, convolution, size)
             layers.append(DiscriminatorLayer(parts))
             channels = convolution.channels
         self.layers = nn.ModuleList(layers)

@@ -14,6 +14,18 @@ MAXIMUM_WIDTH, MAXIMUM_LATENT = 1024, 4096
 """Eight times the paper's width and forty times its latent: networks of gigabytes beyond that are typing errors."""
 
 
+SAME = -1
+"""A padding by which the stride alone decides the size of the maps."""
+
+Activation = Literal["rectifier", "elu", "selu", "gelu", "silu", "softplus", "tanh"]
+"""What ends a hidden layer; a rectifier is a ReLU or, with a slope, a LeakyReLU."""
+
+Output = Literal["tanh", "sigmoid", "none"]
+"""What ends a generator; a sigmoid's values from 0 to 1 become images in [-1, 1]."""
+
+MAXIMUM_KERNEL, MAXIMUM_STRIDE, MAXIMUM_SIDE = 64, 8, 4096
+
+
 @dataclass(frozen=True)
 class Convolution:
     """One (fractionally-strided) convolution and what follows it.
@@ -27,9 +39,20 @@ class Convolution:
     stride : int
         2 halves (in a discriminator) or doubles (in a generator) the side of the maps; 1 keeps it.
     norm : bool
-        Whether batch normalisation follows.
+        Whether it is batch-normalised.
     bias : bool
         Whether it adds a bias of its own; the paper's do not, imported networks may.
+    padding : int
+        Zero padding in pixels; by default the one that makes the stride alone decide the size of the maps.
+    output_padding : int
+        What a fractionally-strided convolution adds at the lower and right end; by default what doubles the size. A
+        discriminator has none.
+    upsample : int
+        How many times a generator repeats each pixel of what the convolution reads, in rows and columns.
+    activated : bool
+        Whether the network's activation ends the layer; without it the layer is linear.
+    unit_norm : bool
+        Whether every unit of the maps has a normalisation of its own, as in the paper's projection.
     """
 
     channels: int
@@ -37,34 +60,59 @@ class Convolution:
     stride: int
     norm: bool = True
     bias: bool = False
+    padding: int = SAME
+    output_padding: int = SAME
+    upsample: int = 1
+    activated: bool = True
+    unit_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 1:
             raise UserError(f"a convolution needs at least 1 channel, not {self.channels}")
-        if self.kernel not in (3, 4, 5):
-            raise UserError(f"kernel {self.kernel} is not supported: choose 3, 4 or 5")
-        if self.stride not in (1, 2):
-            raise UserError(f"stride {self.stride} is not supported: choose 1 or 2")
-        if self.stride == 1 and self.kernel == 4:
-            raise UserError("a 4x4 kernel at stride 1 cannot keep the size of its maps: use 3 or 5")
+        _check_range("kernel", self.kernel, 1, MAXIMUM_KERNEL)
+        _check_range("stride", self.stride, 1, MAXIMUM_STRIDE)
+        _check_range("upsample", self.upsample, 1, MAXIMUM_STRIDE)
+        if self.padding == SAME and self.stride == 1 and self.kernel % 2 == 0:
+            raise UserError(
+                f"a {self.kernel}x{self.kernel} kernel at stride 1 cannot keep the size of its maps: use an odd one, or "
+                "give its padding"
+            )
+        if SAME in (self.padding, self.output_padding) and self.stride > 2:
+            raise UserError(f"stride {self.stride} needs its padding given")
+        resolved = {"padding": (self.kernel - 1) // 2, "output_padding": self.kernel % 2 if self.stride == 2 else 0}
+        for name, value in resolved.items():
+            if getattr(self, name) == SAME:
+                object.__setattr__(self, name, value)
+        _check_range("padding", self.padding, 0, self.kernel - 1)
+        _check_range("output_padding", self.output_padding, 0, self.stride - 1)
 
-    @property
-    def padding(self) -> int:
-        """Zero padding in pixels that makes the stride alone decide the size of the maps."""
-        return (self.kernel - 1) // 2
+    def side_above(self, side: int) -> int:
+        """Side of the maps that it draws, in a generator, from maps of a side."""
+        return (side * self.upsample - 1) * self.stride - 2 * self.padding + self.kernel + self.output_padding
 
-    @property
-    def output_padding(self) -> int:
-        """What a fractionally-strided convolution of an odd kernel adds to double the size."""
-        return self.kernel % 2 if self.stride == 2 else 0
+    def side_below(self, side: int) -> int:
+        """Side of the maps that it reads, in a discriminator, out of maps of a side."""
+        return (side + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{name} {value} is not supported: choose one from {low} to {high}")
+
+
+def _check_sizes(network: str, sizes: tuple[int, ...]) -> None:
+    wrong = [size for size in sizes if not 1 <= size <= MAXIMUM_SIDE]
+    if wrong:
+        listing = " → ".join(map(str, sizes))
+        raise UserError(f"the maps of this {network} would have sides {listing}, and {wrong[0]} is none")
 
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """A generator: a latent, its projection to 4x4 maps, then fractionally-strided convolutions.
+    """A generator: a latent, its projection to maps, then fractionally-strided convolutions.
 
-    Layer 1 is the projection; the last layer writes the image through a tanh and has no batch
-    normalisation. Hidden layers end in a ReLU.
+    Layer 1 is the projection; the last layer writes the image. In the paper's networks every hidden layer is batch
+    normalised and ends in a ReLU, and a tanh ends the last; the fields with defaults describe other people's.
 
     Parameters
     ----------
@@ -78,6 +126,15 @@ class GeneratorSpec:
         Layers 2, 3, … up to the image.
     norm_eps : float
         Epsilon of every batch normalisation.
+    base_norm, base_bias, base_activated : bool
+        Whether the projection is normalised (each unit on its own), has a bias, and ends in the activation.
+    activation : Activation
+        Of hidden layers.
+    slope : float
+        Of a rectifier below zero: 0 is a ReLU.
+    norm_first : bool
+        Whether the normalisation comes before the activation, as in the paper, or after it.
+    output : {"tanh", "sigmoid", "none"}
     """
 
     latent: int
@@ -86,22 +143,40 @@ class GeneratorSpec:
     convolutions: tuple[Convolution, ...]
     base_size: int = 4
     norm_eps: float = 1e-5
+    base_norm: bool = True
+    base_bias: bool = False
+    base_activated: bool = True
+    activation: Activation = "rectifier"
+    slope: float = 0.0
+    norm_first: bool = True
+    output: Output = "tanh"
 
     def __post_init__(self) -> None:
         if self.latent < 1:
             raise UserError(f"z needs at least 1 dimension, not {self.latent}")
-        if self.prior not in get_args(Prior):
-            raise UserError(f"prior {self.prior!r} is not known: choose uniform or normal")
-        if not self.convolutions or self.convolutions[-1].norm:
-            raise UserError("a generator ends in a convolution without batch normalisation")
+        for name, value, known in (
+            ("prior", self.prior, Prior),
+            ("activation", self.activation, Activation),
+            ("output", self.output, Output),
+        ):
+            if value not in get_args(known):
+                raise UserError(f"{name} {value!r} is not known: choose {' or '.join(get_args(known))}")
+        if not self.convolutions:
+            raise UserError("a generator ends in a convolution")
+        _check_sizes("generator", self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the maps of layers 1, 2, … up to the image."""
+        sizes = [self.base_size]
+        for convolution in self.convolutions:
+            sizes.append(convolution.side_above(sizes[-1]))
+        return tuple(sizes)
 
     @property
     def image_size(self) -> int:
         """Side of the image in pixels."""
-        size = self.base_size
-        for convolution in self.convolutions:
-            size *= convolution.stride
-        return size
+        return self.sizes[-1]
 
     @property
     def image_channels(self) -> int:
@@ -125,6 +200,12 @@ class DiscriminatorSpec:
         Epsilon of every batch normalisation.
     head_bias : bool
         Whether the linear unit has a bias; the paper's has none, imported ones may.
+    activation : Activation
+        Of every layer.
+    norm_first : bool
+        Whether the normalisation comes before the activation, as in the paper, or after it.
+    unit_pixels : bool
+        Whether it was trained on images in [0, 1]; it is given them in [-1, 1] all the same.
     """
 
     image_channels: int
@@ -133,18 +214,35 @@ class DiscriminatorSpec:
     slope: float = 0.2
     norm_eps: float = 1e-5
     head_bias: bool = False
+    activation: Activation = "rectifier"
+    norm_first: bool = True
+    unit_pixels: bool = False
 
     def __post_init__(self) -> None:
         if not self.convolutions:
             raise UserError("a discriminator needs at least one convolution")
+        if self.activation not in get_args(Activation):
+            raise UserError(f"activation {self.activation!r} is not known: choose {' or '.join(get_args(Activation))}")
+        _check_sizes("discriminator", self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the image and of the maps of layers 1, 2, …."""
+        sizes = [self.image_size]
+        for convolution in self.convolutions:
+            sizes.append(convolution.side_below(sizes[-1]))
+        return tuple(sizes)
 
     @property
     def final_size(self) -> int:
         """Side of the last layer's maps."""
-        size = self.image_size
-        for convolution in self.convolutions:
-            size //= convolution.stride
-        return size
+        return self.sizes[-1]
+
+    @property
+    def plain(self) -> bool:
+        """Whether every layer is a convolution, a normalisation and a rectifier in the paper's order, on [-1, 1]."""
+        usual = all(c.activated and not c.unit_norm for c in self.convolutions)
+        return usual and self.activation == "rectifier" and self.norm_first and not self.unit_pixels
 
 
 @dataclass(frozen=True)
@@ -249,6 +347,8 @@ def dcgan(
         raise UserError(f"image size {size} is not a power of two from {MINIMUM_SIZE} to {MAXIMUM_SIZE}")
     if channels not in (1, 3):
         raise UserError(f"images have 1 or 3 channels, not {channels}")
+    if kernel not in (3, 4, 5):
+        raise UserError(f"kernel {kernel} is not supported: choose 3, 4 or 5")
     discriminator_width = width if discriminator_width is None else discriminator_width
     for name, value in (("width", width), ("the discriminator's width", discriminator_width)):
         if not 1 <= value <= MAXIMUM_WIDTH:

@@ -127,10 +127,7 @@ class _Backward:
 
     def _sizes(self) -> list[int]:
         """Sides of the image and of each layer's maps."""
-        sizes = [self.discriminator.spec.image_size]
-        for convolution in self.discriminator.spec.convolutions[: self.layer]:
-            sizes.append(sizes[-1] // convolution.stride)
-        return sizes
+        return list(self.discriminator.spec.sizes[: self.layer + 1])
 
     def _geometry(self, number: int) -> tuple[int, int, int]:
         """Stride, padding and the side of what the layer reads."""
