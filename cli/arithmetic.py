@@ -55,8 +55,6 @@ def arithmetic(
     dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --trials 200
     dcgan-viz arithmetic "man with glasses - man + woman" --model faces --wanted "woman with glasses" --blind trial
     """
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.latent import arithmetic as analysis
     from dcgan_viz.annotations.concepts import find_concepts
     from dcgan_viz.blind.report import save_trial
@@ -64,6 +62,7 @@ def arithmetic(
     from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
     from dcgan_viz.judges.classifier import find_classifier, load_classifier
     from dcgan_viz.model import load
+    from dcgan_viz.progress import show
 
     if classifier is not None and expect is None:
         raise UserError("name the class that the result should show with --expect, or leave out --classifier")
@@ -85,7 +84,7 @@ def arithmetic(
         expected=expect,
         classifier=judge,
         seed=seed,
-        progress=lambda numbers, total: tqdm(numbers, "drawing trials", total, unit="trial"),
+        progress=show,
     )
     trial = None if blind is None else analysis.blind_trial(result, seed=seed)
     folder = result.save(out, {"arithmetic": arithmetic_figure(result)})

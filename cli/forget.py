@@ -234,12 +234,11 @@ def _add_dose_response(
     seed: int,
     add: Add,
 ) -> None:
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.forgetting.dose_response import dose_response
     from dcgan_viz.analysis.forgetting.forgetting import gather_evidence
     from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
     from dcgan_viz.figures.forgetting.dose_response import dose_response_figure
+    from dcgan_viz.progress import show
 
     label = result.objects[0].object
     evidence = gather_evidence(loaded, result.layer, boxes, label, negatives, segmenter=reader, seed=seed)
@@ -252,7 +251,7 @@ def _add_dose_response(
         label,
         spared=keep[0] if keep else None,
         seed=seed,
-        progress=lambda batches, total: tqdm(batches, "dose-response", total, unit="batch"),
+        progress=show,
     )
     best = "\n".join(
         f"  {dose.ranking}: {dose.maps} maps, {100 * dose.removed:.0f} % [{100 * dose.removed_interval.low:.0f}, "

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
-
-if TYPE_CHECKING:
-    from dcgan_viz.analysis.latent.inversion import Progress
 
 
 @click.command(cls=Command, short_help="Find the latents of photographs.")
@@ -63,13 +58,12 @@ def invert(
     dcgan-viz invert --images photographs/ --count 16 --steps 500 --starts 8
     dcgan-viz walk --points results/invert/latents.npy --closed --film mine.webp
     """
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.latent import inversion
     from dcgan_viz.data.latents import LATENTS_FILE, save_latents
     from dcgan_viz.data.photographs import load_photographs
     from dcgan_viz.figures.latent.inversion import inversion_figure
     from dcgan_viz.model import load
+    from dcgan_viz.progress import show
 
     sources = [*photographs, *([] if images is None else [images])]
     if not sources:
@@ -77,13 +71,6 @@ def invert(
     loaded = load(model, device)
     channels, size, _ = loaded.networks.image_shape
     found = load_photographs(sources, size, channels, limit=count)
-
-    def progress(name: str) -> Progress:
-        def wrap(numbers: Iterable[int], total: int) -> Iterable[int]:
-            return tqdm(numbers, name, total)
-
-        return wrap
-
     result = inversion.invert(
         loaded,
         found.tensor(slice(None)),
@@ -93,7 +80,7 @@ def invert(
         samples=samples,
         own=own,
         seed=seed,
-        progress=progress,
+        progress=show,
     )
     folder = result.save(out, {"inversion": inversion_figure(result)})
     latents = save_latents(result.latents, folder / LATENTS_FILE)

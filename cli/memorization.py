@@ -44,22 +44,13 @@ def memorization(
     dcgan-viz memorization --model rooms
     dcgan-viz memorization --model rooms-memorized
     """
-    from collections.abc import Iterable
-
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.memorization import memorization as analysis
     from dcgan_viz.data.images import ImageSet, load_images
     from dcgan_viz.errors import UserError
     from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
     from dcgan_viz.model import load
-    from dcgan_viz.rooms.training_sets import Progress, held_out_rooms, is_procedural, training_rooms
-
-    def bar(what: str, unit: str) -> Progress:
-        def wrap(indices: Iterable[int], total: int) -> Iterable[int]:
-            return tqdm(indices, what, total, unit=unit)
-
-        return wrap
+    from dcgan_viz.progress import show
+    from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural, training_rooms
 
     loaded = load(model, device)
     if data is None and not is_procedural(loaded.card):
@@ -67,16 +58,15 @@ def memorization(
     channels, size, _ = loaded.networks.image_shape
 
     def read(path: Path) -> ImageSet:
-        return load_images(path, size, channels, progress=bar(f"reading {path.name}", "img"))
+        return load_images(path, size, channels, progress=show)
 
     others = None if held_out is None else read(held_out)
     if data is not None:
         training, source = read(data), f"images of {data.name}"
     else:
-        training, source = training_rooms(loaded.card, bar("drawing the training rooms", "batch")), "procedural rooms"
+        training, source = training_rooms(loaded.card, show), "procedural rooms"
         if others is None:
-            count = min(samples, analysis.REFERENCES)
-            others = held_out_rooms(loaded.card, count, bar("drawing other rooms", "batch"))
+            others = held_out_rooms(loaded.card, min(samples, analysis.REFERENCES), show)
     result = analysis.memorization(
         loaded,
         training,
@@ -84,7 +74,7 @@ def memorization(
         samples=samples,
         seed=seed,
         source=source,
-        progress=lambda what, indices, total: tqdm(indices, what, total, unit="block"),
+        progress=show,
     )
     figures = {"memorization": memorization_figure(result), "nearest": nearest_figure(result)}
     folder = result.save(out, figures)

@@ -101,12 +101,11 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
     dcgan-viz train mine/ --width 64 --kernel 4 --start-from rooms --out runs/tuned
     torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train photographs/ --out runs/mine
     """
-    from tqdm import tqdm
-
     from dcgan_viz.data.images import load_images
     from dcgan_viz.model import Card, load
     from dcgan_viz.networks import PRESETS
     from dcgan_viz.networks import preset as build
+    from dcgan_viz.progress import say, show
     from dcgan_viz.training.loop import train as run
     from dcgan_viz.training.settings import TrainingSettings
 
@@ -122,7 +121,7 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
         size,
         channels,
         skip_broken=options["skip_broken"],
-        progress=lambda indices, total: tqdm(indices, "reading images", total, unit="img", disable=not leader),
+        progress=show,
     )
     chosen = {name: options[name] for name in ("batch_size", "learning_rate") if options[name] is not None}
     chosen = {**PRESETS[preset].training, **chosen}
@@ -145,8 +144,8 @@ def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> 
             **{n: options[n] for n in ("checkpoint_every", "keep", "keep_every", "device", "precision", "resume")},
             from_step=options["from_step"],
             start_from=load(options["start_from"]) if options["start_from"] else None,
-            say=lambda sentence: tqdm.write(sentence, file=click.get_text_stream("stderr")),  # type: ignore[operator]
-            show_progress=True,
+            say=say,
+            progress=show,
         )
     except KeyboardInterrupt:
         click.echo(f"stopped; go on from the last checkpoint with --out {out} --resume", err=True)

@@ -56,18 +56,12 @@ def train_classifier(
     import shlex
     from dataclasses import asdict, replace
 
-    from tqdm import tqdm
-
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
     from dcgan_viz.judges.classifier_training import train_classifier as run
+    from dcgan_viz.progress import show
 
-    images = load_images(
-        data,
-        size,
-        int(channels),
-        progress=lambda indices, total: tqdm(indices, "reading images", total, unit="img"),
-    )
+    images = load_images(data, size, int(channels), progress=show)
     found = read_labels(labels, images.names)
     classifier = run(
         images,
@@ -78,7 +72,7 @@ def train_classifier(
         device=device,
         data=f"{(found.numbers >= 0).sum()} pictures of {data.name}, centre-cropped and resized to {size}x{size}",
         terms=terms,
-        progress=lambda steps, total: tqdm(steps, "training", total, unit="batch"),
+        progress=show,
     )
     chosen = [*(["--labels", labels] if labels else []), "--size", size, "--channels", channels, "--held-out", held_out]
     words = ["dcgan-viz", "train-classifier", data.name, *chosen, "--epochs", epochs, "--seed", seed, "--out", out.name]

@@ -32,10 +32,9 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
     """
     from dataclasses import replace
 
-    from tqdm import tqdm
-
     from dcgan_viz.annotations.masks import load_masks
     from dcgan_viz.judges.segmenter_training import train_segmenter as run
+    from dcgan_viz.progress import show
 
     pixels, masks, objects = load_masks(data)
     segmenter = run(
@@ -47,7 +46,7 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
         seed=seed,
         device=device,
         data=f"{len(pixels)} pictures with masks from {data.name}",
-        progress=lambda numbers: tqdm(numbers, "training", steps, unit="batch"),
+        progress=show,
     )
     command = f"dcgan-viz train-segmenter {data} --held-out {held_out} --steps {steps} --seed {seed} --out {out}"
     card = replace(segmenter.card, training={**segmenter.card.training, "command": command})

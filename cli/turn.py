@@ -55,13 +55,12 @@ def turn(
     dcgan-viz turn --model faces --rows 10 --positions 7 --strength 1.5
     dcgan-viz turn --model faces --from "neutral woman" --to "smiling woman" --out results/smile
     """
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.latent import turn as analysis
     from dcgan_viz.annotations.concepts import find_concepts
     from dcgan_viz.blind.report import save_trial
     from dcgan_viz.figures.latent.turn import turn_figure
     from dcgan_viz.model import load
+    from dcgan_viz.progress import show
 
     loaded = load(model, device)
     result = analysis.turn(
@@ -73,7 +72,7 @@ def turn(
         positions=positions,
         strength=strength,
         seed=seed,
-        progress=lambda numbers, total: tqdm(numbers, "random directions", total, unit="direction"),
+        progress=show,
     )
     folder = result.save(out, {"turn": turn_figure(result)})
     odd, random = result.oddness, result.random_interval

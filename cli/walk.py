@@ -61,13 +61,12 @@ def walk(
     dcgan-viz walk --closed --film walk.webp
     dcgan-viz invert a.jpg b.jpg && dcgan-viz walk --points results/invert/latents.npy
     """
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.latent import walks
     from dcgan_viz.data.latents import load_latents
     from dcgan_viz.figures.latent.walks import walk_figure
     from dcgan_viz.media.film import check_film, save_film
     from dcgan_viz.model import load
+    from dcgan_viz.progress import Stage, show
 
     if points is not None and rows is not None:
         raise click.UsageError("--points decides how many rows there are: leave out --rows")
@@ -85,13 +84,13 @@ def walk(
         seed=seed,
         random_walks=random_walks,
         source="given points" if points is None else f"points of {points.name}",
-        progress=lambda batches, total: tqdm(batches, "random walks", total, unit="batch"),
+        progress=show,
     )
     folder = result.save(out, {"walk": walk_figure(result)})
     sentence = f"{len(result.rows)} rows of {steps} pictures; {result.sentence()}"
     if film is not None:
         pictures = walks.walk_frames(loaded, places, rows=rows, frames=frames, closed=closed, seed=seed)
         total = len(result.rows) * frames + (not closed)
-        save_film(tqdm(pictures, "drawing the film", total, unit="frame"), film)
+        save_film(show(pictures, Stage("drawing the film", total, "frame")), film)
         sentence += f"\nfilm of {total} frames written to {film}"
     finish(result, folder, sentence, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.progress import Progress, Stage, silent
 
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MAXIMUM_FILE_BYTES = 256 * 2**20
@@ -166,7 +167,7 @@ def load_images(
     *,
     limit: int | None = None,
     skip_broken: bool = False,
-    progress: Callable[[Iterable[int], int], Iterable[int]] | None = None,
+    progress: Progress = silent,
 ) -> ImageSet:
     """Every picture of a source, squared to one size, in the order of their names.
 
@@ -181,8 +182,8 @@ def load_images(
         Take at most this many, evenly spread over the source.
     skip_broken : bool
         Leave out files that do not decode instead of refusing the source.
-    progress : callable, optional
-        Wraps the loop: receives the indices and their number, yields the indices.
+    progress : Progress
+        Shows how many have been read.
 
     Returns
     -------
@@ -226,7 +227,7 @@ def load_images(
     # Pillow releases the interpreter's lock while it decodes, so threads are enough.
     with ThreadPoolExecutor(max_workers=4) as pool:
         pictures = pool.map(read, chosen)
-        loop: Iterable[int] = chosen if progress is None else progress(chosen, len(chosen))
+        loop = progress(chosen, Stage(f"reading {path.name}", len(chosen), "image"))
         for index, picture in zip(loop, pictures, strict=True):
             if picture is None:
                 broken.append(reader.names[index])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Accuracy, Classifier, ClassifierCard, classify, measure_accuracy
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.judges.splitting import hold_out, near_duplicates
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING = 3e-3, 0.05, 0.05
@@ -40,7 +40,7 @@ def train_classifier(
     device: str = "cpu",
     data: str = "not stated",
     terms: str = "not stated",
-    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda steps, total: steps,
+    progress: Progress = silent,
 ) -> Classifier:
     """Train a classifier, and measure it on pictures that were kept aside.
 
@@ -60,8 +60,8 @@ def train_classifier(
     device : str
     data, terms : str
         For the card.
-    progress : callable
-        Wraps the loop: receives the steps and their number.
+    progress : Progress
+        Shows how far the training is.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def train_classifier(
     network.train()
     prepared = ImageSet(pixels, tuple(images.names[i] for i in labelled))
     order = np.zeros(0, np.int64)
-    for _ in progress(range(steps), steps):
+    for _ in progress(range(steps), Stage("training", steps)):
         if len(order) < batch_size:
             order = random.permutation(learned)
         chosen, order = order[:batch_size], order[batch_size:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, SegmenterCard, intersection_over_union, segment
 from dcgan_viz.judges.segmenter_network import SegmentationNetwork
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-3
@@ -36,7 +36,7 @@ def train_segmenter(
     seed: int = 0,
     device: str = "cpu",
     data: str = "not stated",
-    progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
+    progress: Progress = silent,
 ) -> Segmenter:
     """Train a segmenter, and measure it on pictures that were kept aside.
 
@@ -55,8 +55,8 @@ def train_segmenter(
     device : str
     data : str
         For the card.
-    progress : callable
-        Wraps the loop over steps.
+    progress : Progress
+        Shows how far the training is.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def train_segmenter(
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     network.train()
-    for _ in progress(range(steps)):
+    for _ in progress(range(steps), Stage("training", steps)):
         chosen = np.sort(random.integers(0, count, batch_size))
         images, labels = to_tensor(pixels[chosen]), torch.from_numpy(masks[chosen].astype(np.int64))
         mirrored = torch.from_numpy(random.random(batch_size) < 0.5)

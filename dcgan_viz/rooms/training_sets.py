@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import numpy as np
 
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import Card
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.rooms.drawing import draw_rooms
 
 ROOMS = "procedural rooms"
@@ -18,9 +17,6 @@ HELD_OUT_FIRST = 1_000_000
 """Held-out rooms are numbered from here, or from behind the training rooms if these reach so far."""
 
 BATCH = 256
-
-Progress = Callable[[Iterable[int], int], Iterable[int]]
-"""Wraps a loop: receives the indices and their number, yields the indices."""
 
 
 def is_procedural(card: Card) -> bool:
@@ -35,7 +31,7 @@ def is_procedural(card: Card) -> bool:
     return ROOMS in card.training
 
 
-def training_rooms(card: Card, progress: Progress | None = None) -> ImageSet:
+def training_rooms(card: Card, progress: Progress = silent) -> ImageSet:
     """The rooms that a model was trained on.
 
     Raises
@@ -44,10 +40,10 @@ def training_rooms(card: Card, progress: Progress | None = None) -> ImageSet:
         If the card does not say which these are.
     """
     seed, first, count = _rooms(card)
-    return _draw(card, seed, first, count, progress)
+    return _draw(card, seed, first, count, "drawing the training rooms", progress)
 
 
-def held_out_rooms(card: Card, count: int, progress: Progress | None = None) -> ImageSet:
+def held_out_rooms(card: Card, count: int, progress: Progress = silent) -> ImageSet:
     """Rooms of the same seed that a model was not trained on.
 
     Raises
@@ -56,7 +52,7 @@ def held_out_rooms(card: Card, count: int, progress: Progress | None = None) -> 
         If the card does not say which rooms it was trained on.
     """
     seed, first, trained = _rooms(card)
-    return _draw(card, seed, max(HELD_OUT_FIRST, first + trained), count, progress)
+    return _draw(card, seed, max(HELD_OUT_FIRST, first + trained), count, "drawing other rooms", progress)
 
 
 def _rooms(card: Card) -> tuple[int, int, int]:
@@ -71,13 +67,13 @@ def _rooms(card: Card) -> tuple[int, int, int]:
     return seed, first, count
 
 
-def _draw(card: Card, seed: int, first: int, count: int, progress: Progress | None) -> ImageSet:
+def _draw(card: Card, seed: int, first: int, count: int, what: str, progress: Progress) -> ImageSet:
     channels, size = card.networks.generator.image_channels, card.networks.generator.image_size
     if channels != 3:
         raise UserError(f"procedural rooms have colours, but {card.name} draws {channels} channel: give its images")
     pixels = np.empty((count, size, size, 3), np.uint8)
     starts = range(0, count, BATCH)
-    for start in starts if progress is None else progress(starts, len(starts)):
+    for start in progress(starts, Stage(what, len(starts), "block")):
         number = min(BATCH, count - start)
         pixels[start : start + number] = draw_rooms(number, size, seed=seed, first=first + start).pixels
     return ImageSet(pixels, tuple(f"room {first + k}" for k in range(count)))

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
@@ -23,6 +22,7 @@ from dcgan_viz.model import DCGAN, Card, draw_latents
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.networks.statistics import recalibrate
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
@@ -86,7 +86,7 @@ def train(
     resume: bool = False,
     from_step: int | None = None,
     say: Callable[[str], None] = lambda message: None,
-    show_progress: bool = False,
+    progress: Progress = silent,
 ) -> TrainingResult:
     """Train a pair of networks on pictures.
 
@@ -121,8 +121,8 @@ def train(
         With `resume`: go back to this checkpoint and drop the later ones.
     say : callable
         Receives warnings and remarks, one sentence each.
-    show_progress : bool
-        Draw a progress bar on standard error.
+    progress : Progress
+        Shows how far the training is.
 
     Returns
     -------
@@ -186,51 +186,45 @@ def train(
     log = _open_log(folder, checkpoints, done) if fabric.is_global_zero else None
     means = _MeanLosses(fabric, batches.images_a_step)
     warnings: tuple[str, ...] = ()
-    with tqdm(
-        total=settings.steps * batches.images_a_step,
-        initial=done * batches.images_a_step,
-        unit="img",
-        unit_scale=True,
-        disable=not (show_progress and fabric.is_global_zero),
-        smoothing=0.05,
-    ) as bar:
-        for step in range(done, settings.steps):
-            real, random = batches.at(step)
-            real = fabric.to_device(real.contiguous(memory_format=execution.memory_format))
-            means.add(players.step(real, step, random).stacked())
-            bar.update(batches.images_a_step)
-            finished = step + 1
-            at_checkpoint = finished % interval == 0 or finished == settings.steps
-            if finished % LOG_EVERY == 0 or at_checkpoint:
-                tick, rate = means.read()
-                if log is not None:
-                    log.write(finished, tick, rate)
-                bar.set_postfix_str(
-                    f"D {tick.loss_d:.2f} G {tick.loss_g:.2f} D(x) {tick.d_real:.2f} D(G(z)) {tick.d_generated:.2f}"
+    note = ""
+    stage = Stage("training", settings.steps, first=done, note=lambda: note)
+    for step in progress(range(done, settings.steps), stage):
+        real, random = batches.at(step)
+        real = fabric.to_device(real.contiguous(memory_format=execution.memory_format))
+        means.add(players.step(real, step, random).stacked())
+        finished = step + 1
+        at_checkpoint = finished % interval == 0 or finished == settings.steps
+        if finished % LOG_EVERY == 0 or at_checkpoint:
+            tick, rate = means.read()
+            if log is not None:
+                log.write(finished, tick, rate)
+            note = (
+                f"D {tick.loss_d:.2f} G {tick.loss_g:.2f} D(x) {tick.d_real:.2f} D(G(z)) {tick.d_generated:.2f}, "
+                f"{rate:.0f} images/s"
+            )
+            if not np.isfinite(list(vars(tick).values())).all():
+                raise UserError(
+                    f"the losses are no longer finite at step {finished}: {_way_back(health.last_healthy)}, or "
+                    "train with a lower learning rate or --precision fp32"
                 )
-                if not np.isfinite(list(vars(tick).values())).all():
-                    raise UserError(
-                        f"the losses are no longer finite at step {finished}: {_way_back(health.last_healthy)}, or "
-                        "train with a lower learning rate or --precision fp32"
-                    )
-            if at_checkpoint:
-                if log is not None:
-                    model = _finished(players, networks, images, card, run, finished)
-                    samples = model.sample(GRID_SAMPLES, seed=settings.seed)
-                    photographs = _spread_out(images, GRID_SAMPLES)
-                    seen = finished * batches.images_a_step
-                    health, sentences = judge(health, finished, seen, tick, spread(samples), spread(photographs))
-                    save_picture(tile(to_pixels(samples)), folder / "samples" / f"step-{finished:08d}.png")
-                    log.picture(finished, samples)
-                    state = Checkpoint(finished, players.tensors(), {**run, "health": asdict(health)})
-                    save_checkpoint(checkpoints, state)
-                    prune_checkpoints(checkpoints, keep, keep_every, health.last_healthy)
-                    model.save(folder / "model")
-                    warnings = tuple(f"step {finished}: {s}; {_way_back(health.last_healthy)}" for s in sentences)
-                    for warning in warnings:
-                        say(warning)
-                fabric.barrier()
-                means.restart()
+        if at_checkpoint:
+            if log is not None:
+                model = _finished(players, networks, images, card, run, finished)
+                samples = model.sample(GRID_SAMPLES, seed=settings.seed)
+                photographs = _spread_out(images, GRID_SAMPLES)
+                seen = finished * batches.images_a_step
+                health, sentences = judge(health, finished, seen, tick, spread(samples), spread(photographs))
+                save_picture(tile(to_pixels(samples)), folder / "samples" / f"step-{finished:08d}.png")
+                log.picture(finished, samples)
+                state = Checkpoint(finished, players.tensors(), {**run, "health": asdict(health)})
+                save_checkpoint(checkpoints, state)
+                prune_checkpoints(checkpoints, keep, keep_every, health.last_healthy)
+                model.save(folder / "model")
+                warnings = tuple(f"step {finished}: {s}; {_way_back(health.last_healthy)}" for s in sentences)
+                for warning in warnings:
+                    say(warning)
+            fabric.barrier()
+            means.restart()
     if log is not None:
         log.close()
     return TrainingResult(folder, folder / "model", settings.steps, warnings)

@@ -8,6 +8,7 @@ import pytest
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
+from dcgan_viz.progress import Stage
 from dcgan_viz.rooms.drawing import draw_rooms
 from dcgan_viz.rooms.training_sets import ROOMS, held_out_rooms, is_procedural, training_rooms
 
@@ -20,14 +21,14 @@ def rooms_model(make_model, channels: int = 3, **rooms: object) -> DCGAN:
 def test_the_training_rooms_are_drawn_again(make_model) -> None:
     card = rooms_model(make_model, seed=3, first=5, count=300).card
     assert is_procedural(card)
-    calls: list[int] = []
+    calls: list[Stage] = []
 
-    def progress(indices, total):
-        calls.append(total)
-        return indices
+    def progress(items, stage):
+        calls.append(stage)
+        return items
 
     rooms = training_rooms(card, progress)
-    assert calls == [2]
+    assert [(stage.what, stage.total) for stage in calls] == [("drawing the training rooms", 2)]
     assert np.array_equal(rooms.pixels, draw_rooms(300, 32, seed=3, first=5).pixels)
     assert rooms.names[0] == "room 5"
 

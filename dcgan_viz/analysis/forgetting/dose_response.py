@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,9 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, interval_of, resampled_means
-
-Batch = tuple[slice, list[torch.Tensor]]
 
 RANDOM, MATCHED = "random", "activation-matched"
 
@@ -119,7 +118,7 @@ def dose_response(
     doses: Sequence[int] | int = 12,
     samples: int = 1000,
     seed: int = 0,
-    progress: Callable[[Iterator[Batch], int], Iterable[Batch]] = lambda batches, total: batches,
+    progress: Progress = silent,
 ) -> DoseResponse:
     """Zero 0 to all maps of a layer, ranked in several ways and at random, and count what is left of every object.
 
@@ -145,8 +144,8 @@ def dose_response(
         New samples.
     seed : int
         Of the samples, the controls and the bootstrap.
-    progress : callable
-        Wraps the loop over batches of samples: receives it and its length.
+    progress : Progress
+        Shows how many batches of samples have been drawn.
 
     Returns
     -------
@@ -176,7 +175,7 @@ def dose_response(
     objects = len(segmenter.objects)
     area = np.empty((samples, len(factors), objects))
     batches = draw_scaled(model, layer, factors, latents)
-    for batch, drawn in progress(batches, -(-samples // SAMPLE_BATCH)):
+    for batch, drawn in progress(batches, Stage("dose-response", -(-samples // SAMPLE_BATCH), "batch")):
         for k, images in enumerate(drawn):
             area[batch, k] = areas(segment(segmenter, images), objects)
     names = (*orders, RANDOM, MATCHED)

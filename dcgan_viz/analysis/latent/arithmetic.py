@@ -9,7 +9,7 @@ reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Accuracy, Classifier, classify
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, wilson_interval
 
@@ -186,7 +187,7 @@ def arithmetic(
     expected: str | None = None,
     classifier: Classifier | None = None,
     seed: int = 0,
-    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda numbers, total: numbers,
+    progress: Progress = silent,
 ) -> Arithmetic:
     """Add and subtract concepts, as in the paper's Figure 7, and ask how far the outcome depends on the exemplars.
 
@@ -211,8 +212,8 @@ def arithmetic(
         Measures how often it does.
     seed : int
         Of the noise and the trials' exemplars.
-    progress : callable
-        Wraps the loop over trials: receives the numbers and how many there are.
+    progress : Progress
+        Shows how many trials have been drawn.
 
     Returns
     -------
@@ -382,7 +383,7 @@ def _draw_trials(
     wanted: str | None,
     trials: int,
     random: np.random.Generator,
-    progress: Callable[[Iterable[int], int], Iterable[int]],
+    progress: Progress,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Tensor, NDArray[np.uint8]]:
     """Results, results of single exemplars, results in pixels, latents of the single ones, controls."""
     signs = [term.sign for term in terms]
@@ -390,7 +391,7 @@ def _draw_trials(
     names = [term.concept for term in terms]
     single_latents = []
     drawn: list[tuple[NDArray[np.uint8], ...]] = []
-    for _ in progress(range(trials), trials):
+    for _ in progress(range(trials), Stage("drawing trials", trials, "trial")):
         # Concept by concept, so that the first n trials do not depend on how many there are.
         moved = {name: _exemplars(pool, random) for name, pool in pools.items()}
         operands = torch.stack([moved[name] for name in names])

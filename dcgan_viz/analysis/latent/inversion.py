@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval
 
@@ -32,8 +33,6 @@ pixels and in features."""
 
 SHELL = 0.001
 """Of a Gaussian prior so much may lie inside and outside the shell that latents are kept on."""
-
-Progress = Callable[[Iterable[int], int], Iterable[int]]
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def keep_in_prior(latents: Tensor, prior: Prior) -> Tensor:
 
 @torch.no_grad()
 def nearest_samples(
-    model: DCGAN, loss: Loss, targets: Tensor, pool: Tensor, count: int, progress: Progress | None = None
+    model: DCGAN, loss: Loss, targets: Tensor, pool: Tensor, count: int, progress: Progress = silent
 ) -> tuple[Tensor, Tensor]:
     """For each target the latents of a pool whose pictures have the least loss.
 
@@ -166,8 +165,8 @@ def nearest_samples(
     pool : Tensor (M, latent)
     count : int
         How many for each target.
-    progress : callable, optional
-        Wraps the loop over the starts of batches.
+    progress : Progress
+        Shows how many batches have been drawn.
 
     Returns
     -------
@@ -176,11 +175,9 @@ def nearest_samples(
     Tensor (N, count)
         Losses.
     """
-    starts: Iterable[int] = range(0, len(pool), SAMPLE_BATCH)
-    if progress is not None:
-        starts = progress(starts, -(-len(pool) // SAMPLE_BATCH))
+    starts = range(0, len(pool), SAMPLE_BATCH)
     losses = torch.empty(len(targets), len(pool))
-    for start in starts:
+    for start in progress(starts, Stage("random samples", len(starts), "batch")):
         drawn = loss.vectors(model.generate(pool[start : start + SAMPLE_BATCH]))
         losses[:, start : start + len(drawn)] = torch.cdist(targets.to(drawn), drawn).square().cpu()
     best = losses.topk(count, dim=1, largest=False)
@@ -193,8 +190,9 @@ def optimise(
     targets: Tensor,
     latents: Tensor,
     steps: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     *,
+    what: str = "improving latents",
     decay: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Improve latents by Adam (Kingma & Ba 2015), each kept in the prior, none influenced by another.
@@ -211,8 +209,10 @@ def optimise(
     latents : Tensor (N, latent)
         Where to start.
     steps : int
-    progress : callable, optional
-        Wraps the loop over the steps of all batches.
+    progress : Progress
+        Shows how many steps, of all batches, are done.
+    what : str
+        What these steps do, for `progress`.
     decay : bool
         Lower the step size to 0 along half a cosine.
 
@@ -226,10 +226,8 @@ def optimise(
     prior = model.networks.generator.prior
     batches = [slice(start, start + SAMPLE_BATCH) for start in range(0, len(latents), SAMPLE_BATCH)]
     best, least = latents.clone(), torch.full((len(latents),), torch.inf)
-    work: Iterable[int] = range(len(batches) * (steps + 1))
-    if progress is not None:
-        work = progress(work, len(batches) * (steps + 1))
-    for count in work:
+    work = range(len(batches) * (steps + 1))
+    for count in progress(work, Stage(what, len(work))):
         batch, step = batches[count // (steps + 1)], count % (steps + 1)
         if step == 0:
             z = latents[batch].to(model.device, copy=True).requires_grad_()
@@ -261,7 +259,7 @@ def invert(
     samples: int = 2048,
     own: int = 8,
     seed: int = 0,
-    progress: Callable[[str], Progress] | None = None,
+    progress: Progress = silent,
 ) -> Inversion:
     """Find latents whose pictures are like photographs, and say how good they are.
 
@@ -284,8 +282,8 @@ def invert(
         Samples of the model to invert, at least 1.
     seed : int
         Of the random samples and the own ones.
-    progress : callable, optional
-        Given what is being done, returns what wraps its loop, as in `load_images`.
+    progress : Progress
+        Shows how far the search is.
 
     Returns
     -------
@@ -314,11 +312,7 @@ def invert(
     with torch.no_grad():
         targets = torch.cat([loss.vectors(batch).cpu() for batch in wanted.split(SAMPLE_BATCH)])
     pool = model.latents(samples, seed + 3)
-
-    def stage(name: str) -> Progress | None:
-        return None if progress is None else progress(name)
-
-    chosen, _ = nearest_samples(model, loss, targets, pool, starts, stage("random samples"))
+    chosen, _ = nearest_samples(model, loss, targets, pool, starts, progress)
     first = max(1, round(steps * FIRST_PART))
     tried, losses = optimise(
         model,
@@ -326,12 +320,13 @@ def invert(
         targets.repeat_interleave(starts, 0),
         pool[chosen.flatten()],
         first,
-        stage("all starts"),
+        progress,
+        what="all starts",
         decay=False,
     )
     best = losses.unflatten(0, (-1, starts)).argmin(1)
     survivors = tried.unflatten(0, (-1, starts))[torch.arange(len(wanted)), best]
-    latents, _ = optimise(model, loss, targets, survivors, steps - first, stage("best starts"))
+    latents, _ = optimise(model, loss, targets, survivors, steps - first, progress, what="best starts")
 
     drawn, near = model.generate(latents), model.generate(pool[chosen[:, 0]])
     unrelated = _mean(_matches(loss.features, strangers[::2], strangers[1::2]))

@@ -11,7 +11,6 @@ it counts little beside what moves, and the average change is shown, for the eye
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.estimate import Estimate
 from dcgan_viz.model import DCGAN
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, interval_of, resampled_means
 
@@ -101,7 +101,7 @@ def turn(
     positions: int = 9,
     strength: float = 1.0,
     seed: int = 0,
-    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda numbers, total: numbers,
+    progress: Progress = silent,
 ) -> Turn:
     """Add interpolations of the turn vector to new samples, as in the paper's Figure 8.
 
@@ -120,8 +120,8 @@ def turn(
         The ends of a row are the sample minus and plus so many turn vectors.
     seed : int
         Of the samples, and of the random directions.
-    progress : callable
-        Wraps the loop over random directions: receives the numbers and how many there are.
+    progress : Progress
+        Shows how many random directions have been tried.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def turn(
     changes = _changes(model, measured, strength * vector)
     random = np.random.default_rng(seed)
     controls = []
-    for _ in progress(range(RANDOM_DIRECTIONS), RANDOM_DIRECTIONS):
+    for _ in progress(range(RANDOM_DIRECTIONS), Stage("random directions", RANDOM_DIRECTIONS, "direction")):
         direction = torch.from_numpy(random.standard_normal(len(vector)).astype(np.float32))
         step = strength * vector.norm() * direction / direction.norm()
         controls.append(float(odd_share(_without_shading(_changes(model, measured, step)).mean(0))))

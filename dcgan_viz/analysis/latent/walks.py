@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 
 MEASURES = ("pixels", "1 − SSIM", "features")
@@ -248,7 +249,7 @@ def walk(
     seed: int = 0,
     random_walks: int = RANDOM_WALKS,
     source: str = "given points",
-    progress: Callable[[Iterable[Tensor], int], Iterable[Tensor]] | None = None,
+    progress: Progress = silent,
 ) -> Walk:
     """Walk between points of the latent space, as in the paper's Figure 4, and say whether a row jumps.
 
@@ -271,8 +272,8 @@ def walk(
         At least 99. With n of them the least p-value is 1 / (n + 1).
     source : str
         What the points are, for the caption.
-    progress : callable, optional
-        Wraps the loop over the batches of random walks: receives them and their number, yields them.
+    progress : Progress
+        Shows how many batches of random walks have been drawn.
 
     Returns
     -------
@@ -421,15 +422,13 @@ def _random_distances(
     walks: int,
     steps: int,
     seed: int,
-    progress: Callable[[Iterable[Tensor], int], Iterable[Tensor]] | None = None,
+    progress: Progress = silent,
 ) -> NDArray[np.float64]:
     """The distances on legs between independent random points (measures, walks, steps - 1), no two with a point in common."""
     ends = model.latents(2 * walks, seed).unflatten(0, (walks, 2))
-    batches: Iterable[Tensor] = ends.split(max(1, SAMPLE_BATCH // steps))
-    if progress is not None:
-        batches = progress(batches, -(-walks // max(1, SAMPLE_BATCH // steps)))
+    batches = ends.split(max(1, SAMPLE_BATCH // steps))
     found = []
-    for batch in batches:
+    for batch in progress(batches, Stage("random walks", len(batches), "batch")):
         legs = torch.cat([path(pair, steps, model.networks.generator.prior) for pair in batch])
         images = model.generate(legs.flatten(0, 1)).unflatten(0, legs.shape[:2])
         found.append(_distances(space, images))

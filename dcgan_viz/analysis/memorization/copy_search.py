@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,17 +22,10 @@ from dcgan_viz.analysis.memorization.nearest import Nearest, NearestSearch
 from dcgan_viz.data.images import Images
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.progress import Progress, Stage, silent
 
 BLOCK = 1024
 HEAD_BLOCKS = 4
-
-Progress = Callable[[str, Iterable[int], int], Iterable[int]]
-"""Wraps a loop: receives what it does, the indices and their number, yields the indices."""
-
-
-def silent(what: str, indices: Iterable[int], total: int) -> Iterable[int]:
-    """The indices, without a word: the progress that nobody watches."""
-    return indices
 
 
 class TrainingSet:
@@ -61,7 +54,7 @@ class TrainingSet:
         head = min(count, HEAD_BLOCKS)
         self.head = [
             torch.cat([feature_vectors(discriminator, x) for x in images.tensor(self.blocks[b]).split(FEATURE_BATCH)])
-            for b in progress("fitting features", range(head), head)
+            for b in progress(range(head), Stage("fitting features", head, "block"))
         ]
         self.space = fit_features(discriminator, torch.cat(self.head))
         self.kept = self.space.project(torch.cat(self.head))
@@ -154,7 +147,7 @@ def search(training: TrainingSet, queries: list[Query], progress: Progress = sil
     in_pixels = NearestSearch(torch.cat([q.pixels for q in queries], dim=1), own)
     in_features = NearestSearch(torch.cat([q.features for q in queries], dim=1), own[with_features])
     blocks = range(len(training.blocks))
-    for block in progress("comparing with training images", blocks, len(blocks)):
+    for block in progress(blocks, Stage("comparing with training images", len(blocks), "block")):
         pixels, features = training.vectors(block)
         in_pixels.add(pixels, training.blocks[block])
         in_features.add(features, training.blocks[block])

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.memorization.copy_search import (
-    Progress,
     TrainingSet,
     facing,
     query,
     search,
-    silent,
     spread,
     walk_query,
 )
@@ -44,6 +42,7 @@ from dcgan_viz.analysis.quality.coverage import Coverage, coverage
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, Samples
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 
 __all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
@@ -164,8 +163,8 @@ def memorization(
         Of the samples, the walks, k-means, permutations and bootstraps.
     source : str
         What the training images are, for the caption.
-    progress : callable
-        Wraps each loop: receives what it does, the indices and their number, yields the indices.
+    progress : Progress
+        Shows how far each part is.
 
     Returns
     -------
@@ -198,7 +197,7 @@ def memorization(
         *((training, planted_numbers, alter, False) for alter in ALTERATIONS.values()),
     ]
     queries = []
-    for k in progress("drawing samples and controls", range(len(parts)), len(parts)):
+    for k in progress(range(len(parts)), Stage("drawing samples and controls", len(parts), "part")):
         images, numbers, alter, own = parts[k]
         queries.append(query(known.space, images, numbers, alter, own=own))
     of_samples, of_references = queries[:2]

@@ -60,9 +60,9 @@ def test_dose_response_agrees_with_drawing_each_dose_anew(tiny_model: DCGAN, tin
     scores = {"regression": np.array([0.1, 0.4, 0.3, 0.2]), "iou": np.array([4.0, 3, 2, 1])}
     seen: list[int] = []
 
-    def progress(batches, total):
+    def progress(batches, stage):
         for batch in batches:
-            seen.append(total)
+            seen.append(stage.total)
             yield batch
 
     result = dose_response(

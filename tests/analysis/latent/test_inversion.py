@@ -152,13 +152,10 @@ def test_an_inversion_follows_its_seed(tiny_model, result: Inversion) -> None:
 def test_progress_tells_every_stage(tiny_model) -> None:
     told: list[tuple[str, int, int]] = []
 
-    def progress(name: str):
-        def wrap(numbers, total: int):
-            numbers = list(numbers)
-            told.append((name, total, len(numbers)))
-            return numbers
-
-        return wrap
+    def progress(items, stage):
+        items = list(items)
+        told.append((stage.what, stage.total, len(items)))
+        return items
 
     invert(tiny_model, noise(1), **QUICK, progress=progress)
     assert [name for name, _, _ in told] == ["random samples", "all starts", "best starts"]

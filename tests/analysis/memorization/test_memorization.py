@@ -175,12 +175,12 @@ def test_progress_covers_every_phase(tiny_model: DCGAN, monkeypatch: pytest.Monk
     monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 20)
     seen: dict[str, list[int]] = {}
 
-    def progress(what, indices, total):
-        seen[what] = []
-        for index in indices:
-            seen[what].append(index)
+    def progress(items, stage):
+        seen[stage.what] = []
+        for index in items:
+            seen[stage.what].append(index)
             yield index
-        assert total == len(seen[what])
+        assert stage.total == len(seen[stage.what])
 
     memorization(tiny_model, TensorImages(tiny_model.sample(150, seed=1)), samples=120, progress=progress)
     assert seen == {
