@@ -21,6 +21,7 @@ from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
 from dcgan_viz.cli.train_classifier import train_classifier
+from dcgan_viz.cli.train_encoder import train_encoder
 from dcgan_viz.cli.train_segmenter import train_segmenter
 from dcgan_viz.cli.turn import turn
 from dcgan_viz.cli.walk import walk
@@ -58,6 +59,7 @@ for command in (
     train,
     train_segmenter,
     train_classifier,
+    train_encoder,
     import_model,
 ):
     main.add_command(command)

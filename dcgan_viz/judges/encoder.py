@@ -1,0 +1,163 @@
+"""Pictures as points of a feature space that no generator here has seen: what the quality of samples is measured in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from dcgan_viz.data.images import Images
+from dcgan_viz.devices import find_device
+from dcgan_viz.errors import UserError
+from dcgan_viz.judges.classifier import Accuracy
+from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
+from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
+from dcgan_viz.statistics import Interval
+
+CARD_FILE = "encoder.json"
+BUNDLED = "encoder"
+"""Folder of the encoder that comes with the package, among the trained models."""
+
+SIZE = 32
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """What an encoder was trained to tell apart, and how well it does.
+
+    Parameters
+    ----------
+    name : str
+        Under which every number that is measured with it names it.
+    classes : tuple of str
+    channels : int
+        Of the pictures, which are brought to 32x32.
+    data, terms : str
+        What it was trained on, and under which terms these were given.
+    accuracy : Accuracy, optional
+        On pictures that it was not trained on.
+    training : mapping
+        Settings, versions and the command.
+    widths : tuple of int
+        Of `EncoderNetwork`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int = 3
+    data: str = "not stated"
+    terms: str = "not stated"
+    accuracy: Accuracy | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    widths: tuple[int, ...] = WIDTHS
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained encoder in evaluation mode, with its card."""
+
+    network: EncoderNetwork
+    card: EncoderCard
+
+    @property
+    def dimensions(self) -> int:
+        """Of the feature space."""
+        return self.card.widths[-1]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write weights (fp16) and card as a folder, all or nothing."""
+        return save_folder(self.network, self.card, folder, CARD_FILE)
+
+
+def load_encoder(folder: str | Path | None = None, device: str | torch.device = "cpu") -> Encoder:
+    """Load an encoder, by default the one that comes with the package.
+
+    Raises
+    ------
+    UserError
+        If the files are missing, damaged or do not fit together.
+
+    Examples
+    --------
+    >>> load_encoder().dimensions
+    256
+    """
+    path = Path(str(resources.files("dcgan_viz.trained") / BUNDLED)) if folder is None else Path(folder)
+    place = find_device(device)
+    with reading_folder(path, "encoder", "dcgan-viz train-encoder"):
+        card = _read_card(json.loads((path / CARD_FILE).read_text(encoding="utf-8")))
+        network = EncoderNetwork(card.channels, len(card.classes), card.widths)
+        fill_weights(network, path / WEIGHTS_FILE)
+    return Encoder(network.eval().requires_grad_(False).to(place), card)
+
+
+def _read_card(data: dict[str, Any]) -> EncoderCard:
+    accuracy = data.get("accuracy")
+    if accuracy is not None:
+        accuracy = Accuracy(**{**accuracy, "interval": Interval(**accuracy["interval"])})
+    plain = {name: tuple(data[name]) for name in ("classes", "widths")}
+    return EncoderCard(**{**data, **plain, "accuracy": accuracy})
+
+
+def at_encoder_size(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) at 32x32, averaged over areas when they are larger, so that nothing aliases (Parmar et al. 2022).
+
+    Examples
+    --------
+    >>> at_encoder_size(torch.ones(1, 3, 64, 64)).shape
+    torch.Size([1, 3, 32, 32])
+    """
+    if images.shape[-2:] == (SIZE, SIZE):
+        return images
+    return functional.interpolate(images, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+
+
+@torch.no_grad()
+def encode(
+    encoder: Encoder,
+    images: Images,
+    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda starts, total: starts,
+) -> NDArray[np.float32]:
+    """Features of images, a batch at a time.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    images : Images
+        Of any size; grey ones are repeated over the encoder's channels.
+    progress : callable
+        Wraps the loop: receives the starts of the batches and their number.
+
+    Returns
+    -------
+    ndarray of float32 (N, dimensions)
+
+    Raises
+    ------
+    UserError
+        If the images have other channels than the encoder.
+    """
+    place = next(encoder.network.parameters()).device
+    starts = range(0, len(images), BATCH)
+    features = np.empty((len(images), encoder.dimensions), np.float32)
+    for start in progress(starts, len(starts)):
+        batch = images.tensor(slice(start, start + BATCH))
+        if batch.shape[1] == 1 != encoder.card.channels:
+            batch = batch.expand(-1, encoder.card.channels, -1, -1)
+        if batch.shape[1] != encoder.card.channels:
+            raise UserError(
+                f"the encoder {encoder.card.name} reads pictures of {encoder.card.channels} channels, "
+                f"and these have {batch.shape[1]}"
+            )
+        features[start : start + BATCH] = encoder.network.features(at_encoder_size(batch.to(place))).cpu().numpy()
+    return features
