@@ -11,6 +11,7 @@ from dcgan_viz.cli.arithmetic import arithmetic
 from dcgan_viz.cli.blind import blind
 from dcgan_viz.cli.concepts import concepts
 from dcgan_viz.cli.directions import directions
+from dcgan_viz.cli.evaluate import evaluate
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
@@ -55,6 +56,7 @@ for command in (
     directions,
     invert,
     memorization,
+    evaluate,
     rooms,
     train,
     train_segmenter,

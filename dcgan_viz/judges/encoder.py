@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,29 @@ BUNDLED = "encoder"
 
 SIZE = 32
 BATCH = 128
+
+
+class ImageEncoder(Protocol):
+    """What pictures are measured in: a network that nothing here was trained with or against."""
+
+    @property
+    def name(self) -> str:
+        """Under which every number names it."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What it was trained on, and how well, in a phrase."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Of the feature space."""
+        ...
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, dimensions), float32, of images (N, 1 or 3, H, W) in [-1, 1] of any size, on the CPU."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,9 +93,42 @@ class Encoder:
     card: EncoderCard
 
     @property
+    def name(self) -> str:
+        """Under which every number names it."""
+        return self.card.name
+
+    @property
+    def note(self) -> str:
+        """What it was trained on, and how well, in a phrase."""
+        accuracy = self.card.accuracy
+        right = "" if accuracy is None else f", right on {100 * accuracy.share:.1f} % of held-out pictures"
+        return f"trained with labels on {self.card.data}{right}"
+
+    @property
     def dimensions(self) -> int:
         """Of the feature space."""
         return self.card.widths[-1]
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, dimensions), float32, of images (N, C, H, W) in [-1, 1], on the CPU.
+
+        Grey images are repeated over the encoder's channels.
+
+        Raises
+        ------
+        UserError
+            If the images have other channels than the encoder.
+        """
+        channels = self.card.channels
+        if images.shape[1] == 1 != channels:
+            images = images.expand(-1, channels, -1, -1)
+        if images.shape[1] != channels:
+            raise UserError(
+                f"the encoder {self.name} reads pictures of {channels} channel(s), and these have {images.shape[1]}"
+            )
+        place = next(self.network.parameters()).device
+        return self.network.features(at_encoder_size(images.to(place))).float().cpu()
 
     def save(self, folder: str | Path) -> Path:
         """Write weights (fp16) and card as a folder, all or nothing."""
@@ -122,9 +178,8 @@ def at_encoder_size(images: Tensor) -> Tensor:
     return functional.interpolate(images, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
 
 
-@torch.no_grad()
 def encode(
-    encoder: Encoder,
+    encoder: ImageEncoder,
     images: Images,
     progress: Callable[[Iterable[int], int], Iterable[int]] = lambda starts, total: starts,
 ) -> NDArray[np.float32]:
@@ -132,9 +187,9 @@ def encode(
 
     Parameters
     ----------
-    encoder : Encoder
+    encoder : ImageEncoder
     images : Images
-        Of any size; grey ones are repeated over the encoder's channels.
+        Of any size.
     progress : callable
         Wraps the loop: receives the starts of the batches and their number.
 
@@ -142,22 +197,14 @@ def encode(
     -------
     ndarray of float32 (N, dimensions)
 
-    Raises
-    ------
-    UserError
-        If the images have other channels than the encoder.
+    Examples
+    --------
+    >>> from dcgan_viz.data.images import TensorImages
+    >>> encode(load_encoder(), TensorImages(torch.zeros(2, 3, 64, 64))).shape
+    (2, 256)
     """
-    place = next(encoder.network.parameters()).device
     starts = range(0, len(images), BATCH)
     features = np.empty((len(images), encoder.dimensions), np.float32)
     for start in progress(starts, len(starts)):
-        batch = images.tensor(slice(start, start + BATCH))
-        if batch.shape[1] == 1 != encoder.card.channels:
-            batch = batch.expand(-1, encoder.card.channels, -1, -1)
-        if batch.shape[1] != encoder.card.channels:
-            raise UserError(
-                f"the encoder {encoder.card.name} reads pictures of {encoder.card.channels} channels, "
-                f"and these have {batch.shape[1]}"
-            )
-        features[start : start + BATCH] = encoder.network.features(at_encoder_size(batch.to(place))).cpu().numpy()
+        features[start : start + BATCH] = encoder.features(images.tensor(slice(start, start + BATCH))).numpy()
     return features

@@ -17,7 +17,7 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import measure_accuracy
 from dcgan_viz.judges.encoder import BATCH, SIZE, Encoder, EncoderCard
-from dcgan_viz.judges.encoder_network import EncoderNetwork
+from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, LABEL_SMOOTHING = 0.15, 0.9, 5e-4, 0.1
@@ -36,6 +36,7 @@ def train_encoder(
     name: str,
     epochs: int = 20,
     batch_size: int = 128,
+    widths: tuple[int, ...] = WIDTHS,
     seed: int = 0,
     device: str = "cpu",
     data: str = "not stated",
@@ -58,7 +59,10 @@ def train_encoder(
         Which pictures to train on; the others are kept aside for the accuracy on the card.
     name : str
         Of the encoder.
-    epochs, batch_size, seed : int
+    epochs, batch_size : int
+    widths : tuple of int
+        Of `EncoderNetwork`.
+    seed : int
     device : str
     data, terms : str
         For the card.
@@ -79,7 +83,7 @@ def train_encoder(
     _check(images, labels, learned, batch_size)
     torch.manual_seed(seed)
     channels = images.pixels.shape[-1]
-    network = EncoderNetwork(channels, len(labels.classes)).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = EncoderNetwork(channels, len(labels.classes), widths).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     chosen = np.flatnonzero(learned & (labels.numbers >= 0))
     steps = epochs * (len(chosen) // batch_size)
     optimiser = torch.optim.SGD(
@@ -119,7 +123,7 @@ def train_encoder(
         "device": place.type,
         "versions": versions(),
     }
-    return Encoder(network, EncoderCard(name, labels.classes, channels, data, terms, accuracy, training))
+    return Encoder(network, EncoderCard(name, labels.classes, channels, data, terms, accuracy, training, widths))
 
 
 def _check(images: ImageSet, labels: Labels, learned: NDArray[np.bool_], batch_size: int) -> None:
