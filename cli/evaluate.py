@@ -54,10 +54,6 @@ def evaluate(
     dcgan-viz evaluate --model bedrooms --data lsun_bedrooms_10k.zip
     dcgan-viz evaluate --model runs/mine --data photographs/ --inception weights-inception-2015-12-05-6726825d.pth
     """
-    from collections.abc import Iterable
-
-    from tqdm import tqdm
-
     from dcgan_viz.analysis.quality.evaluation import evaluate as run
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
@@ -66,20 +62,18 @@ def evaluate(
     from dcgan_viz.judges.inception import load_inception
     from dcgan_viz.judges.segmenter import find_segmenter
     from dcgan_viz.model import load
+    from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural
-
-    def bar(what: str, indices: Iterable[int], total: int) -> Iterable[int]:
-        return tqdm(indices, what, total, unit="batch")
 
     loaded = load(model, device)
     if encoder is not None and inception is not None:
         raise UserError("give --encoder or --inception, not both: samples are measured in one of them")
     if data is not None:
         channels, size, _ = loaded.networks.image_shape
-        images = load_images(data, size, channels, progress=lambda i, total: bar(f"reading {data.name}", i, total))
+        images = load_images(data, size, channels, progress=show)
         source = f"the images of {data.name}"
     elif is_procedural(loaded.card):
-        images = held_out_rooms(loaded.card, 2 * samples, lambda i, total: bar("drawing rooms", i, total))
+        images = held_out_rooms(loaded.card, 2 * samples, show)
         source = "procedural rooms that it was not trained on"
     else:
         raise UserError(f"{loaded.card.name} is measured against real images, which do not come with it: give --data")
@@ -91,7 +85,7 @@ def evaluate(
         seed=seed,
         source=source,
         segmenter=find_segmenter(loaded),
-        progress=bar,
+        progress=show,
     )
     folder = result.save(out, {"evaluate": evaluation_figure(result)})
     finish(result, folder, _sentences(result), as_json)

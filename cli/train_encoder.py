@@ -36,15 +36,15 @@ def train_encoder(
     from dataclasses import asdict, replace
 
     import numpy as np
-    from tqdm import tqdm
 
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
     from dcgan_viz.errors import UserError
     from dcgan_viz.judges.encoder import SIZE
     from dcgan_viz.judges.encoder_training import train_encoder as run
+    from dcgan_viz.progress import show
 
-    images = load_images(data, SIZE, 3, progress=lambda i, total: tqdm(i, "reading images", total, unit="img"))
+    images = load_images(data, SIZE, 3, progress=show)
     parts = [image.split("/", 1) for image in images.names]
     if {part[0] for part in parts} != {"train", "test"}:
         raise UserError(f"{data} holds no train/ and test/ side by side, with a folder for each class in both")
@@ -58,7 +58,7 @@ def train_encoder(
         device=device,
         data=f"{len(images)} pictures of {data.name}, brought to {SIZE}x{SIZE}",
         terms=terms,
-        progress=lambda steps, total: tqdm(steps, "training", total, unit="batch"),
+        progress=show,
     )
     words = [
         "dcgan-viz",

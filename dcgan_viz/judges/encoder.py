@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,8 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Accuracy
 from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
-from dcgan_viz.networks.weights import WEIGHTS_FILE, fill_weights, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.statistics import Interval
 
 CARD_FILE = "encoder.json"
@@ -131,7 +132,7 @@ class Encoder:
         return self.network.features(at_encoder_size(images.to(place))).float().cpu()
 
     def save(self, folder: str | Path) -> Path:
-        """Write weights (fp16) and card as a folder, all or nothing."""
+        """Write weights and card as a folder, all or nothing."""
         return save_folder(self.network, self.card, folder, CARD_FILE)
 
 
@@ -152,9 +153,9 @@ def load_encoder(folder: str | Path | None = None, device: str | torch.device = 
     place = find_device(device)
     with reading_folder(path, "encoder", "dcgan-viz train-encoder"):
         card = _read_card(json.loads((path / CARD_FILE).read_text(encoding="utf-8")))
-        network = EncoderNetwork(card.channels, len(card.classes), card.widths)
-        fill_weights(network, path / WEIGHTS_FILE)
-    return Encoder(network.eval().requires_grad_(False).to(place), card)
+        with open_tensors(path / WEIGHTS_FILE) as file:
+            network = file.network(lambda: EncoderNetwork(card.channels, len(card.classes), card.widths))
+    return Encoder(network.to(place), card)
 
 
 def _read_card(data: dict[str, Any]) -> EncoderCard:
@@ -181,7 +182,8 @@ def at_encoder_size(images: Tensor) -> Tensor:
 def encode(
     encoder: ImageEncoder,
     images: Images,
-    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda starts, total: starts,
+    progress: Progress = silent,
+    what: str = "encoding",
 ) -> NDArray[np.float32]:
     """Features of images, a batch at a time.
 
@@ -190,8 +192,9 @@ def encode(
     encoder : ImageEncoder
     images : Images
         Of any size.
-    progress : callable
-        Wraps the loop: receives the starts of the batches and their number.
+    progress : Progress
+    what : str
+        What the loop is called there.
 
     Returns
     -------
@@ -205,6 +208,6 @@ def encode(
     """
     starts = range(0, len(images), BATCH)
     features = np.empty((len(images), encoder.dimensions), np.float32)
-    for start in progress(starts, len(starts)):
+    for start in progress(starts, Stage(what, len(starts), "batch")):
         features[start : start + BATCH] = encoder.features(images.tensor(slice(start, start + BATCH))).numpy()
     return features

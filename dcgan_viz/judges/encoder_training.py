@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import measure_accuracy
 from dcgan_viz.judges.encoder import BATCH, SIZE, Encoder, EncoderCard
 from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
+from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, LABEL_SMOOTHING = 0.15, 0.9, 5e-4, 0.1
@@ -41,7 +40,7 @@ def train_encoder(
     device: str = "cpu",
     data: str = "not stated",
     terms: str = "not stated",
-    progress: Callable[[Iterable[int], int], Iterable[int]] = lambda steps, total: steps,
+    progress: Progress = silent,
 ) -> Encoder:
     """Train an encoder, and measure it on the pictures that were kept aside.
 
@@ -66,8 +65,7 @@ def train_encoder(
     device : str
     data, terms : str
         For the card.
-    progress : callable
-        Wraps the loop: receives the steps and their number.
+    progress : Progress
 
     Returns
     -------
@@ -93,7 +91,7 @@ def train_encoder(
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE_DECAY))
     random = np.random.default_rng([seed, 0])
     order = np.zeros(0, np.int64)
-    for _ in progress(range(steps), steps):
+    for _ in progress(range(steps), Stage("training", steps)):
         if len(order) < batch_size:
             order = random.permutation(chosen)
         batch, order = np.sort(order[:batch_size]), order[batch_size:]

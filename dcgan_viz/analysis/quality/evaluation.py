@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,13 @@ from dcgan_viz.estimate import Estimate
 from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN, Samples
+from dcgan_viz.progress import Progress, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import wilson_interval
 
 SAMPLES = 5000
 FEWEST = 200
 SHOWN = 32
-
-Progress = Callable[[str, Iterable[int], int], Iterable[int]]
-"""Wraps a loop: receives what it does, the indices and their number, yields the indices."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def evaluate(
     seed: int = 0,
     source: str = "the images that were given",
     segmenter: Segmenter | None = None,
-    progress: Progress = lambda what, indices, total: indices,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Measure a model's samples against real images.
 
@@ -168,7 +166,7 @@ def evaluate(
         What the images are called in the settings.
     segmenter : Segmenter, optional
         Counts objects in real and generated images.
-    progress : callable
+    progress : Progress
 
     Returns
     -------
@@ -195,7 +193,7 @@ def evaluate(
     drawn = Samples(model, model.latents(count, seed))
 
     def features(what: str, pictures: Images) -> NDArray[np.float32]:
-        return encode(encoder, pictures, lambda starts, total: progress(what, starts, total))
+        return encode(encoder, pictures, progress, f"encoding {what}")
 
     real, other = features("real images", reference), features("other real images", others)
     generated = features("samples", drawn)
