@@ -143,11 +143,6 @@ def load_encoder(folder: str | Path | None = None, device: str | torch.device = 
     ------
     UserError
         If the files are missing, damaged or do not fit together.
-
-    Examples
-    --------
-    >>> load_encoder().dimensions
-    256
     """
     path = Path(str(resources.files("dcgan_viz.trained") / BUNDLED)) if folder is None else Path(folder)
     place = find_device(device)
@@ -199,12 +194,6 @@ def encode(
     Returns
     -------
     ndarray of float32 (N, dimensions)
-
-    Examples
-    --------
-    >>> from dcgan_viz.data.images import TensorImages
-    >>> encode(load_encoder(), TensorImages(torch.zeros(2, 3, 64, 64))).shape
-    (2, 256)
     """
     starts = range(0, len(images), BATCH)
     features = np.empty((len(images), encoder.dimensions), np.float32)
