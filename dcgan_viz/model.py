@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_lay
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import NetworkSpec, Prior
 from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, read_json
 
 CARD_FILE, PAGE_FILE = "card.json", "README.md"
 
@@ -51,6 +52,8 @@ class Card:
         What a user must know before trusting it.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     name: str
     summary: str
     networks: NetworkSpec
@@ -71,12 +74,11 @@ class Card:
         Raises
         ------
         UserError
-            If a field is missing or unknown.
+            If a field is missing, unknown, of another type or out of range.
         """
         try:
-            plain = {**data, "networks": NetworkSpec.from_dict(data["networks"])}
-            return cls(**{**plain, "commands": tuple(data["commands"]), "weaknesses": tuple(data["weaknesses"])})
-        except (KeyError, TypeError) as error:
+            return check_plain(data, cls)
+        except UserError as error:
             raise UserError(f"this is not a model card of dcgan-viz: {error}") from error
 
     def page(self) -> str:
@@ -325,10 +327,4 @@ def _find(name: str | Path) -> Path:
 
 
 def _read_card(path: Path) -> Card:
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not a readable model card: {error}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path} is not a model card of dcgan-viz")
-    return Card.from_dict(data)
+    return read_json(path, Card, "is not a model card of dcgan-viz", "copy the model again", MAXIMUM_CARD)

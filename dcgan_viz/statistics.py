@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from dcgan_viz.untrusted import EXACT
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Interval:
     ----------
     low, high : float
     """
+
+    __pydantic_config__: ClassVar = EXACT
 
     low: float
     high: float

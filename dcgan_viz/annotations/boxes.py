@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcgan_viz.annotations.coco import Annotation, Coco
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.spec import MAXIMUM_SIDE
+from dcgan_viz.untrusted import LENIENT, read_json, shown
+
+MAXIMUM_SAMPLES = 100_000
+"""Samples that one file can be about; nobody looks at more."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,43 @@ class Box:
     top: float
     width: float
     height: float
+
+
+@dataclass(frozen=True)
+class _Info:
+    __pydantic_config__: ClassVar = LENIENT
+
+    count: int
+    seed: int
+    size: int
+    generator_digest: str
+    method: str
+    reviewed: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAXIMUM_SAMPLES or self.seed < 0 or not 1 <= self.size <= MAXIMUM_SIDE:
+            raise UserError(
+                f"seed {self.seed}, count {self.count} and size {self.size} are not those of 1 to {MAXIMUM_SAMPLES:,} "
+                f"samples of up to {MAXIMUM_SIDE} pixels a side"
+            )
+        outside = [index for index in self.reviewed or () if not 0 <= index < self.count]
+        if outside:
+            raise UserError(f"sample {outside[0]} was reviewed, and the {self.count} samples are numbered from 0")
+
+
+@dataclass(frozen=True)
+class _Origin:
+    __pydantic_config__: ClassVar = LENIENT
+
+    contributor: str
+    dcgan_viz: _Info
+
+
+@dataclass(frozen=True)
+class _File(Coco):
+    __pydantic_config__: ClassVar = LENIENT
+
+    info: _Origin = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -123,47 +166,45 @@ def load_annotations(path: str | Path) -> Annotations:
         its image.
     """
     file = Path(path)
+    remedy = "write them with dcgan-viz annotate or save_annotations"
+    data = read_json(file, _File, "is not readable COCO JSON of boxes on a model's samples", remedy)
+    info = data.info.dcgan_viz
+    labels = {category.id: category.name for category in data.categories}
+    sizes = {image.id: (image.width, image.height) for image in data.images}
     try:
-        data = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} is not readable COCO JSON: {error}") from error
-    try:
-        info = data["info"]["dcgan_viz"]
-        labels = {category["id"]: str(category["name"]) for category in data["categories"]}
-        images = {image["id"]: image for image in data["images"]}
-        boxes = tuple(_read_box(entry, labels, images, file) for entry in data["annotations"])
-        return Annotations(
-            boxes=boxes,
-            looked_for=tuple(labels.values()),
-            count=int(info["count"]),
-            seed=int(info["seed"]),
-            size=int(info["size"]),
-            generator_digest=str(info["generator_digest"]),
-            contributor=str(data["info"]["contributor"]),
-            method=str(info["method"]),
-            reviewed=None if info.get("reviewed") is None else tuple(int(index) for index in info["reviewed"]),
+        boxes = tuple(
+            _read_box(entry, labels[entry.category_id], sizes[entry.image_id], info) for entry in data.annotations
         )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{file} lacks {error}, which annotations of a model's samples hold: write them with save_annotations"
-        ) from error
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    return Annotations(
+        boxes=boxes,
+        looked_for=tuple(dict.fromkeys(labels.values())),
+        count=info.count,
+        seed=info.seed,
+        size=info.size,
+        generator_digest=info.generator_digest,
+        contributor=data.info.contributor,
+        method=info.method,
+        reviewed=None if info.reviewed is None else tuple(sorted(set(info.reviewed))),
+    )
 
 
-def _read_box(entry: dict[str, Any], labels: dict[Any, str], images: dict[Any, Any], file: Path) -> Box:
-    number = entry["id"]
-    if entry["category_id"] not in labels or entry["image_id"] not in images:
-        raise UserError(f"{file}: annotation {number} names an image or a category that is not listed")
-    image = images[entry["image_id"]]
-    left, top, width, height = (float(value) for value in entry["bbox"])
-    inside = 0 <= left and 0 <= top and left + width <= image["width"] and top + height <= image["height"]
+def _read_box(entry: Annotation, label: str, size: tuple[float | None, float | None], info: _Info) -> Box:
+    index, side = entry.image_id, info.size
+    if not isinstance(index, int) or not 0 <= index < info.count:
+        raise UserError(f"{entry.name} is on image {shown(index)}, and the {info.count} samples are numbered from 0")
+    if size != (side, side):
+        raise UserError(f"{entry.name} is on an image of size {size}, and the samples are {side}x{side}")
+    if entry.bbox is None:
+        raise UserError(f"{entry.name} has no bbox")
+    left, top, width, height = entry.bbox
+    inside = 0 <= left and 0 <= top and left + width <= side and top + height <= side
     if not (inside and width > 0 and height > 0):
         raise UserError(
-            f"{file}: the box of annotation {number}, {[left, top, width, height]}, does not lie in its "
-            f"{image['width']}x{image['height']} image: correct it"
+            f"the box of {entry.name}, {[*entry.bbox]}, does not lie in its {side}x{side} image: correct it"
         )
-    return Box(int(image["id"]), labels[entry["category_id"]], left, top, width, height)
+    return Box(index, label, left, top, width, height)
 
 
 def sample_name(index: int) -> str:

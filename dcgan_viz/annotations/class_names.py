@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.untrusted import read_text
+from dcgan_viz.untrusted import MAXIMUM_YAML, parse_yaml, read_text, shown
 
 FILES = ("classes.txt", "data.yaml", "dataset.yaml")
 
@@ -40,39 +40,38 @@ def find_class_names(labels: Path, place: Path) -> dict[int, str]:
 
 
 def _read_names(file: Path) -> dict[int, str]:
-    text = read_text(file)
+    text = read_text(file, MAXIMUM_YAML)
     if file.suffix == ".txt":
         names = dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
     else:
-        names = yaml_names(text)
+        names = yaml_names(text, file)
     if not names:
         raise UserError(f"{file} names no classes: it should hold one a line, or 'names:' with a list in YAML")
     return names
 
 
-def yaml_names(text: str) -> dict[int, str]:
-    """The entry ``names`` of a ``data.yaml``, in the four ways that tools write it.
+def yaml_names(text: str, file: Path) -> dict[int, str]:
+    """The entry ``names`` of a ``data.yaml``: a list, or a mapping from numbers.
 
-    No dependency of the package reads YAML, and this entry is all that is needed of it.
+    Raises
+    ------
+    UserError
+        If the text is no YAML, or the entry is neither.
 
     Examples
     --------
-    >>> yaml_names("nc: 2\\nnames: ['window', lamp]\\n")
-    {0: 'window', 1: 'lamp'}
-    >>> yaml_names("names:\\n  0: window\\n  1: lamp  # on the table\\ntrain: images")
+    >>> yaml_names("nc: 2\\nnames: ['window', lamp]", Path("data.yaml"))
     {0: 'window', 1: 'lamp'}
     """
-    found = re.search(r"^names[ \t]*:[ \t]*(.*(?:\n(?:[ \t]+.*|-.*|\]|\}|[ \t]*(?=\n)))*)", text, re.MULTILINE)
-    if not found:
+    data = parse_yaml(text, file)
+    names = data.get("names") if isinstance(data, dict) else None
+    if isinstance(names, list):
+        names = {str(number): name for number, name in enumerate(names)}
+    if not names:
         return {}
-    body = re.sub(r"(^|\s)#.*", "", found[1]).strip()
-    flow = body[:1] in ("[", "{")
-    entries = body.strip("[]{}").split(",") if flow else body.splitlines()
-    names: dict[int, str] = {}
-    for entry in (e.strip() for e in entries):
-        if not entry:
-            continue
-        numbered = re.fullmatch(r"(\d+)\s*:\s*(.+)", entry)
-        number, name = (int(numbered[1]), numbered[2]) if numbered else (len(names), entry.removeprefix("- "))
-        names[number] = name.strip().strip("'\"")
-    return names
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{file}: names should be a list of names, or names by their numbers")
+    wrong = next((number for number in names if not re.fullmatch("[0-9]{1,9}", number)), None)
+    if wrong is not None:
+        raise UserError(f"{file}: names numbers a class {shown(wrong)}: it should be a whole number")
+    return {int(number): name for number, name in names.items()}

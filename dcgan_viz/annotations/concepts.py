@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file
 from dcgan_viz.model import DCGAN
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CONCEPTS_FILE = "concepts.json"
 LEAST_EXEMPLARS = 3
@@ -23,6 +24,22 @@ MAXIMUM_SAMPLES = 10_000
 """A page shows no more, and a number beyond is a mistake."""
 
 MAXIMUM_NAME = 60
+
+
+@dataclass(frozen=True)
+class _File:
+    __pydantic_config__: ClassVar = EXACT
+
+    seed: int
+    count: int
+    generator_digest: str
+    contributor: str
+    method: str
+    concepts: Any
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or not 1 <= self.count <= MAXIMUM_SAMPLES:
+            raise UserError(f"seed {self.seed} and count {self.count} are not numbers of samples")
 
 
 @dataclass(frozen=True)
@@ -169,25 +186,13 @@ def load_concepts(path: str | Path) -> Concepts:
     UserError
         If the file is missing, damaged or incomplete.
     """
+    file = Path(path)
+    read = read_json(file, _File, "holds no concepts", "pick some with dcgan-viz concepts", MAXIMUM_CARD)
     try:
-        data = json.loads(Path(path).read_text())
-        seed, count = data["seed"], data["count"]
-        if type(seed) is not int or type(count) is not int or seed < 0 or not 1 <= count <= MAXIMUM_SAMPLES:
-            raise UserError(f"seed {seed!r:.40} and count {count!r:.40} are not numbers of samples")
-        return Concepts(
-            seed=seed,
-            count=count,
-            generator_digest=str(data["generator_digest"]),
-            contributor=str(data["contributor"]),
-            method=str(data["method"]),
-            exemplars=check_exemplars(data["concepts"], count),
-        )
+        exemplars = check_exemplars(read.concepts, read.count)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"{path} holds no concepts ({type(error).__name__}: {error}): pick some with dcgan-viz concepts"
-        ) from error
+        raise UserError(f"{file}: {error}") from error
+    return Concepts(read.seed, read.count, read.generator_digest, read.contributor, read.method, exemplars)
 
 
 def save_concepts(concepts: Concepts, path: str | Path) -> Path:

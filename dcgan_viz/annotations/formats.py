@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, ClassVar
+from xml.etree.ElementTree import Element
 
 from dcgan_viz.annotations.class_names import find_class_names
+from dcgan_viz.annotations.coco import Coco, Id
 from dcgan_viz.errors import UserError
-from dcgan_viz.untrusted import parse_xml, read_text
+from dcgan_viz.untrusted import LENIENT, load_plain, parse_json, parse_xml, read_text, shown
 
 KNOWN = (
     "Pascal VOC (.xml), YOLO (.txt with classes.txt or data.yaml), LabelMe (.json), VIA (project or export as .json, "
@@ -25,6 +27,10 @@ KNOWN = (
 )
 ENDINGS = (".xml", ".txt", ".json", ".csv")
 MAXIMUM_FILES = 20_000
+
+FARTHEST = 10**6
+"""How far from its picture's corner a box may lie, in pixels: no number may overflow."""
+
 SAMPLES_FILE = "samples.json"
 """Describes samples that were written for annotation; not itself an annotation."""
 
@@ -45,6 +51,13 @@ class Region:
     top: float
     right: float
     bottom: float
+
+    def __post_init__(self) -> None:
+        # Written so that what is not finite fails.
+        if not all(abs(edge) <= FARTHEST for edge in (self.left, self.top, self.right, self.bottom)):
+            raise UserError(
+                f"the box around {shown(self.label)} lies more than {FARTHEST:,} pixels away from its picture"
+            )
 
 
 @dataclass(frozen=True)
@@ -138,34 +151,37 @@ def _annotation_files(place: Path) -> list[Path]:
 
 def _read(file: Path, place: Path, side: float) -> tuple[str, list[Picture], Iterable[str]]:
     """Format, pictures and declared labels of one file."""
-    text = read_text(file)
-    start = text.lstrip()[:1]
-    name = "XML" if start == "<" else "JSON" if start in ("{", "[") else file.suffix.lower().lstrip(".")
+    name, read = _recognise(read_text(file), file, place, side)
     try:
-        if start == "<":
-            root = parse_xml(text, file)
-            if root.tag != "annotation":
-                raise _unknown(file, f"XML of <{root.tag[:40]}>")
-            name = "Pascal VOC"
-            return name, [_voc(root)], ()
-        if name == "JSON":
-            data = json.loads(text)
-            name = _json_format(data, file)
-            return name, *_JSON_READERS[name](data)
-        header = text.partition("\n")[0]
-        if "region_shape_attributes" in header:
-            name = "VIA"
-            return name, *_via(_via_rows(text))
-        if file.suffix.lower() == ".txt":
-            name = "YOLO"
-            names = find_class_names(file, place)
-            return name, [Picture(f"{file.stem}.png", tuple(_yolo(text, names, side)))], names.values()
-    except UserError:
-        raise
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, csv.Error) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{file} is damaged {name} ({reason}): write it again with its tool") from error
-    raise _unknown(file, f"text that begins with {header[:60]!r}" if start else "nothing in it")
+        return name, *read()
+    except UserError as error:
+        raise UserError(f"{file} is damaged {name} ({error}): write it again with its tool") from error
+
+
+Read = tuple[list[Picture], Iterable[str]]
+"""Pictures, and the labels that are declared beside those that are drawn."""
+
+
+def _recognise(text: str, file: Path, place: Path, side: float) -> tuple[str, Callable[[], Read]]:
+    """The format of a file, and what reads it."""
+    start = text.lstrip()[:1]
+    if start == "<":
+        root = parse_xml(text, file)
+        if root.tag != "annotation":
+            raise _unknown(file, f"XML of <{shown(root.tag, quoted=False)}>")
+        return "Pascal VOC", partial(_voc, root)
+    if start in ("{", "["):
+        try:
+            data = load_plain(text)
+        except UserError as error:
+            raise UserError(f"{file} is damaged JSON ({error}): write it again with its tool") from error
+        name = _json_format(data, file)
+        return name.removesuffix(" project"), partial(_JSON_READERS[name], text)
+    if "region_shape_attributes" in text.partition("\n")[0]:
+        return "VIA", partial(_via_csv, text)
+    if file.suffix.lower() == ".txt":
+        return "YOLO", partial(_yolo, text, f"{file.stem}.png", find_class_names(file, place), side)
+    raise _unknown(file, f"text that begins with {shown(text.partition(chr(10))[0])}" if start else "nothing in it")
 
 
 def _unknown(file: Path, found: str) -> UserError:
@@ -178,140 +194,244 @@ def _base(name: str) -> str:
 
 
 def _around(label: str, across: Sequence[float], down: Sequence[float]) -> Region:
-    xs, ys = [float(x) for x in across], [float(y) for y in down]
-    return Region(label, min(xs), min(ys), max(xs), max(ys))
+    return Region(label, min(across), min(down), max(across), max(down))
+
+
+def _number(text: str, place: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UserError(f"{place}: expected a number, found {shown(text)}") from error
 
 
 # --- Pascal VOC ----------------------------------------------------------------------------------------------------
 
 
-def _voc(root: ElementTree.Element) -> Picture:
+def _voc(root: Element) -> Read:
     """Coordinates are edges counted from 0, as labelImg and CVAT write them (the 2007 data count pixels from 1)."""
 
-    def value(element: ElementTree.Element, tag: str) -> str:
+    def value(element: Element, tag: str, what: str) -> str:
         text = element.findtext(tag)
         if text is None or not text.strip():
-            raise KeyError(tag)
+            raise UserError(f"{what} has no {tag!r}")
         return text.strip()
 
+    def number(element: Element, tag: str, what: str) -> float:
+        return _number(value(element, tag, what), f"{what}, {tag}")
+
     regions = []
-    for entry in root.iterfind("object"):
-        x0, y0, x1, y1 = (float(value(entry, f"bndbox/{tag}")) for tag in ("xmin", "ymin", "xmax", "ymax"))
-        regions.append(Region(value(entry, "name"), x0, y0, x1, y1))
-    size = (float(value(root, "size/width")), float(value(root, "size/height")))
-    return Picture(_base(value(root, "filename")), tuple(regions), size)
+    for index, entry in enumerate(root.iterfind("object"), start=1):
+        what = f"object {index}"
+        edges = [number(entry, f"bndbox/{tag}", what) for tag in ("xmin", "ymin", "xmax", "ymax")]
+        regions.append(Region(value(entry, "name", what), *edges))
+    size = (number(root, "size/width", "it"), number(root, "size/height", "it"))
+    return [Picture(_base(value(root, "filename", "it")), tuple(regions), size)], ()
 
 
 # --- YOLO ----------------------------------------------------------------------------------------------------------
 
 
-def _yolo(text: str, names: dict[int, str], side: float) -> Iterator[Region]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _yolo(text: str, picture: str, names: dict[int, str], side: float) -> Read:
+    regions = []
+    for index, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue
         if len(words) != 5:
-            raise ValueError(f"line {number} has {len(words)} words, not a class and 4 numbers")
-        x, y, width, height = (float(word) * side for word in words[1:])
-        if int(words[0]) not in names:
-            raise ValueError(f"line {number} is of class {words[0]}, and the classes are {sorted(names)}")
-        yield Region(names[int(words[0])], x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+            raise UserError(f"line {index} has {len(words)} words, not a class and 4 numbers")
+        x, y, width, height = (_number(word, f"line {index}") * side for word in words[1:])
+        number = int(words[0]) if re.fullmatch("[0-9]{1,9}", words[0]) else words[0]
+        if number not in names:
+            listed = sorted(names)[:20]
+            raise UserError(f"line {index} is of class {shown(number, quoted=False)}, and the classes are {listed}")
+        label = names[int(number)]
+        regions.append(Region(label, x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+    return [Picture(picture, tuple(regions))], names.values()
 
 
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 
 def _json_format(data: Any, file: Path) -> str:
-    if isinstance(data, dict):
-        if {"images", "annotations", "categories"} <= data.keys():
-            if "dcgan_viz" in (data.get("info") or {}):
-                raise UserError(f"{file} needs no import: forget --annotations takes it as it is")
-            return "COCO"
-        if {"shapes", "imagePath"} <= data.keys():
-            return "LabelMe"
-        entries = data.get("_via_img_metadata", data)
-        if "_via_img_metadata" in data or (
-            entries and all(isinstance(e, dict) and {"filename", "regions"} <= e.keys() for e in entries.values())
-        ):
-            return "VIA"
-        raise _unknown(file, f"JSON with {', '.join(repr(key[:40]) for key in list(data)[:5]) or 'nothing'} in it")
-    raise _unknown(file, "JSON that is a list")
+    if not isinstance(data, dict):
+        raise _unknown(file, "JSON that is a list")
+    if {"images", "annotations", "categories"} <= data.keys():
+        info = data.get("info")
+        if isinstance(info, dict) and "dcgan_viz" in info:
+            raise UserError(f"{file} needs no import: forget --annotations takes it as it is")
+        return "COCO"
+    if {"shapes", "imagePath"} <= data.keys():
+        return "LabelMe"
+    if "_via_img_metadata" in data:
+        return "VIA project"
+    if data and all(isinstance(e, dict) and {"filename", "regions"} <= e.keys() for e in data.values()):
+        return "VIA"
+    keys = ", ".join(shown(key) for key in list(data)[:5])
+    raise _unknown(file, f"JSON with {keys or 'nothing'} in it")
 
 
-def _coco(data: dict[str, Any]) -> tuple[list[Picture], Iterable[str]]:
-    labels = {category["id"]: str(category["name"]) for category in data["categories"]}
-    regions: dict[Any, list[Region]] = {image["id"]: [] for image in data["images"]}
-    for entry in data["annotations"]:
-        left, top, width, height = (float(value) for value in entry["bbox"])
-        region = Region(labels[entry["category_id"]], left, top, left + width, top + height)
-        regions[entry["image_id"]].append(region)
-    pictures = [
-        Picture(_base(image["file_name"]), tuple(regions[image["id"]]), _stated(image, "width", "height"))
-        for image in data["images"]
-    ]
+def _coco(text: str) -> Read:
+    data = parse_json(text, Coco)
+    labels = {category.id: category.name for category in data.categories}
+    regions: dict[Id, list[Region]] = {image.id: [] for image in data.images}
+    for index, entry in enumerate(data.annotations):
+        if entry.bbox is None:
+            raise UserError(f"annotations[{index}].bbox is missing")
+        left, top, width, height = entry.bbox
+        regions[entry.image_id].append(Region(labels[entry.category_id], left, top, left + width, top + height))
+    pictures = []
+    for index, image in enumerate(data.images):
+        if image.file_name is None:
+            raise UserError(f"images[{index}].file_name is missing")
+        size = None if image.width is None or image.height is None else (image.width, image.height)
+        pictures.append(Picture(_base(image.file_name), tuple(regions[image.id]), size))
     return pictures, labels.values()
 
 
-def _labelme(data: dict[str, Any]) -> tuple[list[Picture], Iterable[str]]:
-    regions = []
-    for shape in data["shapes"]:
-        # Its first versions drew polygons alone, and did not say so.
-        if shape.get("shape_type", "polygon") not in ("rectangle", "polygon"):
-            raise ValueError(f"a {shape['shape_type']} around {shape['label']!r}; rectangles and polygons can be read")
-        regions.append(_around(str(shape["label"]), *zip(*shape["points"], strict=True)))
-    return [Picture(_base(data["imagePath"]), tuple(regions), _stated(data, "imageWidth", "imageHeight"))], ()
+@dataclass(frozen=True)
+class _LabelMeShape:
+    __pydantic_config__: ClassVar = LENIENT
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    # Its first versions drew polygons alone, and did not say so.
+    shape_type: str = "polygon"
+
+    def __post_init__(self) -> None:
+        if self.shape_type not in ("rectangle", "polygon"):
+            what = f"a {shown(self.shape_type, quoted=False)} around {shown(self.label)}"
+            raise UserError(f"{what}; rectangles and polygons can be read")
+        if not self.points:
+            raise UserError("it has no points")
 
 
-def _stated(entry: dict[str, Any], width: str, height: str) -> tuple[float, float] | None:
-    if entry.get(width) is None and entry.get(height) is None:
-        return None
-    return float(entry[width]), float(entry[height])
+@dataclass(frozen=True)
+class _LabelMe:
+    __pydantic_config__: ClassVar = LENIENT
+
+    shapes: tuple[_LabelMeShape, ...]
+    imagePath: str  # noqa: N815
+    imageWidth: float | None = None  # noqa: N815
+    imageHeight: float | None = None  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if (self.imageWidth is None) != (self.imageHeight is None):
+            raise UserError("imageWidth and imageHeight belong together")
+
+
+def _labelme(text: str) -> Read:
+    data = parse_json(text, _LabelMe)
+    regions = [_around(shape.label, *zip(*shape.points, strict=True)) for shape in data.shapes]
+    size = None if data.imageWidth is None or data.imageHeight is None else (data.imageWidth, data.imageHeight)
+    return [Picture(_base(data.imagePath), tuple(regions), size)], ()
 
 
 # --- VGG Image Annotator -------------------------------------------------------------------------------------------
 
 
-def _via(data: dict[str, Any]) -> tuple[list[Picture], Iterable[str]]:
+@dataclass(frozen=True)
+class _ViaShape:
+    __pydantic_config__: ClassVar = LENIENT
+
+    name: str
+    x: float | None = None
+    y: float | None = None
+    width: float | None = None
+    height: float | None = None
+    all_points_x: tuple[float, ...] = ()
+    all_points_y: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.name not in ("rect", "polygon"):
+            raise UserError(f"a region of shape {shown(self.name)}; rect and polygon can be read")
+        if not all(self.sides()):
+            raise UserError("a rect needs x, y, width and height, a polygon as many all_points_x as all_points_y")
+
+    def sides(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Where the corners are, across and down; nothing if the shape is not whole."""
+        if self.name == "polygon":
+            points = (self.all_points_x, self.all_points_y)
+            return points if len(points[0]) == len(points[1]) else ((), ())
+        if self.x is None or self.y is None or self.width is None or self.height is None:
+            return (), ()
+        return (self.x, self.x + self.width), (self.y, self.y + self.height)
+
+
+@dataclass(frozen=True)
+class _ViaRegion:
+    __pydantic_config__: ClassVar = LENIENT
+
+    shape_attributes: _ViaShape
+    region_attributes: dict[str, str | float | bool | dict[str, Any] | None]
+
+    def __post_init__(self) -> None:
+        if not self.labels():
+            raise UserError("a region without an attribute that names its object")
+
+    def labels(self) -> list[str]:
+        """All that it is called: the user names the attributes, so which of them is the object is not known."""
+        found: set[str] = set()
+        for value in self.region_attributes.values():
+            # A checkbox has its choices as keys.
+            chosen = [key for key, on in value.items() if on] if isinstance(value, dict) else [value]
+            found |= {str(label).strip() for label in chosen if label is not None}
+        return sorted(found - {""})
+
+
+@dataclass(frozen=True)
+class _ViaEntry:
+    __pydantic_config__: ClassVar = LENIENT
+
+    filename: str
+    # Version 1 numbers the regions in an object.
+    regions: tuple[_ViaRegion, ...] | dict[str, _ViaRegion]
+
+
+@dataclass(frozen=True)
+class _ViaProject:
+    __pydantic_config__: ClassVar = LENIENT
+
+    _via_img_metadata: dict[str, _ViaEntry]
+
+
+def _via_project(text: str) -> Read:
+    return _via_pictures(parse_json(text, _ViaProject)._via_img_metadata.values())
+
+
+def _via(text: str) -> Read:
+    return _via_pictures(parse_json(text, dict[str, _ViaEntry]).values())
+
+
+def _via_pictures(entries: Iterable[_ViaEntry]) -> Read:
     pictures = []
-    for entry in data.get("_via_img_metadata", data).values():
-        regions = entry["regions"]
-        # Version 1 numbers the regions in an object.
-        listed = regions.values() if isinstance(regions, dict) else regions
-        pictures.append(Picture(_base(entry["filename"]), tuple(r for found in listed for r in _via_region(found))))
+    for entry in entries:
+        listed = entry.regions.values() if isinstance(entry.regions, dict) else entry.regions
+        regions = tuple(_around(label, *r.shape_attributes.sides()) for r in listed for label in r.labels())
+        pictures.append(Picture(_base(entry.filename), regions))
     return pictures, ()
 
 
-def _via_region(region: dict[str, Any]) -> Iterator[Region]:
-    """A region under each of its labels: the user names the attributes, so which of them is the object is not known."""
-    shape, attributes = region["shape_attributes"], region["region_attributes"]
-    if shape["name"] == "rect":
-        left, top = float(shape["x"]), float(shape["y"])
-        across, down = [left, left + float(shape["width"])], [top, top + float(shape["height"])]
-    elif shape["name"] == "polygon":
-        across, down = shape["all_points_x"], shape["all_points_y"]
-    else:
-        raise ValueError(f"a region of shape {shape['name']!r}; rect and polygon can be read")
-    labels: set[str] = set()
-    for value in attributes.values():
-        # A checkbox has its choices as keys.
-        labels |= {key for key, chosen in value.items() if chosen} if isinstance(value, dict) else {str(value).strip()}
-    labels.discard("")
-    if not labels:
-        raise ValueError("a region without an attribute that names its object")
-    for label in sorted(labels):
-        yield _around(label, across, down)
+def _via_csv(text: str) -> Read:
+    """The CSV export, one region a row."""
+    regions: dict[str, list[_ViaRegion]] = {}
+    rows = csv.DictReader(io.StringIO(text.lstrip("#"), newline=""))
+    try:
+        for row in rows:
+            name, shape, attributes = (row.get(f) for f in ("filename", "region_shape_attributes", "region_attributes"))
+            if name is None or shape is None or attributes is None:
+                raise UserError("it ends too early")
+            found = regions.setdefault(name, [])
+            if load_plain(shape):
+                text = f'{{"shape_attributes": {shape}, "region_attributes": {attributes}}}'
+                found.append(parse_json(text, _ViaRegion))
+    except (UserError, csv.Error) as error:
+        raise UserError(f"line {rows.line_num}: {error}") from error
+    return _via_pictures(_ViaEntry(name, tuple(found)) for name, found in regions.items())
 
 
-def _via_rows(text: str) -> dict[str, Any]:
-    """The CSV export in the form of the JSON export."""
-    entries: dict[str, Any] = {}
-    for row in csv.DictReader(io.StringIO(text.lstrip("#"), newline="")):
-        entry = entries.setdefault(row["filename"], {"filename": row["filename"], "regions": []})
-        shape = json.loads(row["region_shape_attributes"])
-        if shape:
-            attributes = json.loads(row["region_attributes"])
-            entry["regions"].append({"shape_attributes": shape, "region_attributes": attributes})
-    return entries
-
-
-_JSON_READERS = {"COCO": _coco, "LabelMe": _labelme, "VIA": _via}
+_JSON_READERS: dict[str, Callable[[str], Read]] = {
+    "COCO": _coco,
+    "LabelMe": _labelme,
+    "VIA": _via,
+    "VIA project": _via_project,
+}

@@ -6,16 +6,18 @@ import json
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from PIL import Image
 
-from dcgan_viz.annotations.boxes import Annotations, Box, sample_name
+from dcgan_viz.annotations.boxes import MAXIMUM_SAMPLES, Annotations, Box, sample_name
 from dcgan_viz.annotations.formats import SAMPLES_FILE, Picture, Region, read_foreign
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.model import DCGAN
-from dcgan_viz.untrusted import read_text
+from dcgan_viz.networks.spec import MAXIMUM_SIDE
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 FINEST = 256
 """Boxes are kept to 1/256 of a pixel, which binary fractions hold exactly: no sum of two rounds out of its image."""
@@ -38,12 +40,26 @@ class Samples:
         How many times they were enlarged.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     model: str
     generator_digest: str
     count: int
     seed: int
     size: int
     scale: int
+
+    def __post_init__(self) -> None:
+        counts = {
+            "count": (self.count, MAXIMUM_SAMPLES),
+            "size": (self.size, MAXIMUM_SIDE),
+            "scale": (self.scale, 1000),
+        }
+        for name, (value, most) in counts.items():
+            if not 1 <= value <= most:
+                raise UserError(f"{name} must be from 1 to {most:,}, not {value}")
+        if self.seed < 0:
+            raise UserError(f"seed must not be negative, not {self.seed}")
 
 
 def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: int = 2015, scale: int = 1) -> Path:
@@ -109,16 +125,7 @@ def load_samples(file: Path) -> Samples:
     UserError
         If it is not what `export_samples` writes.
     """
-    try:
-        data = json.loads(read_text(file))
-        samples = Samples(**data)
-        texts = (samples.model, samples.generator_digest)
-        numbers = (samples.count, samples.size, samples.scale, samples.seed + 1)
-        if not (all(type(t) is str for t in texts) and all(type(n) is int and n > 0 for n in numbers)):
-            raise ValueError("a value of the wrong kind")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{file} is damaged ({error}): write the samples again with --export-samples") from error
-    return samples
+    return read_json(file, Samples, "is damaged", "write the samples again with --export-samples", MAXIMUM_CARD)
 
 
 def import_boxes(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier_network import WIDTHS, ClassifierNetwork
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, check_judge, open_tensors, reading_folder, save_folder
 from dcgan_viz.statistics import Interval, wilson_interval
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CARD_FILE = "classifier.json"
 FOLDER = "classifiers"
@@ -43,6 +43,8 @@ class Accuracy:
         Expected calibration error over ten bins of the highest probability (Guo et al. 2017): how far confidence and
         accuracy lie apart on average; 0 is perfect.
     """
+
+    __pydantic_config__: ClassVar = EXACT
 
     subset: str
     pictures: int
@@ -70,6 +72,8 @@ class ClassifierCard:
         Of `ClassifierNetwork`.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     classes: tuple[str, ...]
     size: int
     channels: int
@@ -78,6 +82,9 @@ class ClassifierCard:
     accuracies: tuple[Accuracy, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = WIDTHS
+
+    def __post_init__(self) -> None:
+        check_judge(self.classes, self.size, self.channels, self.widths)
 
 
 @dataclass(frozen=True)
@@ -115,16 +122,10 @@ def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> C
     path = Path(folder)
     place = find_device(device)
     with reading_folder(path, "classifier", "dcgan-viz train-classifier"):
-        card = _read_card(json.loads((path / CARD_FILE).read_text()))
+        card = read_json(path / CARD_FILE, ClassifierCard, "does not fit", "copy it again", MAXIMUM_CARD)
         with open_tensors(path / WEIGHTS_FILE) as file:
             network = file.network(lambda: ClassifierNetwork(card.channels, len(card.classes), card.widths))
     return Classifier(network.to(place), card)
-
-
-def _read_card(data: dict[str, Any]) -> ClassifierCard:
-    accuracies = tuple(Accuracy(**{**a, "interval": Interval(**a["interval"])}) for a in data["accuracies"])
-    plain = {**data, "classes": tuple(data["classes"]), "widths": tuple(data["widths"]), "accuracies": accuracies}
-    return ClassifierCard(**plain)
 
 
 def find_classifier(model: DCGAN, name: str) -> Classifier:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Accuracy
 from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
-from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, check_judge, open_tensors, reading_folder, save_folder
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.statistics import Interval
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CARD_FILE = "encoder.json"
 BUNDLED = "encoder"
@@ -76,6 +75,8 @@ class EncoderCard:
         Of `EncoderNetwork`.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     name: str
     classes: tuple[str, ...]
     channels: int = 3
@@ -84,6 +85,11 @@ class EncoderCard:
     accuracy: Accuracy | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = WIDTHS
+
+    def __post_init__(self) -> None:
+        check_judge(self.classes, SIZE, self.channels, self.widths)
+        if SIZE % 2 ** len(self.widths):
+            raise UserError(f"{len(self.widths)} scales cannot halve {SIZE} pixels")
 
 
 @dataclass(frozen=True)
@@ -147,18 +153,10 @@ def load_encoder(folder: str | Path | None = None, device: str | torch.device = 
     path = Path(str(resources.files("dcgan_viz.trained") / BUNDLED)) if folder is None else Path(folder)
     place = find_device(device)
     with reading_folder(path, "encoder", "dcgan-viz train-encoder"):
-        card = _read_card(json.loads((path / CARD_FILE).read_text(encoding="utf-8")))
+        card = read_json(path / CARD_FILE, EncoderCard, "does not fit", "copy it again", MAXIMUM_CARD)
         with open_tensors(path / WEIGHTS_FILE) as file:
             network = file.network(lambda: EncoderNetwork(card.channels, len(card.classes), card.widths))
     return Encoder(network.to(place), card)
-
-
-def _read_card(data: dict[str, Any]) -> EncoderCard:
-    accuracy = data.get("accuracy")
-    if accuracy is not None:
-        accuracy = Accuracy(**{**accuracy, "interval": Interval(**accuracy["interval"])})
-    plain = {name: tuple(data[name]) for name in ("classes", "widths")}
-    return EncoderCard(**{**data, **plain, "accuracy": accuracy})
 
 
 def at_encoder_size(images: Tensor) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,11 +17,13 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter_network import WIDTHS, SegmentationNetwork, fused
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.weights import WEIGHTS_FILE, open_tensors, reading_folder, save_folder
+from dcgan_viz.networks.weights import WEIGHTS_FILE, check_judge, open_tensors, reading_folder, save_folder
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CARD_FILE = "segmenter.json"
 FOLDER = "segmenter"
 BATCH = 64
+MAXIMUM_OBJECTS = 255
 
 PRESENT_PIXELS = 0.004
 """Share of a picture that an object must cover to count as present: 16 pixels of 64x64."""
@@ -48,6 +49,9 @@ class SegmenterCard:
         Of `SegmentationNetwork`.
     """
 
+    # Intersection over union is NaN where neither picture has the object.
+    __pydantic_config__: ClassVar = {**EXACT, "allow_inf_nan": True}
+
     objects: tuple[str, ...]
     size: int
     channels: int
@@ -55,6 +59,13 @@ class SegmenterCard:
     held_out_iou: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = WIDTHS
+
+    def __post_init__(self) -> None:
+        check_judge(self.objects, self.size, self.channels, self.widths)
+        if len(self.objects) > MAXIMUM_OBJECTS:
+            raise UserError(f"it names {len(self.objects)} objects, and labels are numbers up to {MAXIMUM_OBJECTS}")
+        if self.size % 2 ** (len(self.widths) - 1):
+            raise UserError(f"{len(self.widths)} scales cannot halve and double {self.size} pixels")
 
 
 @dataclass(frozen=True)
@@ -101,8 +112,7 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Se
     """
     path = Path(folder)
     with reading_folder(path, "segmenter", "dcgan-viz train-segmenter"):
-        data = json.loads((path / CARD_FILE).read_text())
-        card = SegmenterCard(**{**data, "objects": tuple(data["objects"]), "widths": tuple(data["widths"])})
+        card = read_json(path / CARD_FILE, SegmenterCard, "does not fit", "copy it again", MAXIMUM_CARD)
         with open_tensors(path / WEIGHTS_FILE) as file:
             network = file.network(lambda: SegmentationNetwork(card.channels, len(card.objects) + 1, card.widths))
     return Segmenter(network.to(find_device(device)), card)

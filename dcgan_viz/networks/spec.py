@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import EXACT, check_plain
 
 Prior = Literal["uniform", "normal"]
 
@@ -24,6 +26,21 @@ Output = Literal["tanh", "sigmoid", "none"]
 """What ends a generator; a sigmoid's values from 0 to 1 become images in [-1, 1]."""
 
 MAXIMUM_KERNEL, MAXIMUM_STRIDE, MAXIMUM_SIDE = 64, 8, 4096
+
+MAXIMUM_LAYERS = 64
+"""Convolutions of one network; the deepest DCGANs have a dozen."""
+
+MAXIMUM_CHANNELS = 2**14
+"""Feature maps of one layer: sixteen times the paper's widest."""
+
+MAXIMUM_VALUES = 2**24
+"""Values that all maps of one layer hold for one picture, 64 MiB; the paper's largest layer holds 2**17."""
+
+MAXIMUM_WEIGHTS = 2**28
+"""Weights of one network, 1 GiB; the paper's have 2**22 to 2**24."""
+
+SMALLEST_EPS = 1e-12
+"""Below it, the normalisation of a map that never changes divides by zero."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,8 @@ class Convolution:
         Whether every unit of the maps has a normalisation of its own, as in the paper's projection.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     channels: int
     kernel: int
     stride: int
@@ -67,8 +86,7 @@ class Convolution:
     unit_norm: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise UserError(f"a convolution needs at least 1 channel, not {self.channels}")
+        _check_range("channels", self.channels, 1, MAXIMUM_CHANNELS)
         _check_range("kernel", self.kernel, 1, MAXIMUM_KERNEL)
         _check_range("stride", self.stride, 1, MAXIMUM_STRIDE)
         _check_range("upsample", self.upsample, 1, MAXIMUM_STRIDE)
@@ -95,9 +113,10 @@ class Convolution:
         return (side + 2 * self.padding - self.kernel) // self.stride + 1
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    # Written so that NaN fails.
     if not low <= value <= high:
-        raise UserError(f"{name} {value} is not supported: choose one from {low} to {high}")
+        raise UserError(f"{name} {value} is not supported: choose one from {low:,} to {high:,}")
 
 
 def _check_sizes(network: str, sizes: tuple[int, ...]) -> None:
@@ -105,6 +124,31 @@ def _check_sizes(network: str, sizes: tuple[int, ...]) -> None:
     if wrong:
         listing = " → ".join(map(str, sizes))
         raise UserError(f"the maps of this {network} would have sides {listing}, and {wrong[0]} is none")
+
+
+def _check_memory(channels: int, sizes: Sequence[int], convolutions: Sequence[Convolution], weights: int) -> None:
+    """Refuse networks that no machine could hold, before anything is built.
+
+    Parameters
+    ----------
+    channels : int
+        Maps that the first convolution reads.
+    sizes : sequence of int
+        Sides of those maps and of each convolution's.
+    convolutions : sequence of Convolution
+    weights : int
+        Of what comes before and after the convolutions.
+    """
+    widths = [channels, *(c.channels for c in convolutions)]
+    upsampled = [w * (s * c.upsample) ** 2 for w, s, c in zip(widths, sizes, convolutions, strict=False)]
+    largest = max(*upsampled, widths[-1] * sizes[-1] ** 2)
+    if largest > MAXIMUM_VALUES:
+        raise UserError(
+            f"a layer would hold {largest:,} values a picture, and at most {MAXIMUM_VALUES:,} are supported"
+        )
+    weights += sum(before * c.channels * c.kernel**2 for before, c in zip(widths, convolutions, strict=False))
+    if weights > MAXIMUM_WEIGHTS:
+        raise UserError(f"the network would have {weights:,} weights, and at most {MAXIMUM_WEIGHTS:,} are supported")
 
 
 @dataclass(frozen=True)
@@ -137,6 +181,8 @@ class GeneratorSpec:
     output : {"tanh", "sigmoid", "none"}
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     latent: int
     prior: Prior
     base_channels: int
@@ -152,8 +198,10 @@ class GeneratorSpec:
     output: Output = "tanh"
 
     def __post_init__(self) -> None:
-        if self.latent < 1:
-            raise UserError(f"z needs at least 1 dimension, not {self.latent}")
+        _check_range("a latent of dimensions", self.latent, 1, MAXIMUM_CHANNELS)
+        _check_range("base_channels", self.base_channels, 1, MAXIMUM_CHANNELS)
+        _check_range("norm_eps", self.norm_eps, SMALLEST_EPS, 1)
+        _check_range("slope", self.slope, 0, 1)
         for name, value, known in (
             ("prior", self.prior, Prior),
             ("activation", self.activation, Activation),
@@ -161,9 +209,11 @@ class GeneratorSpec:
         ):
             if value not in get_args(known):
                 raise UserError(f"{name} {value!r} is not known: choose {' or '.join(get_args(known))}")
-        if not self.convolutions:
-            raise UserError("a generator ends in a convolution")
+        if not 1 <= len(self.convolutions) <= MAXIMUM_LAYERS:
+            raise UserError(f"a generator ends in 1 to {MAXIMUM_LAYERS} convolutions, not {len(self.convolutions)}")
         _check_sizes("generator", self.sizes)
+        projection = self.latent * self.base_channels * self.base_size**2
+        _check_memory(self.base_channels, self.sizes, self.convolutions, projection)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -208,6 +258,8 @@ class DiscriminatorSpec:
         Whether it was trained on images in [0, 1]; it is given them in [-1, 1] all the same.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     image_channels: int
     image_size: int
     convolutions: tuple[Convolution, ...]
@@ -219,11 +271,15 @@ class DiscriminatorSpec:
     unit_pixels: bool = False
 
     def __post_init__(self) -> None:
-        if not self.convolutions:
-            raise UserError("a discriminator needs at least one convolution")
+        if not 1 <= len(self.convolutions) <= MAXIMUM_LAYERS:
+            raise UserError(f"a discriminator has 1 to {MAXIMUM_LAYERS} convolutions, not {len(self.convolutions)}")
+        _check_range("image_channels", self.image_channels, 1, MAXIMUM_CHANNELS)
+        _check_range("norm_eps", self.norm_eps, SMALLEST_EPS, 1)
+        _check_range("slope", self.slope, 0, 1)
         if self.activation not in get_args(Activation):
             raise UserError(f"activation {self.activation!r} is not known: choose {' or '.join(get_args(Activation))}")
         _check_sizes("discriminator", self.sizes)
+        _check_memory(self.image_channels, self.sizes, self.convolutions, 0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -249,10 +305,14 @@ class DiscriminatorSpec:
 class NetworkSpec:
     """A generator and the discriminator that reads its images."""
 
+    __pydantic_config__: ClassVar = EXACT
+
     generator: GeneratorSpec
     discriminator: DiscriminatorSpec
 
     def __post_init__(self) -> None:
+        if self.generator.image_channels not in (1, 3):
+            raise UserError(f"images have 1 or 3 channels, not {self.generator.image_channels}")
         generated = (self.generator.image_channels, self.generator.image_size)
         read = (self.discriminator.image_channels, self.discriminator.image_size)
         if generated != read:
@@ -281,15 +341,8 @@ class NetworkSpec:
             If a field is missing, unknown or out of range.
         """
         try:
-            sides = {
-                name: {
-                    **data[name],
-                    "convolutions": tuple(Convolution(**c) for c in data[name]["convolutions"]),
-                }
-                for name in ("generator", "discriminator")
-            }
-            return cls(GeneratorSpec(**sides["generator"]), DiscriminatorSpec(**sides["discriminator"]))
-        except (KeyError, TypeError) as error:
+            return check_plain(data, cls)
+        except UserError as error:
             raise UserError(f"this is not a network specification of dcgan-viz: {error}") from error
 
 

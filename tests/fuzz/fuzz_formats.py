@@ -1,0 +1,328 @@
+"""Every format that is read from elsewhere: a valid example, and what reads it. A new one is an entry more."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dcgan_viz.annotations.boxes import inside_boxes, load_annotations, merge_annotations
+from dcgan_viz.annotations.concepts import load_concepts, save_concepts
+from dcgan_viz.annotations.formats import read_foreign
+from dcgan_viz.annotations.masks import box_masks, load_coco
+from dcgan_viz.annotations.sample_files import find_samples
+from dcgan_viz.blind.answers import load_answers
+from dcgan_viz.blind.report import judge
+from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
+from dcgan_viz.data.labels import read_labels
+from dcgan_viz.data.latents import load_latents
+from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, load_classifier, measure_accuracy
+from dcgan_viz.judges.classifier_network import ClassifierNetwork
+from dcgan_viz.judges.encoder import Encoder, EncoderCard, load_encoder
+from dcgan_viz.judges.encoder_network import EncoderNetwork
+from dcgan_viz.judges.segmenter import Segmenter, SegmenterCard, load_segmenter, segment
+from dcgan_viz.judges.segmenter_network import SegmentationNetwork
+from dcgan_viz.model import DCGAN, Card, load
+from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.training.settings import TrainingSettings
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file or folder.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Valid files by their names.
+    read : callable
+        Reads the folder that they lie in, and does with what it found what a command would do.
+    """
+
+    name: str
+    make: Callable[[], Files]
+    read: Callable[[Path], object]
+
+
+def saved(write: Callable[[Path], object]) -> Files:
+    """What a function writes into a folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "x"
+        write(folder)
+        return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def as_json(data: object) -> bytes:
+    return json.dumps(data).encode()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+# --- Networks ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def tiny_model() -> DCGAN:
+    spec = dcgan(16, width=2, latent=4)
+    torch.manual_seed(0)
+    card = Card("tiny", "for tests", spec, training={"steps": 3, "settings": {"r1": 0.5}}, commands=("train",))
+    return DCGAN(Generator(spec.generator).eval(), Discriminator(spec.discriminator).eval(), card)
+
+
+def make_model() -> Files:
+    files = saved(tiny_model().save)
+    return {name: content for name, content in files.items() if name != "README.md"}
+
+
+def read_model(folder: Path) -> None:
+    model = load(folder)
+    model.card.page()
+    json.dumps(model.card.to_dict())
+    model.sample(1)
+
+
+def make_settings() -> Files:
+    return {"x.json": as_json(TrainingSettings(steps=3, augment=("color",)).to_dict())}
+
+
+def read_settings(folder: Path) -> None:
+    try:
+        data = json.loads((folder / "x.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    TrainingSettings.from_dict(data)
+
+
+def make_segmenter() -> Files:
+    card = SegmenterCard(("w", "v"), 16, 3, "drawings", {"w": 0.5, "v": float("nan")}, {"steps": 3}, (2, 4))
+    return saved(Segmenter(SegmentationNetwork(3, 3, (2, 4)), card).save)
+
+
+def read_segmenter(folder: Path) -> None:
+    segmenter = load_segmenter(folder)
+    card = segmenter.card
+    if card.size <= 64:
+        segment(segmenter, torch.zeros(1, card.channels, card.size, card.size))
+
+
+def make_classifier() -> Files:
+    accuracy = measure_accuracy(np.array([[0.9, 0.1]], np.float32), np.array([0]), "all")
+    card = ClassifierCard(("cat", "dog"), 16, 3, accuracies=(accuracy,), training={"steps": 3}, widths=(2, 2))
+    return saved(Classifier(ClassifierNetwork(3, 2, (2, 2)), card).save)
+
+
+def read_classifier(folder: Path) -> None:
+    classifier = load_classifier(folder)
+    card = classifier.card
+    if card.size <= 64:
+        classify(classifier, torch.zeros(1, card.channels, card.size, card.size))
+
+
+def make_encoder() -> Files:
+    card = EncoderCard("tiny", ("cat", "dog"), training={"steps": 3}, widths=(2, 2))
+    return saved(Encoder(EncoderNetwork(3, 2, (2, 2)), card).save)
+
+
+def read_encoder(folder: Path) -> None:
+    encoder = load_encoder(folder)
+    encoder.features(torch.zeros(1, encoder.card.channels, 32, 32))
+
+
+# --- Annotations ---------------------------------------------------------------------------------------------------
+
+
+def make_annotations() -> Files:
+    data = {
+        "info": {
+            "contributor": "me",
+            "dcgan_viz": {
+                "seed": 3,
+                "count": 8,
+                "size": 16,
+                "generator_digest": "x" * 64,
+                "method": "how",
+                "reviewed": [0, 1, 2, 3],
+            },
+        },
+        "licenses": [],
+        "images": [{"id": i, "file_name": f"sample-{i:04}.png", "width": 16, "height": 16} for i in range(8)],
+        "categories": [{"id": 1, "name": "w", "supercategory": ""}, {"id": 2, "name": "v", "supercategory": ""}],
+        "annotations": [
+            {"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 2, 3.5, 4], "area": 14, "iscrowd": 0},
+            {"id": 2, "image_id": 2, "category_id": 2, "bbox": [0, 0, 16, 16], "segmentation": []},
+        ],
+    }
+    return {"a.json": as_json(data)}
+
+
+def read_annotations(folder: Path) -> None:
+    found = load_annotations(folder / "a.json")
+    merge_annotations([found, found])
+    inside_boxes(found.boxes, found.count, found.size, 4)
+    if found.size <= 64:
+        box_masks(found.boxes, min(found.count, 100), found.size)
+
+
+def make_concepts() -> Files:
+    head = {"seed": 3, "count": 40, "generator_digest": "x" * 64, "contributor": "me", "method": "how"}
+    return {"c.json": as_json({**head, "concepts": {"smiling woman": [3, 1, 39], "man": []}})}
+
+
+def read_concepts(folder: Path) -> None:
+    save_concepts(load_concepts(folder / "c.json"), folder / "again" / "c.json")
+
+
+def make_samples() -> Files:
+    data = {"model": "tiny", "generator_digest": "x" * 64, "count": 8, "seed": 3, "size": 16, "scale": 2}
+    return {"samples.json": as_json(data)}
+
+
+VOC = b"""<annotation><filename>a.png</filename><size><width>128</width><height>128</height><depth>3</depth></size>
+<object><name>window</name><bndbox><xmin>16</xmin><ymin>8</ymin><xmax>80.5</xmax><ymax>40</ymax></bndbox></object>
+</annotation>"""
+LABELME = {
+    "version": "5.5.0",
+    "shapes": [
+        {"label": "window", "points": [[80.0, 40.0], [16.0, 8.0]], "shape_type": "rectangle", "flags": {}},
+        {"label": "lamp", "points": [[112.0, 64.0], [128.0, 128.0], [96.0, 120.0]], "group_id": None},
+    ],
+    "imagePath": "..\\samples\\a.png",
+    "imageData": None,
+    "imageHeight": 128,
+    "imageWidth": 128,
+}
+RECT = {"name": "rect", "x": 16, "y": 8, "width": 64, "height": 32}
+POLYGON = {"name": "polygon", "all_points_x": [112, 128, 96], "all_points_y": [64, 128, 120]}
+VIA = {
+    "a.png1": {
+        "filename": "a.png",
+        "size": 1,
+        "regions": [
+            {"shape_attributes": RECT, "region_attributes": {"object": "window", "kind": {"tall": True}}},
+            {"shape_attributes": POLYGON, "region_attributes": {"object": "lamp"}},
+        ],
+    },
+    "b.png2": {"filename": "b.png", "size": 2, "regions": {}},
+}
+VIA_CSV = b"""filename,file_size,region_count,region_id,region_shape_attributes,region_attributes
+a.png,1,1,0,"{""name"":""rect"",""x"":16,""y"":8,""width"":64,""height"":32}","{""object"":""window""}"
+b.png,2,0,0,"{}","{}"
+"""
+FOREIGN_COCO = {
+    "categories": [{"id": 1, "name": "window"}, {"id": 7, "name": "lamp"}],
+    "images": [{"id": 12, "width": 128, "height": 128, "file_name": "s/a.png"}, {"id": 3, "file_name": "b.png"}],
+    "annotations": [{"id": 1, "image_id": 12, "category_id": 1, "bbox": [16.0, 8.0, 64.0, 32.0]}],
+}
+YOLO = {"labels/a.txt": b"1 0.375 0.1875 0.5 0.25\n0 0.875 0.75 0.25 0.5\n", "labels/b.txt": b""}
+YAML = b"path: .\nnc: 2\nnames:\n  0: lamp\n  1: 'window'  # with a frame\ntrain: images\n"
+
+
+def read_boxes(folder: Path) -> None:
+    read_foreign(folder, side=128)
+
+
+def make_coco() -> Files:
+    data = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 24, "height": 20} for i in range(3)],
+        "categories": [{"id": 1, "name": "w"}, {"id": 2, "name": "v"}],
+        "annotations": [
+            {"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 5, 5], "segmentation": []},
+            {"id": 2, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 9, 1, 9, 9]]},
+            {"id": 3, "image_id": 2, "category_id": 1, "segmentation": {"counts": [100, 50, 330], "size": [20, 24]}},
+        ],
+    }
+    return {"c.json": as_json(data)}
+
+
+@cache
+def photographs() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    for i in range(3):
+        (folder / f"{i}.png").write_bytes(png(np.full((20, 24, 3), 80 * i, np.uint8)))
+    return folder
+
+
+def read_coco(folder: Path) -> None:
+    load_coco(folder / "c.json", photographs(), "w", 16)
+
+
+def make_masks() -> Files:
+    random = np.random.default_rng(0)
+    pictures = {f"images/{i}.png": png(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for i in range(2)}
+    masks = {f"masks/{i}.png": png(random.integers(0, 3, (8, 8), dtype=np.uint8)) for i in range(2)}
+    return {"annotations.json": as_json({"categories": [{"id": 1, "name": "w"}]}), **pictures, **masks}
+
+
+# --- Blind trials --------------------------------------------------------------------------------------------------
+
+
+def make_trial() -> Files:
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), dtype=np.uint8)
+    trial = prepare_trial({"a": pictures[0], "<b>": pictures[1]}, "Is there a window?", "boxes", settings={"x": 1})
+    answers = {"0": "unclear", "1": [[1.0, 1.0, 2.0, 2.0]], "2": []}
+    data = {"trial": trial.digest, "contributor": "me", "answers": answers}
+    return {**saved(partial(save_trial, trial)), "answers.json": as_json(data)}
+
+
+def read_trial(folder: Path) -> None:
+    trial = load_trial(folder)
+    judge(trial, load_answers(folder / "answers.json", trial))
+
+
+# --- Arrays and tables ---------------------------------------------------------------------------------------------
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def make_latents() -> Files:
+    return {"l.npy": npy(np.random.default_rng(0).standard_normal((5, 8), dtype=np.float32))}
+
+
+def read_latent_file(folder: Path) -> None:
+    load_latents(folder / "l.npy", 8)
+
+
+TABLE = b"file,label,subset\na.png,cat,\nb.png,dog,old\n"
+
+
+def read_table(folder: Path) -> None:
+    read_labels(str(folder / "t.csv"), ["a.png", "b.png", "c.png"])
+
+
+FORMATS = [
+    Format("model", make_model, read_model),
+    Format("segmenter", make_segmenter, read_segmenter),
+    Format("classifier", make_classifier, read_classifier),
+    Format("encoder", make_encoder, read_encoder),
+    Format("annotations", make_annotations, read_annotations),
+    Format("concepts", make_concepts, read_concepts),
+    Format("samples", make_samples, find_samples),
+    Format("voc", lambda: {"a.xml": VOC}, read_boxes),
+    Format("labelme", lambda: {"a.json": as_json(LABELME)}, read_boxes),
+    Format("via", lambda: {"a.json": as_json(VIA)}, read_boxes),
+    Format("via-csv", lambda: {"a.csv": VIA_CSV}, read_boxes),
+    Format("foreign-coco", lambda: {"a.json": as_json(FOREIGN_COCO)}, read_boxes),
+    Format("yolo", lambda: {**YOLO, "classes.txt": b"lamp\nwindow\n"}, read_boxes),
+    Format("yolo-yaml", lambda: {**YOLO, "data.yaml": YAML}, read_boxes),
+    Format("labels", lambda: {"t.csv": TABLE}, read_table),
+]

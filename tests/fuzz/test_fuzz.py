@@ -1,0 +1,67 @@
+"""Files made wrong at random: whatever they hold, only `UserError` leaves the readers, soon and in little memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from random import Random, SystemRandom
+
+import pytest
+from fuzz_attack import READERS, attack, read_bounded, valid
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CASES = Path(__file__).parents[1] / "cases" / "fuzz"
+
+TARGETS = {"segm": "segmenter", "specs": "settings"}
+"""Formats whose cases are filed under another name."""
+
+every_format = pytest.mark.parametrize("name", READERS)
+
+
+@every_format
+def test_valid_files_are_read(name: str, tmp_path: Path) -> None:
+    for file, content in valid(name).items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    READERS[name](tmp_path)
+    assert read_bounded(name, tmp_path) is None
+
+
+@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
+def test_what_once_failed_is_refused_or_read(case: Path, tmp_path: Path) -> None:
+    """The folder's name says what escaped: FORMAT_ErrorType_number."""
+    target = case.name.partition("_")[0]
+    shutil.copytree(case, tmp_path / "case")
+    assert read_bounded(TARGETS.get(target, target), tmp_path / "case") is None
+
+
+@every_format
+def test_only_documented_errors_escape(name: str) -> None:
+    valid(name)
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+    @given(st.randoms(use_true_random=False))
+    def try_one(random: Random) -> None:
+        assert attack(name, random) is None
+
+    try_one()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@every_format
+def test_only_documented_errors_escape_for_long(name: str) -> None:
+    """As many cases a format as DCGAN_VIZ_FUZZ_CASES says, from a new seed each time, which a failure names."""
+    seed = int(os.environ.get("DCGAN_VIZ_FUZZ_SEED") or SystemRandom().getrandbits(32))
+    found: Counter[str] = Counter()
+    example: dict[str, int] = {}
+    for case in range(int(os.environ.get("DCGAN_VIZ_FUZZ_CASES", "1000"))):
+        failure = attack(name, Random(f"{seed} {name} {case}"))
+        if failure:
+            kind = failure.split(":")[0]
+            found[kind] += 1
+            example.setdefault(f"{kind}: {failure}", case)
+    assert not found, f"seed {seed}: {found.most_common()}, such as case {example}"
