@@ -55,6 +55,7 @@ def concepts(
     dcgan-viz concepts --model runs/mine --set "smiling woman=3,17,42" --set "woman=5,8,13"
     """
     from dcgan_viz.annotations.concepts import CONCEPTS_FILE, open_concepts
+    from dcgan_viz.locking import one_at_a_time
     from dcgan_viz.model import load
     from dcgan_viz.studio.concepts import METHOD
 
@@ -62,14 +63,20 @@ def concepts(
     assert loaded.folder is not None
     path = out or loaded.folder / CONCEPTS_FILE
     method = "named by number, from a sheet of enlarged samples" if given else METHOD
-    current = open_concepts(loaded, path, count=count, seed=seed, contributor=contributor, method=method)
+
+    def current() -> Concepts:
+        return open_concepts(loaded, path, count=count, seed=seed, contributor=contributor, method=method)
+
     if sheet is not None:
-        for file in _draw_sheets(loaded, current, sheet):
-            click.echo(f"samples of {model} (seed {current.seed}) with their numbers written to {file}")
+        for file in _draw_sheets(loaded, current(), sheet):
+            click.echo(f"samples of {model} (seed {current().seed}) with their numbers written to {file}")
     if given:
-        _name(current, given, path)
+        named = _parse(given)
+        # A page of the same file may be open.
+        with one_at_a_time(path):
+            _name(current(), named, path)
     if sheet is None and not given:
-        _serve(loaded, current, path, port)
+        _serve(loaded, current(), path, port)
 
 
 def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
@@ -84,10 +91,9 @@ def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
     click.echo(f"concepts in {path}")
 
 
-def _name(current: Concepts, given: tuple[str, ...], path: Path) -> None:
-    from dataclasses import replace
-
-    from dcgan_viz.annotations.concepts import check_exemplars, check_name, save_concepts
+def _parse(given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """What --set names."""
+    from dcgan_viz.annotations.concepts import check_name
     from dcgan_viz.cli.options import parse_numbers
 
     named: dict[str, tuple[int, ...]] = {}
@@ -97,6 +103,14 @@ def _name(current: Concepts, given: tuple[str, ...], path: Path) -> None:
         if found is None:
             raise click.BadParameter(f"{text!r} is not like 'smiling woman=3,17,42'", param_hint="--set")
         named[check_name(name)] = found
+    return named
+
+
+def _name(current: Concepts, named: dict[str, tuple[int, ...]], path: Path) -> None:
+    from dataclasses import replace
+
+    from dcgan_viz.annotations.concepts import check_exemplars, save_concepts
+
     changed = replace(current, exemplars=check_exemplars({**current.exemplars, **named}, current.count))
     save_concepts(changed, path)
     listing = ", ".join(f"{name} ({len(numbers)})" for name, numbers in changed.exemplars.items())

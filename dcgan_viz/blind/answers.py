@@ -11,6 +11,7 @@ from typing import Any
 from dcgan_viz.blind.trials import Sheet
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file
+from dcgan_viz.locking import one_at_a_time
 
 MAXIMUM_BOXES = 200
 
@@ -106,11 +107,11 @@ def read_rectangles(data: Any, width: int, height: int) -> tuple[Rectangle, ...]
     for entry in data:
         try:
             left, top, across, down = (float(value) for value in entry)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"a box is [left, top, width, height], not {entry!r:.80}") from error
         inside = left >= 0 and top >= 0 and left + across <= width and top + down <= height
         if not (inside and across > 0 and down > 0):
-            raise UserError(f"the box {entry} does not lie in the {width}x{height} sample")
+            raise UserError(f"the box {entry!r:.80} does not lie in the {width}x{height} sample")
         rectangles.append((left, top, across, down))
     return tuple(rectangles)
 
@@ -210,7 +211,9 @@ def add_answers(file: str | Path, path: str | Path, sheet: Sheet) -> Answers:
         If a file is not readable as answers to this trial, or the two are by different judges.
     """
     added = load_answers(file, sheet)
-    given = {**open_answers(path, sheet, added.contributor).given, **added.given}
-    answers = replace(added, given=dict(sorted(given.items())))
-    save_answers(answers, path)
+    # A page of the same trial may be open.
+    with one_at_a_time(Path(path)):
+        given = {**open_answers(path, sheet, added.contributor).given, **added.given}
+        answers = replace(added, given=dict(sorted(given.items())))
+        save_answers(answers, path)
     return answers

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from dcgan_viz.annotations.boxes import Annotations, Box, load_annotations, save_annotations
 from dcgan_viz.blind.answers import read_rectangles
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
+from dcgan_viz.studio.documents import Document, parts_route
+from dcgan_viz.studio.serving import json_reply, local_app, samples_route, serve, static_routes
 
 METHOD = "drawn by hand in the browser, on samples enlarged tenfold, one at a time"
 
@@ -63,7 +64,8 @@ def open_annotations(
 def annotation_app(model: DCGAN, label: str, annotations: Annotations, path: str | Path) -> Starlette:
     """The page as a web application.
 
-    Every box that is drawn is written to the file at once, under a temporary name first.
+    Every change is written to the file at once, on top of what the file holds then; see
+    `dcgan_viz.studio.documents.Document`.
 
     Parameters
     ----------
@@ -72,58 +74,53 @@ def annotation_app(model: DCGAN, label: str, annotations: Annotations, path: str
     annotations : Annotations
         From `open_annotations`.
     path : path
-        Where to write.
+        Holds them.
 
     Returns
     -------
     Starlette
         Answers requests for this machine alone.
     """
-    from starlette.responses import JSONResponse, PlainTextResponse
-    from starlette.routing import Route
+    about = (annotations.generator_digest, annotations.seed, annotations.count, annotations.size)
 
-    pixels = to_pixels(model.sample(annotations.count, annotations.seed))
-    current = annotations
+    def load(file: Path) -> Annotations:
+        found = load_annotations(file)
+        if (found.generator_digest, found.seed, found.count, found.size) != about or label not in found.looked_for:
+            raise UserError(f"{file} has meanwhile been replaced by boxes of other samples: put back what it was")
+        return found
+
+    def part(content: Annotations, index: int) -> list[list[float]] | None:
+        """The boxes on a sample; None if nobody has looked at it."""
+        boxes = [[b.left, b.top, b.width, b.height] for b in content.boxes if b.image == index and b.label == label]
+        return boxes if boxes or index in content.reviewed_images() else None
+
+    def read(data: Any, index: int) -> Callable[[Annotations], Annotations]:
+        rectangles = None if data is None else read_rectangles(data, annotations.size, annotations.size)
+        return lambda content: _with_boxes(content, index, label, rectangles)
+
+    document = Document(path, load, save_annotations, part, ["boxes", str(Path(path).resolve()), label, *about])
 
     async def show_state(request: Request) -> Response:
-        boxes: dict[int, list[list[float]]] = {}
-        for box in current.boxes:
-            if box.label == label:
-                boxes.setdefault(box.image, []).append([box.left, box.top, box.width, box.height])
-        reviewed = set(current.reviewed_images())
-        missing = [index for index in range(current.count) if index not in reviewed]
-        return JSONResponse(
+        content = document.read()
+        return json_reply(
             {
+                "document": document.name,
                 "label": label,
-                "count": current.count,
-                "size": current.size,
-                "boxes": boxes,
-                "next": missing[0] if missing else 0,
+                "noun": "sample",
+                "width": content.size,
+                "height": content.size,
+                "parts": [document.part(content, index) for index in range(content.count)],
             }
         )
 
-    async def put_boxes(request: Request) -> Response:
-        nonlocal current
-        index = request.path_params["index"]
-        try:
-            drawn = _read_boxes(await read_json(request), index, label, current)
-            others = tuple(b for b in current.boxes if b.image != index or b.label != label)
-            reviewed = tuple(sorted({*current.reviewed_images(), index}))
-            changed = replace(current, boxes=tuple(sorted((*others, *drawn), key=_order)), reviewed=reviewed)
-            save_annotations(changed, path)
-        except UserError as error:
-            return PlainTextResponse(str(error), 400)
-        current = changed
-        return JSONResponse({"total": sum(box.label == label for box in current.boxes)})
-
-    routes = [
-        static_route("/", "annotate.html"),
-        static_route("/boxes.js", "boxes.js"),
-        Route("/state", show_state),
-        samples_route(pixels),
-        Route("/boxes/{index:int}", put_boxes, methods=["PUT"]),
-    ]
-    return local_app(routes)
+    return local_app(
+        [
+            *static_routes("annotate.html", "annotate.js", "boxes.js", "history.js", "saving.js", "pages.css"),
+            Route("/state", show_state),
+            samples_route(to_pixels(model.sample(annotations.count, annotations.seed))),
+            parts_route("/boxes/{index:number}", document, annotations.count, read),
+        ]
+    )
 
 
 def serve_annotations(
@@ -148,16 +145,21 @@ def serve_annotations(
     Raises
     ------
     UserError
-        If the extra ``studio`` is missing, or the port is taken.
+        If the port is taken.
     """
     serve(lambda: annotation_app(model, label, annotations, path), port, ready)
 
 
-def _order(box: Box) -> tuple[int, float, float]:
-    return box.image, box.top, box.left
-
-
-def _read_boxes(data: Any, index: int, label: str, annotations: Annotations) -> tuple[Box, ...]:
-    if not 0 <= index < annotations.count:
-        raise UserError(f"there is no sample {index}")
-    return tuple(Box(index, label, *box) for box in read_rectangles(data, annotations.size, annotations.size))
+def _with_boxes(
+    content: Annotations, index: int, label: str, rectangles: tuple[tuple[float, ...], ...] | None
+) -> Annotations:
+    """Other boxes of an object on one sample; None takes back that it was looked at."""
+    others = (box for box in content.boxes if box.image != index or box.label != label)
+    drawn = (Box(index, label, *rectangle) for rectangle in rectangles or ())
+    looked_at = {*content.reviewed_images()} - {index} | (set() if rectangles is None else {index})
+    return replace(
+        content,
+        # Sorted by sample alone: those on one keep the order in which they were drawn.
+        boxes=tuple(sorted((*others, *drawn), key=lambda box: box.image)),
+        reviewed=tuple(sorted(looked_at)),
+    )

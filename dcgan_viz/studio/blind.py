@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dcgan_viz.blind.answers import load_answers, open_answers, read_answer, save_answers
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dcgan_viz.blind.answers import Answers, load_answers, open_answers, read_answer, save_answers
 from dcgan_viz.blind.trials import ANSWERS_FILE, Sheet, load_sheet
-from dcgan_viz.errors import UserError
-from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
+from dcgan_viz.studio.documents import Document, parts_route
+from dcgan_viz.studio.serving import json_reply, local_app, samples_route, serve, static_routes
 
 
 def blind_app(sheet: Sheet, path: str | Path) -> Starlette:
     """The page as a web application.
 
     It is given the sheet alone, so it cannot tell what it does not know. Every answer is written to the file at once,
-    under a temporary name first.
+    on top of what the file holds then; see `dcgan_viz.studio.documents.Document`.
 
     Parameters
     ----------
@@ -35,51 +35,35 @@ def blind_app(sheet: Sheet, path: str | Path) -> Starlette:
     Starlette
         Answers requests for this machine alone.
     """
-    from starlette.responses import JSONResponse, PlainTextResponse
-    from starlette.routing import Route
-
     count = len(sheet.pictures)
 
+    def read(data: Any, index: int) -> Callable[[Answers], Answers]:
+        answer = None if data is None else read_answer(data, sheet)
+        return lambda answers: answers.but(index, answer)
+
+    document = Document(
+        path, lambda file: load_answers(file, sheet), save_answers, lambda a, index: a.given.get(index), sheet.digest
+    )
+
     async def show_state(request: Request) -> Response:
-        try:
-            answers = load_answers(path, sheet)
-        except UserError as error:
-            return PlainTextResponse(str(error), 500)
-        return JSONResponse(
+        answers = document.read()
+        return json_reply(
             {
-                "trial": sheet.digest,
+                "document": document.name,
                 "question": sheet.question,
                 "kind": sheet.answer_kind,
-                "count": count,
                 "width": sheet.width,
                 "height": sheet.height,
-                "answers": answers.given,
+                "parts": [document.part(answers, index) for index in range(count)],
             }
         )
 
-    async def put_answer(request: Request) -> Response:
-        index = request.path_params["index"]
-        try:
-            data = await read_json(request)
-            if not isinstance(data, dict) or data.get("trial") != sheet.digest:
-                raise UserError("this page is of another trial: reload it")
-            if not 0 <= index < count:
-                raise UserError(f"there is no picture {index}")
-            answer = None if data.get("answer") is None else read_answer(data["answer"], sheet)
-            # Read anew each time: a second page or program may have answered meanwhile.
-            answers = load_answers(path, sheet).but(index, answer)
-            save_answers(answers, path)
-        except UserError as error:
-            return PlainTextResponse(str(error), 400)
-        return JSONResponse({"judged": len(answers.given)})
-
     return local_app(
         [
-            static_route("/", "blind.html"),
-            static_route("/boxes.js", "boxes.js"),
+            *static_routes("blind.html", "blind.js", "boxes.js", "history.js", "saving.js", "pages.css"),
             Route("/state", show_state),
             samples_route(sheet.pictures, "picture"),
-            Route("/answer/{index:int}", put_answer, methods=["PUT"]),
+            parts_route("/answer/{index:number}", document, count, read),
         ]
     )
 
@@ -106,11 +90,11 @@ def serve_blind(
     Raises
     ------
     UserError
-        If the folder is no trial or is damaged, somebody else has judged it, it cannot be written, the extra
-        ``studio`` is missing, or the port is taken.
+        If the folder is no trial or is damaged, somebody else has judged it, it cannot be written, or the port is
+        taken.
     """
     sheet, path = load_sheet(folder), Path(folder) / ANSWERS_FILE
     answers = open_answers(path, sheet, contributor)
-    # Written at once, so that a place that cannot be written is known before the first picture.
-    save_answers(answers, path)
+    if not path.exists():
+        save_answers(answers, path)
     serve(lambda: blind_app(sheet, path), port, lambda address: ready(address, len(answers.given), len(sheet.pictures)))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dcgan_viz.annotations.concepts import Concepts, check_exemplars, save_concepts
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dcgan_viz.annotations.concepts import Concepts, check_exemplars, load_concepts, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.serving import local_app, read_json, samples_route, serve, static_route
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
+from dcgan_viz.studio.documents import Document, parts_route
+from dcgan_viz.studio.serving import json_reply, local_app, samples_route, serve, static_routes
 
 METHOD = "picked in the browser, from samples enlarged to 128 pixels or more"
 
@@ -26,14 +25,14 @@ METHOD = "picked in the browser, from samples enlarged to 128 pixels or more"
 def concepts_app(model: DCGAN, concepts: Concepts, path: str | Path) -> Starlette:
     """The page as a web application.
 
-    Every click is written to the file at once, under a temporary name first. A second page that does not know what
-    the first has written is refused.
+    Every click is written to the file at once, on top of what the file holds then; see
+    `dcgan_viz.studio.documents.Document`.
 
     Parameters
     ----------
     model : DCGAN
     concepts : Concepts
-        From `open_concepts`.
+        From `open_concepts`, as `path` holds them.
     path : path
         Where to write.
 
@@ -42,40 +41,34 @@ def concepts_app(model: DCGAN, concepts: Concepts, path: str | Path) -> Starlett
     Starlette
         Answers requests for this machine alone.
     """
-    from starlette.responses import JSONResponse, PlainTextResponse
-    from starlette.routing import Route
+    about = (concepts.generator_digest, concepts.seed)
 
-    pixels = to_pixels(model.sample(concepts.count, concepts.seed))
-    current = concepts
+    def load(file: Path) -> Concepts:
+        found = load_concepts(file)
+        if (found.generator_digest, found.seed) != about:
+            raise UserError(f"{file} has meanwhile been replaced by concepts of other samples: put back what it was")
+        return replace(found, count=max(found.count, concepts.count))
 
-    def state() -> dict[str, Any]:
+    def part(content: Concepts, _: int) -> list[list[Any]]:
         # Pairs, since a browser would put names that look like numbers first.
-        pairs = [[name, list(numbers)] for name, numbers in current.exemplars.items()]
-        version = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
-        return {"model": model.card.name, "count": current.count, "concepts": pairs, "version": version}
+        return [[name, list(numbers)] for name, numbers in content.exemplars.items()]
+
+    def read(data: Any, _: int) -> Callable[[Concepts], Concepts]:
+        exemplars = check_exemplars(_read_pairs(data), concepts.count)
+        return lambda content: replace(content, exemplars=exemplars)
+
+    document = Document(path, load, save_concepts, part, ["concepts", str(Path(path).resolve()), *about])
 
     async def show_state(request: Request) -> Response:
-        return JSONResponse(state())
-
-    async def put_concepts(request: Request) -> Response:
-        nonlocal current
-        try:
-            data = await read_json(request)
-            if not isinstance(data, dict) or data.get("version") != state()["version"]:
-                raise UserError("another page has changed the concepts: reload this one")
-            changed = replace(current, exemplars=check_exemplars(_read_pairs(data.get("concepts")), current.count))
-            save_concepts(changed, path)
-        except UserError as error:
-            return PlainTextResponse(str(error), 400)
-        current = changed
-        return JSONResponse(state())
+        state = {"document": document.name, "model": model.card.name, "count": concepts.count}
+        return json_reply({**state, "parts": [document.part(document.read(), 0)]})
 
     return local_app(
         [
-            static_route("/", "concepts.html"),
+            *static_routes("concepts.html", "concepts.js", "history.js", "saving.js", "pages.css", "concepts.css"),
             Route("/state", show_state),
-            samples_route(pixels),
-            Route("/concepts", put_concepts, methods=["PUT"]),
+            samples_route(to_pixels(model.sample(concepts.count, concepts.seed))),
+            parts_route("/concepts", document, 1, read),
         ]
     )
 
@@ -101,10 +94,10 @@ def serve_concepts(
     Raises
     ------
     UserError
-        If the place cannot be written, the extra ``studio`` is missing, or the port is taken.
+        If the place cannot be written, or the port is taken.
     """
-    # Written at once, so that a place that cannot be written is known before the first click.
-    save_concepts(concepts, path)
+    if not Path(path).exists():
+        save_concepts(concepts, path)
     serve(lambda: concepts_app(model, concepts, path), port, ready)
 
 

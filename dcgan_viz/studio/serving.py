@@ -2,89 +2,242 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
 from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dcgan_viz.errors import UserError
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import BaseRoute
-
 HOST = "127.0.0.1"
-MAXIMUM_BODY = 64 * 2**10
+MAXIMUM_BODY = 2**20
+SLOWEST_REQUEST = 20.0
+"""Seconds that a request may take to arrive."""
+
+HEADERS = (
+    # The browser must not keep anything: another page may have this address tomorrow.
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
+MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+
+
+class RefusedError(UserError):
+    """A request that is not carried out.
+
+    Parameters
+    ----------
+    problem : str
+        Why, as a sentence.
+    status : int
+        Of the reply.
+    further : mapping, optional
+        What else the page is told.
+    """
+
+    def __init__(self, problem: str, status: int, further: dict[str, Any] | None = None) -> None:
+        super().__init__(problem)
+        self.status, self.further = status, further or {}
+
+
+class Number(Convertor[int]):
+    """A number in a path, ``{index:number}``, that is not absurdly long."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        """The number that a path names."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """The number in a path."""
+        return str(value)
+
+
+register_url_convertor("number", Number())
 
 
 def local_app(routes: Sequence[BaseRoute]) -> Starlette:
-    """An application that answers requests for this machine alone."""
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    """An application that answers its own pages on this machine alone.
 
+    A route refuses by raising `UserError`, or `RefusedError` for another status than 400; the page is told ``problem``.
+    """
     # A page of another site that has its name point here must not be answered.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    return Starlette(routes=routes, middleware=[hosts])
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard), hosts],
+        exception_handlers={UserError: _refuse, ClientDisconnect: _gone},
+    )
 
 
-def static_route(path: str, name: str) -> BaseRoute:
-    """Serves a file of this package, a page or a script, as it is."""
-    from starlette.responses import Response as Answer
-    from starlette.routing import Route
+def json_reply(data: Any, status: int = 200) -> Response:
+    """JSON in ASCII, since a sentence may quote what no encoding holds."""
+    return Response(json.dumps(data), status, media_type="application/json")
 
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    status, further = (error.status, error.further) if isinstance(error, RefusedError) else (400, {})
+    return json_reply({"problem": str(error), **further}, status)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody is there to read it."""
+    return Response(status_code=400)
+
+
+class Guard:
+    """Refuses the requests of other pages, counts what arrives of a body, and how long it takes.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is guarded.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        arrived, deadline = 0, asyncio.get_running_loop().time() + SLOWEST_REQUEST
+        complete = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
+
+        async def counted() -> Message:
+            nonlocal arrived, complete
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise RefusedError("that took too long to arrive", 408) from error
+            # What arrives counts, not what was announced.
+            arrived += len(message.get("body", b""))
+            if arrived > MAXIMUM_BODY:
+                raise RefusedError(f"that is too much at once: at most {MAXIMUM_BODY // 2**10:,} KiB", 413)
+            complete = complete or not message.get("more_body", False)
+            return message
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Nobody will read what is still to come of a body.
+                close = [] if complete else [(b"connection", b"close")]
+                message["headers"] = [*message["headers"], *HEADERS, *close]
+            await send(message)
+
+        origin = headers.get("origin")
+        foreign = origin is not None and origin != f"http://{headers.get('host', '')}"
+        app = PlainTextResponse("only pages of this server are answered", 403) if foreign else self.app
+        await app(scope, counted, guarded)
+
+
+def static_routes(page: str, *further: str) -> list[BaseRoute]:
+    """Serve files of this package as they are: the page at ``/``, scripts and styles under their names."""
+    return [_static_route("/", page), *(_static_route(f"/{name}", name) for name in further)]
+
+
+def _static_route(path: str, name: str) -> BaseRoute:
     content = resources.files("dcgan_viz.studio").joinpath(name).read_text(encoding="utf-8")
-    media_type = "text/javascript" if name.endswith(".js") else "text/html"
 
     async def show(request: Request) -> Response:
-        return Answer(content, media_type=media_type)
+        return Response(content, media_type=MEDIA_TYPES[name.rpartition(".")[2]])
 
     return Route(path, show)
 
 
 def samples_route(pixels: NDArray[np.uint8], noun: str = "sample") -> BaseRoute:
-    """Serves each of some pictures (N, H, W, C) under its number as PNG, such as /sample/0.png."""
-    from starlette.responses import PlainTextResponse
-    from starlette.responses import Response as Answer
-    from starlette.routing import Route
+    """Serves each of some pictures (N, H, W, C) under its number, such as /sample/0.png."""
+    return pictures_route(
+        lambda index: Image.fromarray(pixels[index, ..., 0] if pixels.shape[-1] == 1 else pixels[index]),
+        len(pixels),
+        noun,
+    )
+
+
+def pictures_route(draw: Callable[[int], Image.Image], count: int, noun: str) -> BaseRoute:
+    """Serves pictures under their numbers as PNG, each drawn when it is asked for."""
+
+    def encode(index: int) -> bytes:
+        file = io.BytesIO()
+        draw(index).save(file, "png")
+        return file.getvalue()
 
     async def show(request: Request) -> Response:
         index = request.path_params["index"]
-        if not 0 <= index < len(pixels):
-            return PlainTextResponse(f"there are {len(pixels)} {noun}s", 404)
-        picture = pixels[index]
-        file = io.BytesIO()
-        Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png")
-        # The browser must not keep it: another page may have its address.
-        return Answer(file.getvalue(), media_type="image/png", headers={"cache-control": "no-store"})
+        if index >= count:
+            raise RefusedError(f"there are {count} {noun}s, and none is number {index}", 404)
+        return Response(await run_in_threadpool(encode, index), media_type="image/png")
 
-    return Route(f"/{noun}/{{index:int}}.png", show)
+    return Route(f"/{noun}/{{index:number}}.png", show)
 
 
 async def read_json(request: Request) -> Any:
-    """The body of a request.
+    """The body of a request, which `Guard` bounds.
 
     Raises
     ------
     UserError
-        If it is longer than 64 KiB, does not say how long it is, or is not JSON.
+        If it is not JSON.
     """
+    body = await request.body()
     try:
-        if int(request.headers.get("content-length", MAXIMUM_BODY + 1)) > MAXIMUM_BODY:
-            raise UserError("that is too much at once")
-        return json.loads(await request.body())
+        return json.loads(body)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"that is not JSON: {error}") from error
+
+
+class ImpatientProtocol(H11Protocol):
+    """A connection that is closed when for a while no new request has come on it.
+
+    uvicorn itself waits without end for the head of a request, and for a reply to be read.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
+        super().connection_made(transport)
+        self._clock = self.loop.call_later(SLOWEST_REQUEST, self._look, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._clock.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, before: object) -> None:
+        if self.cycle is before:
+            self.transport.abort()
+        else:
+            self._clock = self.loop.call_later(SLOWEST_REQUEST, self._look, self.cycle)
+
+
+def uvicorn_config(app: Starlette) -> uvicorn.Config:
+    """How an application is served."""
+    return uvicorn.Config(
+        app, http=ImpatientProtocol, ws="none", lifespan="off", log_level="error", timeout_graceful_shutdown=2
+    )
 
 
 def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None]) -> None:
@@ -93,7 +246,7 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
     Parameters
     ----------
     build : callable
-        Makes the application; called once it is known that its libraries are there.
+        Makes the application; called once the port is known to be free.
     port : int
     ready : callable
         Receives the address before the server starts.
@@ -101,14 +254,8 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
     Raises
     ------
     UserError
-        If the extra ``studio`` is missing, or the port is taken.
+        If the port is taken.
     """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn
-    except ImportError as error:
-        raise UserError("local pages need the extra studio: pip install 'dcgan-viz[studio]'") from error
-    app = build()
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -117,5 +264,6 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
             listener.listen()
         except OSError as error:
             raise UserError(f"port {port} is taken: choose another with --port") from error
+        app = build()
         ready(f"http://{HOST}:{port}/")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+        uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])

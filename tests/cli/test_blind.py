@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -103,17 +101,3 @@ def test_requests_that_make_no_sense_are_refused(refused, folder: Path, tmp_path
     write_answers(folder, folder / "answers.json", range(5))
     assert "holds the answers of me" in refused("blind", folder, "--contributor", "somebody else")
     assert not Path("results").exists()
-
-
-def test_the_report_needs_no_server(folder: Path, tmp_path: Path) -> None:
-    write_answers(folder, folder / "answers.json", range(24))
-    code = (
-        "import sys; sys.modules['starlette'] = sys.modules['uvicorn'] = None\n"
-        "from dcgan_viz.cli.main import main; main(sys.argv[1:])"
-    )
-    line = [sys.executable, "-c", code, "blind", str(folder)]
-    done = subprocess.run([*line, "--report"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "24 of 24" in done.stdout
-    page = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
-    assert page.returncode == 2
-    assert "need the extra studio" in page.stderr

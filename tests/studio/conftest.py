@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import uvicorn
+
+from dcgan_viz.studio.serving import uvicorn_config
 
 
 class Served(NamedTuple):
@@ -79,6 +83,37 @@ def keeps_to_this_machine(refused: Callable[..., str]) -> Callable[..., None]:
 
 
 @pytest.fixture
+def at_once() -> Iterator[Callable[..., Any]]:
+    """Serves an application from a thread of this process, which is faster than a command: returns its address.
+
+    ``stop(address)`` on what is returned ends one.
+    """
+    running: dict[str, tuple[uvicorn.Server, threading.Thread, socket.socket]] = {}
+
+    def start(app: Any, port: int = 0) -> str:
+        listener = socket.create_server(("127.0.0.1", port))
+        server = uvicorn.Server(uvicorn_config(app))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        running[address] = (server, thread, listener)
+        return address
+
+    def stop(address: str) -> int:
+        server, thread, listener = running.pop(address)
+        server.should_exit = True
+        thread.join(10)
+        port = listener.getsockname()[1] if listener.fileno() >= 0 else int(address.rsplit(":", 1)[1].strip("/"))
+        listener.close()
+        return port
+
+    start.stop = stop  # type: ignore[attr-defined]
+    yield start
+    for address in list(running):
+        stop(address)
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium; the test is skipped where there is none."""
     if shutil.which("chromium") is None:
@@ -98,6 +133,7 @@ def visit(browser: Any) -> Callable[[str, str], tuple[Any, Callable[..., None]]]
 
     def show(address: str, text: str) -> tuple[Any, Callable[..., None]]:
         page = browser.new_page(viewport={"width": 900, "height": 1000})
+        page.set_default_timeout(10_000)
         page.goto(address)
         page.get_by_text(text).wait_for()
         frame = page.locator("canvas").bounding_box()
