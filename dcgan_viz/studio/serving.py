@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -30,6 +30,7 @@ from dcgan_viz.errors import UserError
 
 HOST = "127.0.0.1"
 MAXIMUM_BODY = 2**20
+TOO_MUCH = f"that is too much at once: at most {MAXIMUM_BODY // 2**10:,} KiB"
 SLOWEST_REQUEST = 20.0
 """Seconds that a request may take to arrive."""
 
@@ -138,7 +139,7 @@ class Guard:
             # What arrives counts, not what was announced.
             arrived += len(message.get("body", b""))
             if arrived > MAXIMUM_BODY:
-                raise RefusedError(f"that is too much at once: at most {MAXIMUM_BODY // 2**10:,} KiB", 413)
+                raise RefusedError(TOO_MUCH, 413)
             complete = complete or not message.get("more_body", False)
             return message
 
@@ -149,10 +150,18 @@ class Guard:
                 message["headers"] = [*message["headers"], *HEADERS, *close]
             await send(message)
 
-        origin = headers.get("origin")
-        foreign = origin is not None and origin != f"http://{headers.get('host', '')}"
-        app = PlainTextResponse("only pages of this server are answered", 403) if foreign else self.app
-        await app(scope, counted, guarded)
+        await (_refused_unread(headers) or self.app)(scope, counted, guarded)
+
+
+def _refused_unread(headers: Headers) -> Response | None:
+    """The reply to a request that is refused by its headers alone."""
+    origin = headers.get("origin")
+    if origin is not None and origin != f"http://{headers.get('host', '')}":
+        return json_reply({"problem": "only pages of this server are answered"}, 403)
+    announced = headers.get("content-length", "0")
+    if not announced.isdecimal() or len(announced) > 9 or int(announced) > MAXIMUM_BODY:
+        return json_reply({"problem": TOO_MUCH}, 413)
+    return None
 
 
 def static_routes(page: str, *further: str) -> list[BaseRoute]:
