@@ -28,7 +28,7 @@ BATCH = 1000
 def main(training: int, samples: int, model: str) -> None:
     """Write smooth random images to memory-mapped arrays and time the whole test."""
     loaded = load(model)
-    channels, size, _ = loaded.networks.image_shape
+    channels, size, _ = loaded.image_shape
     with tempfile.TemporaryDirectory() as folder:
         sets = [
             _write(Path(folder) / f"{k}.npy", count, size, channels, k) for k, count in enumerate((training, samples))

@@ -129,7 +129,7 @@ def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, optio
     from dcgan_viz.annotations.sample_files import export_samples
 
     export_samples(model, folder, count=count, seed=seed, scale=scale)
-    side = model.networks.generator.image_size * scale
+    side = model.image_shape[1] * scale
     click.echo(
         f"{count} samples of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
         f"dcgan-viz annotate {options} --from {folder}"

@@ -178,7 +178,7 @@ def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tupl
 
     if images is None:
         return Samples(loaded, loaded.latents(count, seed)), f"samples of the model (seed {seed})"
-    channels, size, _ = loaded.networks.image_shape
+    channels, size, _ = loaded.image_shape
     return load_images(images, size, channels, limit=count), f"images of {images.name}"
 
 
@@ -189,7 +189,7 @@ def _detect(
     from dcgan_viz.annotations.boxes import find_annotations, load_annotations
     from dcgan_viz.annotations.masks import box_masks, load_coco
 
-    channels, size, _ = loaded.networks.image_shape
+    channels, size, _ = loaded.image_shape
     if annotations is not None and images is not None:
         photographs, masks = load_coco(annotations, images, label, size, channels)
         pictures, source = photographs.tensor(slice(None)), f"images of {images.name}"

@@ -69,7 +69,7 @@ def invert(
     if not sources:
         raise click.UsageError("name photographs, or give --images")
     loaded = load(model, device)
-    channels, size, _ = loaded.networks.image_shape
+    channels, size, _ = loaded.image_shape
     found = load_photographs(sources, size, channels, limit=count)
     result = inversion.invert(
         loaded,

@@ -55,7 +55,7 @@ def memorization(
     loaded = load(model, device)
     if data is None and not is_procedural(loaded.card):
         raise UserError(f"{loaded.card.name} was trained on images that do not come with it: give them with --data")
-    channels, size, _ = loaded.networks.image_shape
+    channels, size, _ = loaded.image_shape
 
     def read(path: Path) -> ImageSet:
         return load_images(path, size, channels, progress=show)

@@ -73,7 +73,7 @@ def walk(
     if film is not None:
         check_film(film)
     loaded = load(model, device)
-    places = None if points is None else load_latents(points, loaded.networks.generator.latent)
+    places = None if points is None else load_latents(points, loaded.latent_dim)
     rows = rows or 8
     result = walks.walk(
         loaded,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
 from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork, GeneratorNetwork
 from dcgan_viz.networks.spec import NetworkSpec, Prior
 from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, read_json
@@ -126,10 +127,12 @@ def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 class DCGAN:
     """A generator and a discriminator in evaluation mode, with their card.
 
+    Analyses ask its networks for what `dcgan_viz.networks.protocol` names, and for nothing else.
+
     Parameters
     ----------
-    generator : Generator
-    discriminator : Discriminator
+    generator : GeneratorNetwork
+    discriminator : DiscriminatorNetwork
     card : Card
     folder : Path, optional
         Where it was loaded from; annotations lie beside the weights.
@@ -141,15 +144,15 @@ class DCGAN:
     torch.Size([2, 3, 64, 64])
     """
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: GeneratorNetwork
+    discriminator: DiscriminatorNetwork
     card: Card
     folder: Path | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return next(self.generator.parameters()).device
+        return self.generator.device
 
     @property
     def networks(self) -> NetworkSpec:
@@ -159,12 +162,27 @@ class DCGAN:
     @property
     def generator_layers(self) -> tuple[Layer, ...]:
         """The numbered layers of the generator."""
-        return generator_layers(self.networks.generator)
+        return self.generator.numbered_layers
 
     @property
     def discriminator_layers(self) -> tuple[Layer, ...]:
         """The numbered layers of the discriminator."""
-        return discriminator_layers(self.networks.discriminator)
+        return self.discriminator.numbered_layers
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of z."""
+        return self.generator.latent_dim
+
+    @property
+    def prior(self) -> Prior:
+        """What z is drawn from."""
+        return self.generator.prior
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.generator.image_shape
 
     def to(self, device: str | torch.device) -> DCGAN:
         """The same model with its networks moved to a device."""
@@ -177,8 +195,7 @@ class DCGAN:
 
         The first n latents do not depend on `count`.
         """
-        spec = self.networks.generator
-        return draw_latents(count, spec.latent, spec.prior, np.random.default_rng(seed))
+        return draw_latents(count, self.latent_dim, self.prior, np.random.default_rng(seed))
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
@@ -196,6 +213,11 @@ class DCGAN:
                 "for float32; go back to an earlier checkpoint"
             )
         return images
+
+    @torch.no_grad()
+    def activations(self, latents: Tensor, layer: int) -> Tensor:
+        """Feature maps (N, C, h, w) of a generator's layer, after its rectifier, on the CPU, for latents (N, latent)."""
+        return torch.cat([self.generator.activations(z, layer).cpu() for z in latents.split(SAMPLE_BATCH)])
 
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """`count` images (count, C, H, W), float32 in [-1, 1] on the CPU, drawn with a seed."""
@@ -218,7 +240,8 @@ class DCGAN:
             If the folder is not a model's, cannot be written, or the disk is full.
         """
         path = Path(folder)
-        networks = nn.ModuleDict({"generator": self.generator, "discriminator": self.discriminator})
+        sides = {"generator": self.generator, "discriminator": self.discriminator}
+        networks = nn.ModuleDict({side: cast(nn.Module, network) for side, network in sides.items()})
         with atomic_folder(path, CARD_FILE) as temporary:
             save_network(networks, temporary / WEIGHTS_FILE)
             (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,28 +11,81 @@ import pytest
 import dcgan_viz
 
 PACKAGE = Path(dcgan_viz.__file__).parent
-ABOVE = {
-    "networks": {"training", "analysis", "figures", "report", "studio", "cli"},
-    "data": {"training", "analysis", "figures", "report", "studio", "cli"},
-    "training": {"analysis", "figures", "report", "studio", "cli"},
-    "analysis": {"training", "figures", "report", "studio", "cli"},
-    "figures": {"training", "report", "studio", "cli"},
-    "report": {"training", "studio", "cli"},
-    "studio": {"training", "report", "cli"},
+PROJECT = PACKAGE.parent
+
+BASE = {"devices", "errors", "estimate", "files", "results", "statistics", "untrusted", "versions"}
+"""Root modules that anything may use: they know of one another alone."""
+
+MAY_IMPORT = {
+    "networks": BASE,
+    "model": BASE | {"networks"},
+    "data": BASE | {"networks", "model"},
+    "media": BASE,
+    "rooms": BASE | {"networks", "model", "data", "media", "annotations"},
+    "foreign": BASE | {"networks", "model", "data"},
+    "judges": BASE | {"networks", "model", "data", "media", "annotations"},
+    "annotations": BASE | {"networks", "model", "data", "media"},
+    "training": BASE | {"networks", "model", "data", "media", "judges"},
+    "blind": BASE | {"networks", "model", "data", "media", "annotations"},
+    "analysis": BASE | {"networks", "model", "data", "media", "judges", "annotations", "blind"},
+    "figures": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind"},
+    "report": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
+    "studio": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
 }
+"""What each part of the package may use, beside itself; the root module `dcgan_viz` and the command line use all."""
+
+OWN_NETWORKS = {"model.py", "training/loop.py", "training/step.py", "analysis/attribution/unit_gradients.py"}
+"""Who may ask for this package's own network classes; everybody else asks for the protocol."""
+
+
+def files_of(part: str) -> list[Path]:
+    """A part's files: a module, or a package with all that are inside."""
+    alone = PACKAGE / f"{part}.py"
+    return [alone] if alone.is_file() else sorted((PACKAGE / part).rglob("*.py"))
 
 
 def imported(file: Path) -> set[str]:
-    """The parts of the package that a file imports, for types or for use."""
+    """The modules of the package that a file imports, for types or for use, without the package's name."""
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-    names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert not any(node.level for node in froms), f"{file} has relative imports"
+    names = [f"{node.module}.{alias.name}" for node in froms for alias in node.names]
     names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    return {name.split(".")[1] for name in names if name.startswith("dcgan_viz.")}
+    return {name.removeprefix("dcgan_viz.") for name in names if name.startswith("dcgan_viz.")}
 
 
-@pytest.mark.parametrize("part", ABOVE)
+def parts() -> list[str]:
+    """Every package and module at the root."""
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"cli", "trained"}
+    return sorted(modules | packages)
+
+
+@pytest.mark.parametrize("part", parts())
 def test_a_part_imports_nothing_from_above(part: str) -> None:
-    files = sorted((PACKAGE / part).glob("*.py"))
+    allowed = MAY_IMPORT.get(part, BASE if part in BASE else set()) | {part}
+    files = files_of(part)
     assert files
-    wrong = {file.name: found for file in files if (found := imported(file) & ABOVE[part])}
+    wrong = {str(f): found for f in files if (found := {name.split(".")[0] for name in imported(f)} - allowed)}
     assert not wrong
+
+
+def test_every_part_has_its_place() -> None:
+    assert set(parts()) == BASE | set(MAY_IMPORT), "give the new package its row in MAY_IMPORT"
+
+
+def test_only_a_few_know_this_packages_own_networks() -> None:
+    users = {
+        str(file.relative_to(PACKAGE))
+        for part in parts()
+        if part not in ("networks", "foreign")
+        for file in files_of(part)
+        if any(name.startswith("networks.modules") for name in imported(file))
+    }
+    assert users == OWN_NETWORKS
+
+
+def test_every_package_is_installed() -> None:
+    listed = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {str(path.parent.relative_to(PROJECT)).replace("/", ".") for path in PACKAGE.rglob("__init__.py")}
+    assert listed == found | {"dcgan_viz.cli", "dcgan_viz.trained"}

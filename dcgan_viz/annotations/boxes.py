@@ -140,7 +140,7 @@ class Annotations:
         UserError
             If the generator's weights or its images' size are not those that were annotated.
         """
-        size = model.networks.generator.image_size
+        size = model.image_shape[1]
         if self.size != size:
             raise UserError(f"these boxes are on {self.size}-pixel samples, but {model.card.name} draws {size}")
         digest = model.generator_digest()

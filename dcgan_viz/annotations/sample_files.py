@@ -86,7 +86,7 @@ def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: 
     path = Path(folder)
     if path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path} already holds files, perhaps annotations: choose a new folder")
-    size = model.networks.generator.image_size
+    size = model.image_shape[1]
     samples = Samples(model.card.name, model.generator_digest(), count, seed, size, scale)
     pixels = to_pixels(model.sample(count, seed))
     with atomic_folder(path, SAMPLES_FILE) as temporary:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dcgan_viz.networks.spec import Activation, Convolution, DiscriminatorSpec, GeneratorSpec
+from dcgan_viz.errors import UserError
+from dcgan_viz.networks.layers import Layer, discriminator_layers, find_layer, generator_layers
+from dcgan_viz.networks.receptive_field import ReceptiveField, receptive_field
+from dcgan_viz.networks.spec import Activation, Convolution, DiscriminatorSpec, GeneratorSpec, Prior
 
 
 class SignedSigmoid(nn.Module):
@@ -77,11 +82,131 @@ def _ending(
     return OrderedDict([*norm, *activation] if spec.norm_first or output is not None else [*activation, *norm])
 
 
-class Generator(nn.Module):
+class _Chain(nn.Module):
+    """Layers that follow one another: `layers[k - 1]` is layer k, and its output is that layer's feature maps."""
+
+    layers: nn.ModuleList
+
+    @property
+    def numbered_layers(self) -> tuple[Layer, ...]:
+        """The layers in order, the first number 1."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._reference.device
+
+    @property
+    def _reference(self) -> Tensor:
+        """A weight: of its device and type are all inputs."""
+        return next(self.parameters())
+
+    def activations(self, inputs: Tensor, layer: int) -> Tensor:
+        """Feature maps (N, C, h, w) of a layer after its rectifier.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            Latents (N, latent) of a generator, images (N, C, H, W) in [-1, 1] of a discriminator; on any device.
+        layer : int
+            Counted from 1.
+
+        Raises
+        ------
+        UserError
+            If there is no such layer.
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> Generator(dcgan(16, width=4).generator).activations(torch.zeros(2, 100), layer=1).shape
+        torch.Size([2, 8, 4, 4])
+        """
+        return self._run(inputs.to(self._reference), 0, find_layer(self.numbered_layers, layer).number)
+
+    def all_activations(self, inputs: Tensor, last: int | None = None) -> list[Tensor]:
+        """Feature maps of layers 1, 2, … up to `last` (all by default), in one pass.
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> discriminator = Discriminator(dcgan(16, width=4).discriminator)
+        >>> [maps.shape[1] for maps in discriminator.all_activations(torch.zeros(2, 3, 16, 16))]
+        [4, 8]
+        """
+        end = len(self.layers) if last is None else find_layer(self.numbered_layers, last).number
+        maps, found = inputs.to(self._reference), []
+        for layer in self.layers[:end]:
+            maps = layer(maps)
+            found.append(maps)
+        return found
+
+    def folded_weight(self, layer: int) -> Tensor:
+        """The weight of a layer, as the batch normalisation after it scales it: each output's by γ / √(variance + ε).
+
+        Returns
+        -------
+        Tensor
+            (units, latent) in layer 1 of a generator, (C, C below, k, k) in a discriminator, (C below, C, k, k) in the
+            other layers of a generator.
+
+        Raises
+        ------
+        UserError
+            If the normalisation does not follow the linear map directly.
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> Generator(dcgan(16, width=4).generator).folded_weight(1).shape
+        torch.Size([128, 100])
+        """
+        found = find_layer(self.numbered_layers, layer)
+        parts = dict(self.layers[found.number - 1].named_children())
+        names = [name for name in parts if name in ("linear", "convolution", "norm", "activation", "flatten")]
+        linear, norm = parts[names[0]], cast(nn.BatchNorm2d, parts.get("norm"))
+        weight = cast(Tensor, linear.weight)
+        if norm is None:
+            return weight
+        if names[1] != "norm":
+            raise UserError(
+                f"the normalisation of {found.side} layer {found.number} does not follow a linear map directly, or has "
+                "other numbers for every unit, so that the layer has no folded weight"
+            )
+        outputs = 1 if isinstance(linear, nn.ConvTranspose2d) else 0
+        gain = norm.weight / torch.sqrt(cast(Tensor, norm.running_var) + norm.eps)
+        return weight * gain.view([-1 if axis == outputs else 1 for axis in range(weight.ndim)])
+
+    def redrawn(self, layers: Iterable[int], seed: int) -> Self:
+        """A copy with some layers' weights drawn anew, as before training.
+
+        Running statistics stay as they are: measure them anew with `recalibrate`.
+
+        Parameters
+        ----------
+        layers : iterable of int
+            Counted from 1.
+        seed : int
+            Layer k is drawn from (seed, k), whichever others are; the same weights on every device.
+        """
+        network = copy.deepcopy(self)
+        with torch.random.fork_rng(devices=[]):
+            for number in layers:
+                torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+                network.layers[number - 1].cpu().apply(initialise)
+        return network.to(self.device)
+
+    def _run(self, maps: Tensor, start: int, end: int) -> Tensor:
+        for layer in self.layers[start:end]:
+            maps = layer(maps)
+        return maps
+
+
+class Generator(_Chain):
     """Draws images from latents.
 
-    `layers[k - 1]` is layer k: its output is the layer's feature maps, after the rectifier. Layer 1
-    projects z, the last writes the image.
+    Layer 1 projects z, the last writes the image. `activations`, `draw_from` and the other verbs are what analyses use.
 
     Parameters
     ----------
@@ -121,12 +246,52 @@ class Generator(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.apply(initialise)
 
+    @property
+    def numbered_layers(self) -> tuple[Layer, ...]:
+        """The layers from z to the image."""
+        return generator_layers(self.spec)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimensions of z."""
+        return self.spec.latent
+
+    @property
+    def prior(self) -> Prior:
+        """What z is drawn from."""
+        return self.spec.prior
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        return self.spec.image_channels, self.spec.image_size, self.spec.image_size
+
     def forward(self, z: Tensor) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] from latents (N, latent)."""
-        maps = z
-        for layer in self.layers:
-            maps = layer(maps)
-        return maps
+        return self._run(z, 0, len(self.layers))
+
+    def draw_from(self, maps: Tensor, layer: int) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] from feature maps (N, C, h, w) of a layer, counted from 1.
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> generator, z = Generator(dcgan(16, width=4).generator).eval(), torch.zeros(2, 100)
+        >>> torch.equal(generator.draw_from(generator.activations(z, 1), 1), generator(z))
+        True
+        """
+        return self._run(maps.to(self._reference), layer, len(self.layers))
+
+    def with_scaled_maps(self, layer: int, factors: Tensor) -> Self:
+        """A copy that draws with the maps of a layer, below the image, multiplied by factors (C,).
+
+        A map that is multiplied is the same as multiplied weights by which the next layer reads it.
+        """
+        edited = copy.deepcopy(self)
+        weight = edited.layers[layer].get_submodule("convolution").get_parameter("weight")
+        # (in, out, k, k): the first axis is the map that is read.
+        weight.data *= factors.to(weight)[:, None, None, None]
+        return edited
 
 
 class DiscriminatorLayer(nn.Sequential):
@@ -135,11 +300,10 @@ class DiscriminatorLayer(nn.Sequential):
     convolution: nn.Conv2d
 
 
-class Discriminator(nn.Module):
+class Discriminator(_Chain):
     """Scores images: the logit of the probability that an image is real.
 
-    `layers[k - 1]` is convolution layer k from the image: its output is the layer's feature maps,
-    after the LeakyReLU.
+    Convolution layers count from the image; their maps are read after the LeakyReLU.
 
     Parameters
     ----------
@@ -179,14 +343,32 @@ class Discriminator(nn.Module):
         self.apply(initialise)
 
     def layer(self, number: int) -> DiscriminatorLayer:
-        """Layer `number`, counted from 1."""
+        """The module of layer `number`, counted from 1."""
         return cast(DiscriminatorLayer, self.layers[number - 1])
+
+    @property
+    def numbered_layers(self) -> tuple[Layer, ...]:
+        """The convolution layers from the image."""
+        return discriminator_layers(self.spec)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        return self.spec.image_channels, self.spec.image_size, self.spec.image_size
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N,) of images (N, C, H, W) in [-1, 1]."""
-        maps = images
-        for layer in self.layers:
-            maps = layer(maps)
+        return self._score(self._run(images, 0, len(self.layers)))
+
+    def logits_from(self, maps: Tensor, layer: int) -> Tensor:
+        """Logits (N,) from feature maps (N, C, h, w) of a layer, counted from 1."""
+        return self._score(self._run(maps.to(self._reference), layer, len(self.layers)))
+
+    def receptive_field(self, layer: int) -> ReceptiveField:
+        """The square of the image that the units of a layer see."""
+        return receptive_field(self.spec, layer)
+
+    def _score(self, maps: Tensor) -> Tensor:
         return self.head(maps.flatten(1)).squeeze(1)
 
 

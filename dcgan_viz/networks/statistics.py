@@ -7,9 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from dcgan_viz.networks.protocol import TorchModule
+
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> int:
+def recalibrate(network: TorchModule, batches: Iterable[Tensor]) -> int:
     """Set every batch-norm's running statistics from given inputs.
 
     A DCGAN trains on batch statistics, and what its running averages hold is a mixture of old

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, atomic_folder
+from dcgan_viz.networks.protocol import TorchModule
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -76,7 +77,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     return path
 
 
-def save_network(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
+def save_network(network: TorchModule, path: Path, metadata: Mapping[str, str] | None = None) -> Path:
     """Write what evaluation needs of a network: kernels and matrices as fp16, vectors as they are.
 
     Running variances and gains are few and reach far, and keep their precision; so does a kernel that fp16, which ends
@@ -90,7 +91,7 @@ def save_network(network: nn.Module, path: Path, metadata: Mapping[str, str] | N
     return save_tensors({name: _compact(tensor) for name, tensor in network_tensors(network).items()}, path, metadata)
 
 
-def network_tensors(network: nn.Module) -> dict[str, Tensor]:
+def network_tensors(network: TorchModule) -> dict[str, Tensor]:
     """Parameters and running statistics by name, without the counters that evaluation does not use."""
     return {name: t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")}
 

@@ -53,7 +53,7 @@ def open_annotations(
                 f"{path} holds boxes of {', '.join(annotations.looked_for)}: choose another file for {label!r}"
             )
         return annotations
-    size = model.networks.generator.image_size
+    size = model.image_shape[1]
     annotations = Annotations(
         (), (label,), count, seed, size, model.generator_digest(), contributor, METHOD, reviewed=()
     )

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dcgan_viz.model import draw_latents
 from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.protocol import TorchModule
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
 from dcgan_viz.training.checkpoints import optimizer_tensors, restore_optimizer
@@ -147,7 +148,7 @@ class Adversaries:
         restore_optimizer("generator_optimizer", self.generator_optimizer, tensors)
         restore_optimizer("discriminator_optimizer", self.discriminator_optimizer, tensors)
 
-    def start_from(self, generator: Generator, discriminator: Discriminator) -> None:
+    def start_from(self, generator: TorchModule, discriminator: TorchModule) -> None:
         """Take the weights of trained networks of the same architectures; the optimisers begin anew."""
         for part, module in self._parts():
             module.load_state_dict((discriminator if part == "discriminator" else generator).state_dict())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.attribution.receptive_field import Window
+from dcgan_viz.networks.receptive_field import Window
 
 FEW_CHANNELS = 4
 """An image of at most so many channels is led back to by one product over all taps, and folded."""

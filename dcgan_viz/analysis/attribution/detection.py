@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.guided_gradient import evaluation
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, bootstrap_interval
 
@@ -192,16 +192,11 @@ def coverage(masks: NDArray[np.bool_], map_size: int) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def _activations(discriminator: Discriminator, layer: int, images: Tensor) -> NDArray[np.float32]:
+def _activations(discriminator: DiscriminatorNetwork, layer: int, images: Tensor) -> NDArray[np.float32]:
     """Maps (N, C, h, w) of a layer."""
-    batches = []
     with evaluation(discriminator):
-        for batch in images.split(FORWARD_BATCH):
-            maps = batch.to(discriminator.head.weight)
-            for module in discriminator.layers[:layer]:
-                maps = module(maps)
-            batches.append(maps.float().cpu().numpy())
-    return np.concatenate(batches)
+        batches = [discriminator.activations(batch, layer).float().cpu() for batch in images.split(FORWARD_BATCH)]
+    return torch.cat(batches).numpy()
 
 
 def _halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

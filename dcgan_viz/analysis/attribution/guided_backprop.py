@@ -11,13 +11,12 @@ from torch import Tensor
 
 from dcgan_viz.analysis.attribution.guided_gradient import Rule
 from dcgan_viz.analysis.attribution.randomisation import randomised
-from dcgan_viz.analysis.attribution.receptive_field import receptive_field
 from dcgan_viz.analysis.attribution.responses import Question, Response, ask, collect, strongest_responses
 from dcgan_viz.analysis.attribution.unit_gradients import unit_gradients
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
 
 CALIBRATION_IMAGES = 2048
@@ -117,7 +116,7 @@ def guided_backprop(
         layer=question.layer,
         maps=question.maps,
         top=top,
-        receptive_field=receptive_field(model.networks.discriminator, question.layer.number).size,
+        receptive_field=model.discriminator.receptive_field(question.layer.number).size,
         responses=responses,
         random_responses=random_responses,
         gradients=gradients,
@@ -128,7 +127,7 @@ def guided_backprop(
 
 
 def _explain(
-    discriminator: Discriminator, question: Question, top: int, rule: Rule
+    discriminator: DiscriminatorNetwork, question: Question, top: int, rule: Rule
 ) -> tuple[tuple[Response, ...], NDArray[np.float32], NDArray[np.uint8]]:
     number, maps = question.layer.number, question.maps
     responses = strongest_responses(discriminator, number, question.images, maps, top)

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.networks.evaluation import evaluation
+from dcgan_viz.networks.protocol import TorchModule
 
 Rule = Literal["keep", "zero"]
 
@@ -62,14 +64,28 @@ def check_rule(rule: str) -> None:
         raise UserError(f"there is no rule {rule!r}: choose keep or zero")
 
 
+class _BackwardRectifier(torch.autograd.Function):
+    """A rectifier whose gradient is the rectifier of the gradient (Zeiler & Fergus 2013)."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, slope: float) -> Tensor:
+        ctx.slope = slope
+        return functional.leaky_relu(inputs, slope)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return functional.leaky_relu(gradients[0], ctx.slope), None
+
+
 class _Guide(TorchFunctionMode):
     """Guides every rectifier that is called, by a module or as a function, in place or reused.
 
     The gradient that arrives at a rectifier's output is changed by a hook on that tensor, before the rectifier's own
-    derivative applies: negative parts go, and under the rule ``zero`` whatever the rectifier did not let through.
+    derivative applies: negative parts go, and under the rule ``zero`` whatever the rectifier did not let through. For a
+    deconvnet the derivative itself is exchanged.
     """
 
-    def __init__(self, rule: Rule, where: list[str]) -> None:
+    def __init__(self, rule: Rule | Literal["deconvnet"], where: list[str]) -> None:
         super().__init__()
         self.rule, self.where, self.rectifiers = rule, where, 0
 
@@ -79,11 +95,14 @@ class _Guide(TorchFunctionMode):
                 f"guided backpropagation is not defined for {_REFUSED[func]}, which the module "
                 f"{self.where[-1] or 'itself'} uses: replace it with ReLU or LeakyReLU"
             )
+        if func not in _RECTIFIERS:
+            return func(*args, **(kwargs or {}))
+        self.rectifiers += 1
+        if self.rule == "deconvnet":
+            return _BackwardRectifier.apply(args[0], _slope(func, args, kwargs or {}))
         output = func(*args, **(kwargs or {}))
-        if func in _RECTIFIERS:
-            self.rectifiers += 1
-            if output.requires_grad:
-                output.register_hook(self._hook(output.detach() > 0))
+        if output.requires_grad:
+            output.register_hook(self._hook(output.detach() > 0))
         return output
 
     def _hook(self, passed: Tensor) -> Callable[[Tensor], Tensor]:
@@ -92,20 +111,19 @@ class _Guide(TorchFunctionMode):
         return lambda gradient: gradient.clamp(min=0)
 
 
-@contextmanager
-def evaluation(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode, so that no image depends on its batch-mates; the modes before are restored."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _slope(func: Any, args: Any, kwargs: Any) -> float:
+    """Below zero, of a rectifier that is called; only those that leave their input as it is can be exchanged."""
+    if func.__name__.endswith("_"):
+        raise UserError(
+            f"the network calls {func.__name__}, whose gradient cannot be exchanged: use a ReLU or LeakyReLU module"
+        )
+    if "leaky" not in func.__name__:
+        return 0.0
+    return float(kwargs.get("negative_slope", args[1] if len(args) > 1 else 0.01))
 
 
 @contextmanager
-def _whereabouts(network: nn.Module) -> Iterator[list[str]]:
+def _whereabouts(network: TorchModule) -> Iterator[list[str]]:
     """A stack of the names of the modules that are running."""
     where: list[str] = []
     handles = []
@@ -124,7 +142,7 @@ def _whereabouts(network: nn.Module) -> Iterator[list[str]]:
 
 
 def guided_gradient(
-    network: nn.Module, inputs: Tensor, target: Callable[[Tensor], Tensor], rule: Rule = "keep"
+    network: TorchModule, inputs: Tensor, target: Callable[[Tensor], Tensor], rule: Rule = "keep"
 ) -> Tensor:
     """The guided gradient of one number an example with respect to the inputs, for any network.
 
@@ -163,6 +181,26 @@ def guided_gradient(
     tensor([[1., 0.]])
     """
     check_rule(rule)
+    return _gradient(network, inputs, target, rule)
+
+
+def deconvnet_gradient(network: TorchModule, inputs: Tensor, target: Callable[[Tensor], Tensor]) -> Tensor:
+    """The deconvnet's gradient (Zeiler & Fergus 2013): what arrives at a rectifier goes through the rectifier itself.
+
+    Parameters, result and errors are those of `guided_gradient`.
+
+    Examples
+    --------
+    >>> network = nn.LeakyReLU(0.2)
+    >>> deconvnet_gradient(network, torch.tensor([[3.0, -1.0]]), lambda x: (network(x) * torch.tensor([-1.0, 1.0])).sum(1))
+    tensor([[-0.2000,  1.0000]])
+    """
+    return _gradient(network, inputs, target, "deconvnet")
+
+
+def _gradient(
+    network: TorchModule, inputs: Tensor, target: Callable[[Tensor], Tensor], rule: Rule | Literal["deconvnet"]
+) -> Tensor:
     for name, module in network.named_modules():
         if isinstance(module, torch.jit.ScriptModule) or hasattr(module, "_torchdynamo_orig_callable"):
             raise UserError(

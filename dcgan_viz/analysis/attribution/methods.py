@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.attribution.guided_gradient import Rule, evaluation
+from dcgan_viz.analysis.attribution.guided_gradient import Rule, deconvnet_gradient
 from dcgan_viz.analysis.attribution.responses import Response, ask, collect, strongest_responses
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
 
 INTEGRATION_STEPS = 50
@@ -31,7 +31,7 @@ NOISE_SAMPLES, NOISE = 25, 0.1
 class _Task:
     """One unit to explain."""
 
-    discriminator: Discriminator
+    discriminator: DiscriminatorNetwork
     layer: int
     image: Tensor
     unit: Unit
@@ -40,23 +40,11 @@ class _Task:
 
     def activation(self, images: Tensor) -> Tensor:
         """The unit's activation on each image, (n,)."""
-        maps = images
-        for module in self.discriminator.layers[: self.layer]:
-            maps = module(maps)
+        return self.of_unit(self.discriminator.activations(images, self.layer))
+
+    def of_unit(self, maps: Tensor) -> Tensor:
+        """The unit's values (n,) in maps (n, C, h, w) of its layer."""
         return maps[:, self.unit.map, self.unit.row, self.unit.column]
-
-
-class _BackwardRectifier(torch.autograd.Function):
-    """A LeakyReLU whose gradient is the LeakyReLU of the gradient (Zeiler & Fergus 2013)."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, slope: float) -> Tensor:
-        ctx.slope = slope
-        return functional.leaky_relu(inputs, slope)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return functional.leaky_relu(gradients[0], ctx.slope), None
 
 
 def _guided(task: _Task) -> Tensor:
@@ -66,16 +54,7 @@ def _guided(task: _Task) -> Tensor:
 
 
 def _deconvnet(task: _Task) -> Tensor:
-    leaf = task.image.clone().requires_grad_()
-    maps: Any = leaf
-    for number in range(1, task.layer + 1):
-        module = task.discriminator.layer(number)
-        maps = module.convolution(maps)
-        if hasattr(module, "norm"):
-            maps = module.get_submodule("norm")(maps)
-        maps = _BackwardRectifier.apply(maps, task.discriminator.spec.slope)
-    (gradient,) = torch.autograd.grad(maps[:, task.unit.map, task.unit.row, task.unit.column].sum(), leaf)
-    return gradient
+    return deconvnet_gradient(task.discriminator, task.image, task.activation)
 
 
 def _gradient(task: _Task) -> Tensor:
@@ -111,14 +90,15 @@ def _smoothgrad(task: _Task) -> Tensor:
 
 
 def _gradcam(task: _Task) -> Tensor:
-    from captum.attr import LayerAttribution, LayerGradCam
-
+    # Selvaraju et al. 2017: maps weighted by the average of their gradients, and what speaks for the unit alone.
     if task.layer == 1:
         raise UserError("Grad-CAM weighs the maps of the layer below, and layer 1 has none: choose a higher layer")
-    below = task.discriminator.layer(task.layer - 1)
-    coarse = LayerGradCam(task.activation, below).attribute(task.image.clone().requires_grad_(), relu_attributions=True)
-    size = task.discriminator.spec.image_size
-    return LayerAttribution.interpolate(coarse, (size, size), "bilinear").expand_as(task.image)
+    maps = task.discriminator.all_activations(task.image.clone().requires_grad_(), task.layer)
+    below, explained = maps[-2], task.of_unit(maps[-1])
+    (gradient,) = torch.autograd.grad(explained.sum(), below)
+    coarse = (gradient.mean((2, 3), keepdim=True) * below).sum(1, keepdim=True).relu()
+    whole = functional.interpolate(coarse, task.image.shape[2:], mode="bilinear", align_corners=False)
+    return whole.expand_as(task.image)
 
 
 def _occlusion(task: _Task) -> Tensor:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-
-import numpy as np
-import torch
 from torch import Tensor
 
-from dcgan_viz.networks.modules import Discriminator, initialise
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.networks.statistics import recalibrate
 
 CALIBRATION_BATCH = 64
 
 
-@torch.no_grad()
-def randomised(discriminator: Discriminator, layers: range, images: Tensor, seed: int) -> Discriminator:
+def randomised(discriminator: DiscriminatorNetwork, layers: range, images: Tensor, seed: int) -> DiscriminatorNetwork:
     """A copy of a discriminator with some layers' weights drawn anew, as before training.
 
     Its batch-norm statistics are measured again on the images, since those of the trained weights would make
@@ -23,7 +18,7 @@ def randomised(discriminator: Discriminator, layers: range, images: Tensor, seed
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
     layers : range
         Numbers of the layers, counted from 1.
     images : Tensor (N, C, H, W)
@@ -33,16 +28,10 @@ def randomised(discriminator: Discriminator, layers: range, images: Tensor, seed
 
     Returns
     -------
-    Discriminator
+    DiscriminatorNetwork
         In evaluation mode, on the same device.
     """
-    network = copy.deepcopy(discriminator)
-    with torch.random.fork_rng(devices=[]):
-        for number in layers:
-            torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-            # Drawn on the CPU: the same weights on every device.
-            network.layers[number - 1].cpu().apply(initialise)
-    device = next(discriminator.parameters()).device
-    network.to(device)
-    recalibrate(network, (b.to(device) for b in images.split(CALIBRATION_BATCH) if len(b) > 1))
-    return network.requires_grad_(False).eval()
+    network = discriminator.redrawn(layers, seed)
+    recalibrate(network, (b.to(network.device) for b in images.split(CALIBRATION_BATCH) if len(b) > 1))
+    network.requires_grad_(False)
+    return network

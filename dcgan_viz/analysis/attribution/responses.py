@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.guided_gradient import evaluation
-from dcgan_viz.analysis.attribution.receptive_field import Window, receptive_field
 from dcgan_viz.analysis.attribution.unit_gradients import Unit
 from dcgan_viz.data.images import Images, TensorImages
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer, find_layer
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
+from dcgan_viz.networks.receptive_field import Window
 
 FORWARD_BATCH = 64
 
@@ -55,13 +55,13 @@ class Response:
 
 @torch.no_grad()
 def strongest_responses(
-    discriminator: Discriminator, layer: int, images: Images, maps: Sequence[int], top: int
+    discriminator: DiscriminatorNetwork, layer: int, images: Images, maps: Sequence[int], top: int
 ) -> tuple[Response, ...]:
     """For each map the images that excite it most, each with the position of its strongest unit.
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
         Evaluated with its running statistics.
     layer : int
     images : Images
@@ -75,7 +75,7 @@ def strongest_responses(
     tuple of Response
         Map by map in the order given, strongest first; ties go to the earlier image.
     """
-    field = receptive_field(discriminator.spec, layer)
+    field = discriminator.receptive_field(layer)
     chosen = torch.as_tensor(list(maps))
     best = torch.empty(0, len(chosen))
     best_image = torch.empty(0, len(chosen), dtype=torch.int64)
@@ -83,9 +83,7 @@ def strongest_responses(
     size = 1
     with evaluation(discriminator):
         for first in range(0, len(images), FORWARD_BATCH):
-            activations = images.tensor(slice(first, first + FORWARD_BATCH)).to(discriminator.head.weight)
-            for module in discriminator.layers[:layer]:
-                activations = module(activations)
+            activations = discriminator.activations(images.tensor(slice(first, first + FORWARD_BATCH)), layer)
             size = activations.shape[-1]
             values, places = activations[:, chosen].flatten(2).max(2)
             numbers = torch.arange(first, first + len(values))[:, None].expand(-1, len(chosen))
@@ -152,8 +150,8 @@ def ask(
         raise UserError(f"{len(images)} images are too few: give at least {at_least}")
     pictures = TensorImages(images) if isinstance(images, Tensor) else images
     shape = tuple(pictures.tensor(slice(1)).shape[1:])
-    if shape != model.networks.image_shape:
-        raise UserError(f"the images are {shape}, but the model reads {model.networks.image_shape}")
+    if shape != model.image_shape:
+        raise UserError(f"the images are {shape}, but the model reads {model.image_shape}")
     return Question(chosen_layer, chosen, pictures)
 
 

@@ -20,13 +20,12 @@ from torch import Tensor
 
 from dcgan_viz.analysis.attribution.guided_gradient import Rule
 from dcgan_viz.analysis.attribution.randomisation import randomised
-from dcgan_viz.analysis.attribution.receptive_field import receptive_field
 from dcgan_viz.analysis.attribution.responses import ask, collect, strongest_responses
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.data.images import Images
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, bootstrap_interval
 
@@ -140,7 +139,7 @@ def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def sanity_check(
-    discriminator: Discriminator,
+    discriminator: DiscriminatorNetwork,
     layer: int,
     images: Tensor,
     units: Sequence[Unit],
@@ -156,7 +155,7 @@ def sanity_check(
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
     layer : int
         Of the units, counted from 1.
     images : Tensor (N, C, H, W)
@@ -180,10 +179,10 @@ def sanity_check(
     """
     if len(units) < 2:
         raise UserError("a sanity check compares different units: give at least two maps")
-    field = receptive_field(discriminator.spec, layer)
+    field = discriminator.receptive_field(layer)
     windows = [field.window(unit.row, unit.column) for unit in units]
 
-    def explain(network: Discriminator) -> list[NDArray[np.float32]]:
+    def explain(network: DiscriminatorNetwork) -> list[NDArray[np.float32]]:
         gradients = unit_gradients(network, layer, images, units, rule).numpy()
         return [g[:, w.top : w.bottom, w.left : w.right] for g, w in zip(gradients, windows, strict=True)]
 

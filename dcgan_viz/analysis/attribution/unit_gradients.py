@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from dcgan_viz.analysis.attribution.backward_step import BackwardStep
-from dcgan_viz.analysis.attribution.guided_gradient import Rule, check_rule, evaluation
-from dcgan_viz.analysis.attribution.receptive_field import Window
+from dcgan_viz.analysis.attribution.guided_gradient import Rule, check_rule, guided_gradient
+from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
+from dcgan_viz.networks.receptive_field import Window
 
 Item = TypeVar("Item")
 
@@ -49,17 +52,18 @@ class Unit:
 
 @torch.no_grad()
 def unit_gradients(
-    discriminator: Discriminator, layer: int, images: Tensor, units: Sequence[Unit], rule: Rule = "keep"
+    discriminator: DiscriminatorNetwork, layer: int, images: Tensor, units: Sequence[Unit], rule: Rule = "keep"
 ) -> Tensor:
-    """Guided gradients of many units, each computed on its receptive field alone.
+    """Guided gradients of many units, each on its receptive field alone where the network allows it.
 
     One forward pass of the images serves all units. Units at the same position of their map go through the backward
     pass together, clipped at each layer to what they see.
 
     Parameters
     ----------
-    discriminator : Discriminator
-        Evaluated with its running statistics, whatever mode it is in.
+    discriminator : DiscriminatorNetwork
+        Evaluated with its running statistics, whatever mode it is in. A `Discriminator` has its backward pass written
+        out; any other network goes the slower way of `guided_gradient`.
     layer : int
         Counted from 1.
     images : Tensor (N, C, S, S)
@@ -77,7 +81,7 @@ def unit_gradients(
     Raises
     ------
     UserError
-        If there is no such rule.
+        If there is no such rule, or the network has rectifiers that the rules are not defined for.
 
     Examples
     --------
@@ -87,6 +91,8 @@ def unit_gradients(
     torch.Size([1, 3, 16, 16])
     """
     check_rule(rule)
+    if not (isinstance(discriminator, Discriminator) and discriminator.spec.plain):
+        return _by_autograd(discriminator, layer, images, units, rule)
     gradients = torch.zeros(len(units), *images.shape[1:])
     backward = _Backward(discriminator, layer, rule)
     by_image: dict[int, list[int]] = {}
@@ -101,13 +107,30 @@ def unit_gradients(
             for index in by_image[image]:
                 places.setdefault((units[index].row, units[index].column), []).append((index, position))
         for (row, column), members in places.items():
-            for chunk in _chunks(members, UNIT_BATCH.get(discriminator.head.weight.device.type, 64)):
+            for chunk in _chunks(members, UNIT_BATCH.get(discriminator.device.type, 64)):
                 chosen = [index for index, _ in chunk]
                 maps, positions = [units[index].map for index in chosen], [position for _, position in chunk]
                 window, values = backward(factors, maps, positions, row, column)
                 rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
                 gradients[chosen, :, rows, columns] = values.float().cpu()
     return gradients
+
+
+def _by_autograd(
+    network: DiscriminatorNetwork, layer: int, images: Tensor, units: Sequence[Unit], rule: Rule
+) -> Tensor:
+    """Guided gradients of units of any network, (len(units), C, S, S)."""
+
+    def activations(examples: Tensor, chosen: Sequence[Unit]) -> Tensor:
+        maps = network.activations(examples, layer)
+        return torch.stack([maps[k, unit.map, unit.row, unit.column] for k, unit in enumerate(chosen)])
+
+    found = [torch.zeros(0, *images.shape[1:])]
+    for chosen in _chunks(list(units), FORWARD_BATCH):
+        examples = images[[unit.image for unit in chosen]].to(network.device)
+        gradient = guided_gradient(network, examples, partial(activations, chosen=chosen), rule)
+        found.append(gradient.float().cpu())
+    return torch.cat(found)
 
 
 class _Backward:
@@ -119,11 +142,13 @@ class _Backward:
     def __init__(self, discriminator: Discriminator, layer: int, rule: Rule) -> None:
         self.discriminator, self.layer = discriminator, layer
         self.slope = discriminator.spec.slope if rule == "keep" else 0.0
-        self.steps = [BackwardStep(self._kernel(number), *self._geometry(number)) for number in range(1, layer + 1)]
+        self.steps = [
+            BackwardStep(discriminator.folded_weight(number), *self._geometry(number)) for number in range(1, layer + 1)
+        ]
         maps = [c.channels for c in discriminator.spec.convolutions[:layer]]
         sizes = self._sizes()[1:]
         values = sum(c * s * s for c, s in zip(maps, sizes, strict=True))
-        self.images_at_once = max(FACTOR_BYTES // (values * discriminator.head.weight.element_size()), 1)
+        self.images_at_once = max(FACTOR_BYTES // (values * self.steps[0].kernel.element_size()), 1)
 
     def _sizes(self) -> list[int]:
         """Sides of the image and of each layer's maps."""
@@ -134,14 +159,6 @@ class _Backward:
         convolution = self.discriminator.spec.convolutions[number - 1]
         return convolution.stride, convolution.padding, self._sizes()[number - 1]
 
-    def _kernel(self, number: int) -> Tensor:
-        module = self.discriminator.layer(number)
-        norm = getattr(module, "norm", None)
-        if norm is None:
-            return module.convolution.weight
-        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        return module.convolution.weight * gain[:, None, None, None]
-
     def factors(self, images: Tensor, chosen: list[int]) -> list[Tensor]:
         """By what the rectifiers multiplied, (n, h, w, C) for each layer: 1 where they were open, otherwise the slope.
 
@@ -150,15 +167,11 @@ class _Backward:
         batches = []
         with evaluation(self.discriminator):
             for numbers in _chunks(chosen, FORWARD_BATCH):
-                maps = images[numbers].to(self.discriminator.head.weight)
-                maps = maps.contiguous(memory_format=torch.channels_last)
-                factors = []
-                for module in self.discriminator.layers[: self.layer]:
-                    maps = module(maps)
-                    # The rectifier keeps the sign, so its output tells on which side its input was.
-                    opened = maps.permute(0, 2, 3, 1) > 0
-                    factors.append(torch.where(opened, 1.0, self.slope).to(maps))
-                batches.append(factors)
+                chosen_images = images[numbers].contiguous(memory_format=torch.channels_last)
+                layers = self.discriminator.all_activations(chosen_images, self.layer)
+                # The rectifier keeps the sign, so its output tells on which side its input was.
+                opened = [maps.permute(0, 2, 3, 1) > 0 for maps in layers]
+                batches.append([torch.where(o, 1.0, self.slope).to(m) for o, m in zip(opened, layers, strict=True)])
         return [torch.cat(factors) for factors in zip(*batches, strict=True)]
 
     def __call__(

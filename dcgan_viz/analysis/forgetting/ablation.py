@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import Interval, bootstrap_interval
 
 
@@ -24,24 +22,6 @@ def second_highest_layer(model: DCGAN) -> Layer:
     """
     layers = model.generator_layers
     return layers[max(len(layers) - 3, 0)]
-
-
-@torch.no_grad()
-def feature_maps(generator: Generator, layer: Layer, latents: Tensor) -> Tensor:
-    """Activations (N, C, h, w) of a generator's layer, after its rectifier, for latents (N, latent).
-
-    Examples
-    --------
-    >>> from dcgan_viz.networks import dcgan
-    >>> from dcgan_viz.networks.layers import generator_layers
-    >>> spec = dcgan(16, width=4).generator
-    >>> feature_maps(Generator(spec).eval(), generator_layers(spec)[0], torch.zeros(2, 100)).shape
-    torch.Size([2, 8, 4, 4])
-    """
-    maps = latents
-    for module in generator.layers[: layer.number]:
-        maps = module(maps)
-    return maps
 
 
 def scaled(channels: int, maps: Sequence[int], strength: float = 1.0) -> Tensor:
@@ -85,16 +65,13 @@ def draw_scaled(
     """
     for start in range(0, len(latents), SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
-        below = feature_maps(model.generator, layer, latents[batch].to(model.device))
+        below = model.generator.activations(latents[batch], layer.number)
         drawn = []
         for factor in factors:
             chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below.device)
             if where is not None:
                 chosen = torch.where(where[batch, None].to(below.device), chosen, 1.0)
-            maps = below * chosen
-            for module in model.generator.layers[layer.number :]:
-                maps = module(maps)
-            drawn.append(maps.cpu())
+            drawn.append(model.generator.draw_from(below * chosen, layer.number).cpu())
         yield batch, drawn
 
 
@@ -134,8 +111,6 @@ def draw_without(
 def without_maps(model: DCGAN, layer: Layer, maps: Sequence[int], strength: float = 1.0) -> DCGAN:
     """A model whose generator draws without some maps, as `draw_without` does: every other analysis can be run on it.
 
-    Zeroing a map is the same as zeroing the weights by which the next layer reads it.
-
     Parameters
     ----------
     model : DCGAN
@@ -151,9 +126,7 @@ def without_maps(model: DCGAN, layer: Layer, maps: Sequence[int], strength: floa
     DCGAN
         Its card says what was done.
     """
-    generator = copy.deepcopy(model.generator)
-    # (in, out, k, k): the first axis is the map that is read.
-    generator.layers[layer.number].get_submodule("convolution").get_parameter("weight").data[list(maps)] *= 1 - strength
+    generator = model.generator.with_scaled_maps(layer.number, scaled(layer.channels, maps, strength))
     done = f"{len(maps)} maps of generator layer {layer.number} multiplied by {1 - strength:g}"
     card = replace(
         model.card,

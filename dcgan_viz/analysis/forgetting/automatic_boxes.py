@@ -55,7 +55,7 @@ def automatic_boxes(
         looked_for=wanted,
         count=count,
         seed=seed,
-        size=model.networks.generator.image_size,
+        size=model.image_shape[1],
         generator_digest=model.generator_digest(),
         contributor="a segmenter",
         method=f"connected regions of a segmenter's labels (its IoU on held-out pictures: {accuracy})",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.forgetting.ablation import draw_scaled, feature_maps, scaled
+from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.analysis.forgetting.rankings import matched_factors, random_factors
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
@@ -223,8 +223,8 @@ def dose_response(
 
 
 def _mean_activations(model: DCGAN, layer: Layer, latents: torch.Tensor) -> NDArray[np.float64]:
-    maps = feature_maps(model.generator, layer, latents.to(model.device))
-    return maps.mean((0, 2, 3)).double().cpu().numpy()
+    maps = model.activations(latents, layer.number)
+    return maps.mean((0, 2, 3)).double().numpy()
 
 
 def _best_dose(

@@ -22,7 +22,6 @@ from torch.nn import functional
 from dcgan_viz.analysis.forgetting.ablation import (
     Change,
     draw_without,
-    feature_maps,
     measure_change,
     scaled,
     second_highest_layer,
@@ -42,7 +41,7 @@ from dcgan_viz.annotations.boxes import Annotations, Box, inside_boxes
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
-from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer, find_layer
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval
@@ -280,9 +279,7 @@ def gather_evidence(
     """What the maps of a layer can be ranked by for one object; the parameters are those of `forget`."""
     boxes = annotations.of(label)
     annotated = model.latents(annotations.count, annotations.seed)
-    maps = torch.cat(
-        [feature_maps(model.generator, layer, batch.to(model.device)).cpu() for batch in annotated.split(SAMPLE_BATCH)]
-    ).numpy()
+    maps = model.activations(annotated, layer.number).numpy()
     inside = inside_boxes(boxes, annotations.count, annotations.size, layer.size)
     luminance = None
     if negatives == "matched":
@@ -365,8 +362,8 @@ def _effects(
         "chosen maps": scaled(layer.channels, maps, strength),
         "random maps": random_factors(layer.channels, len(maps), MEASURED_SAMPLES, seed, strength),
     }
-    activations = feature_maps(model.generator, layer, latents[:256].to(model.device)).mean((0, 2, 3))
-    matched = matched_factors(activations.double().cpu().numpy(), maps, MEASURED_SAMPLES, seed, strength)
+    activations = model.activations(latents[:256], layer.number).mean((0, 2, 3))
+    matched = matched_factors(activations.double().numpy(), maps, MEASURED_SAMPLES, seed, strength)
     if matched is not None:
         choices["activation-matched maps"] = matched
     places = None if where == "everywhere" else _places(model, segmenter, labels, latents, layer)

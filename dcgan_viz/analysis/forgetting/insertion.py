@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.analysis.forgetting.ablation import feature_maps
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
@@ -128,14 +127,14 @@ def insert(
     rows = (grid >= corners[:, :1]) & (grid < corners[:, :1] + side)
     columns = (grid >= corners[:, 1:]) & (grid < corners[:, 1:] + side)
     places = rows[:, :, None] & columns[:, None, :]
-    scale = model.networks.generator.image_size // layer.size
+    scale = model.image_shape[1] // layer.size
     above = places.repeat(scale, 1).repeat(scale, 2)
     latents = model.latents(samples, seed)
     covered: list[list[NDArray[np.float64]]] = [[] for _ in range(4)]
     pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(3)]
     for start in range(0, samples, SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
-        below = feature_maps(model.generator, layer, latents[batch].to(model.device))
+        below = model.generator.activations(latents[batch], layer.number)
         drawn = [
             _draw_forced(model, layer, below, places[batch], choice[batch], raised)
             for choice in (chosen, control)
@@ -188,7 +187,4 @@ def _draw_forced(
     """Images (n, C, H, W) with the forced maps (n, maps) set to a level at the places (n, h, w)."""
     where = torch.from_numpy(places[:, None] & forced[:, :, None, None]).to(below.device)
     raised = torch.from_numpy(levels).to(below.device, below.dtype)[:, None, None]
-    images = torch.where(where, raised, below)
-    for module in model.generator.layers[layer.number :]:
-        images = module(images)
-    return images.cpu()
+    return model.generator.draw_from(torch.where(where, raised, below), layer.number).cpu()

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.forgetting.ablation import draw_without, feature_maps
+from dcgan_viz.analysis.forgetting.ablation import draw_without
 from dcgan_viz.data.images import to_pixels
-from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
 
@@ -74,12 +74,7 @@ def picture_maps(
     """
     maps = tuple(int(m) for m in np.argsort(-scores, kind="stable")[:count])
     latents = model.latents(samples, seed)
-    activations = torch.cat(
-        [
-            feature_maps(model.generator, layer, z.to(model.device))[:, list(maps)].cpu()
-            for z in latents.split(SAMPLE_BATCH)
-        ]
-    )
+    activations = model.activations(latents, layer.number)[:, list(maps)]
     strongest = activations.mean((2, 3)).topk(min(top, samples), dim=0).indices
     before, after = [], []
     for k, number in enumerate(maps):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.analysis.forgetting.ablation import draw_scaled, feature_maps, scaled
+from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.analysis.forgetting.probe import Probe
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
@@ -171,17 +171,18 @@ def _learned(evidence: Evidence) -> NDArray[np.float64]:
     if segmenter is None:
         raise UserError("the learned ranking needs a segmenter: choose another, or give one with --segmenter")
     label = segmenter.label(evidence.label)
-    upper = evidence.model.generator.layers[layer.number :]
+    generator = evidence.model.generator
     random = np.random.default_rng(evidence.seed)
     # The share that is left of each map is a sigmoid of this; all begin almost whole.
     logits = torch.full((layer.channels,), 2.0, device=evidence.model.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], LEARNING_RATE)
     for _ in range(LEARNING_STEPS):
         chosen = torch.from_numpy(random.integers(0, len(evidence.latents), LEARNING_BATCH))
-        below = feature_maps(evidence.model.generator, layer, evidence.latents[chosen].to(logits.device))
+        with torch.no_grad():
+            below = generator.activations(evidence.latents[chosen], layer.number)
         factors = torch.sigmoid(logits)
-        before = _expected_pixels(segmenter, upper, below).detach()
-        after = _expected_pixels(segmenter, upper, below * factors[:, None, None])
+        before = _expected_pixels(segmenter, generator.draw_from(below, layer.number)).detach()
+        after = _expected_pixels(segmenter, generator.draw_from(below * factors[:, None, None], layer.number))
         left = after[label] / before[label]
         others = torch.tensor([k for k in range(len(before)) if k != label], device=before.device)
         # In shares of the whole picture: a change of a small object costs little, of a large one much.
@@ -194,11 +195,8 @@ def _learned(evidence: Evidence) -> NDArray[np.float64]:
     return result
 
 
-def _expected_pixels(segmenter: Segmenter, upper: torch.nn.Module, maps: Tensor) -> Tensor:
-    """Expected number of pixels (classes,) of each label in the pictures that maps are drawn to."""
-    images = maps
-    for module in upper.children():
-        images = module(images)
+def _expected_pixels(segmenter: Segmenter, images: Tensor) -> Tensor:
+    """Expected number of pixels (classes,) of each label in pictures."""
     probabilities: Tensor = segmenter.network(images).softmax(1).sum((0, 2, 3))
     return probabilities
 

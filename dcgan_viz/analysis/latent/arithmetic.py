@@ -244,7 +244,7 @@ def arithmetic(
     names = list(dict.fromkeys([*(term.concept for term in terms), *([] if wanted is None else [wanted])]))
     pools = {name: concepts.latents(model, name, EXEMPLARS) for name in names}
     random = np.random.default_rng(seed)
-    prior = model.networks.generator.prior
+    prior = model.prior
     signs = torch.tensor([term.sign for term in terms], dtype=torch.float32)
 
     chosen = torch.stack([pools[term.concept][:EXEMPLARS] for term in terms])
@@ -414,7 +414,7 @@ def _exemplars(pool: Tensor, random: np.random.Generator) -> Tensor:
 
 
 def _shape(model: DCGAN) -> tuple[int, int, int]:
-    channels, height, width = model.networks.image_shape
+    channels, height, width = model.image_shape
     return height, width, channels
 
 

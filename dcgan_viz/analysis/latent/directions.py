@@ -8,14 +8,14 @@ from typing import Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dcgan_viz.analysis.latent.similarity import root_mean_squares
 from dcgan_viz.analysis.latent.spaces import FEATURES, Space, feature_space
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
-from dcgan_viz.networks.modules import Generator
+from dcgan_viz.networks.protocol import GeneratorNetwork
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Interval, bootstrap_interval
@@ -149,7 +149,7 @@ def move(latents: Tensor, step: Tensor, prior: Prior) -> Tensor:
 
 @torch.no_grad()
 def principal_directions(
-    generator: Generator, latents: Tensor, count: int, seed: int = 0
+    generator: GeneratorNetwork, latents: Tensor, count: int, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The principal directions of the first layer's activations, carried back to z (GANSpace, Härkönen et al. 2020).
 
@@ -159,7 +159,7 @@ def principal_directions(
 
     Parameters
     ----------
-    generator : Generator
+    generator : GeneratorNetwork
     latents : Tensor (N, latent)
     count : int
         At most `latent`.
@@ -175,8 +175,7 @@ def principal_directions(
     """
     from sklearn.decomposition import PCA
 
-    layer, weight = generator.layers[0], next(generator.parameters())
-    activations = torch.cat([layer(z.to(weight)).flatten(1).float().cpu() for z in latents.split(256)]).numpy()
+    activations = torch.cat([generator.activations(z, 1).flatten(1).float().cpu() for z in latents.split(256)]).numpy()
     decomposition = PCA(count, svd_solver="randomized", n_oversamples=20, random_state=seed)
     coordinates = decomposition.fit_transform(activations).astype(np.float64)
     z = latents.double().numpy()
@@ -184,7 +183,7 @@ def principal_directions(
     return _oriented(directions), decomposition.explained_variance_ratio_.astype(np.float64)
 
 
-def factorised_directions(generator: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def factorised_directions(generator: GeneratorNetwork, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The directions of z that the first layer stretches most, from its weights alone (SeFa, Shen & Zhou 2021).
 
     They are the eigenvectors of AᵀA with the largest eigenvalues. A is the layer's weight with each unit's row multiplied
@@ -198,10 +197,7 @@ def factorised_directions(generator: Generator, count: int) -> tuple[NDArray[np.
     ndarray of float64 (count,)
         Each eigenvalue's share of the sum of all.
     """
-    layer = cast(nn.Sequential, generator.layers[0])
-    linear, norm = cast(nn.Linear, layer.linear), cast(nn.BatchNorm1d, layer.norm)
-    gain = norm.weight.cpu().double() / (cast(Tensor, norm.running_var).cpu().double() + norm.eps).sqrt()
-    stretched = (gain[:, None] * linear.weight.cpu().double()).detach().numpy()
+    stretched = generator.folded_weight(1).detach().cpu().double().numpy()
     values, vectors = np.linalg.eigh(stretched.T @ stretched)
     return _oriented(vectors[:, ::-1].T[:count]), values[::-1][:count] / values.sum()
 
@@ -245,7 +241,7 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     >>> found.principal.shape, found.pictures.shape
     ((1, 100), (3, 1, 5, 64, 64, 3))
     """
-    latent, prior = model.networks.generator.latent, model.networks.generator.prior
+    latent, prior = model.latent_dim, model.prior
     if not 1 <= count <= latent:
         raise UserError(
             f"z of this model has {latent} dimensions, so there are no {count} directions: give 1 to {latent}"
@@ -271,7 +267,7 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
             for direction in everything[: 2 * count + 1]
         ]
     )
-    channels, height, width = model.networks.image_shape
+    channels, height, width = model.image_shape
     pictures = to_pixels(model.generate(rows.flatten(0, 2))).reshape(*rows.shape[:3], height, width, channels)
     changes, kept = _changes(model, space, measured, everything, length)
     overlap = np.abs(principal @ factorised.T)
@@ -333,7 +329,7 @@ def _changes(
     model: DCGAN, space: Space, latents: Tensor, directions: Tensor, length: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each direction and sample (directions, samples), the change (space first) and the distance moved in z."""
-    prior = model.networks.generator.prior
+    prior = model.prior
     start = model.generate(latents)
     features, pictures = _vectors(space, start), to_pixels(start)
     changes, moved = [], []

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import beta, chi
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.guided_gradient import evaluation
 from dcgan_viz.analysis.latent.similarity import peak_signal_to_noise, root_mean_squares, structural_similarities
 from dcgan_viz.analysis.latent.spaces import FEATURES, Space, feature_space, pixel_space
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
@@ -223,7 +223,7 @@ def optimise(
     Tensor (N,)
         Their losses.
     """
-    prior = model.networks.generator.prior
+    prior = model.prior
     batches = [slice(start, start + SAMPLE_BATCH) for start in range(0, len(latents), SAMPLE_BATCH)]
     best, least = latents.clone(), torch.full((len(latents),), torch.inf)
     work = range(len(batches) * (steps + 1))
@@ -294,7 +294,7 @@ def invert(
     UserError
         If there are no photographs, they have another size, or a number is too small.
     """
-    shape = model.networks.image_shape
+    shape = model.image_shape
     if photographs.ndim != 4 or tuple(photographs.shape[1:]) != shape or len(photographs) == 0:
         raise UserError(
             f"photographs for this model have shape (n, {', '.join(map(str, shape))}), not {tuple(photographs.shape)}"
@@ -354,7 +354,7 @@ def invert(
             "evaluations": starts * first + steps - first,
             "learning_rate": LEARNING_RATE,
             "found_within": FOUND,
-            "kept_in_prior": "inside the cube" if model.networks.generator.prior == "uniform" else "on the shell",
+            "kept_in_prior": "inside the cube" if model.prior == "uniform" else "on the shell",
             "unrelated_pairs": UNRELATED_PAIRS,
             "features": FEATURES,
         },

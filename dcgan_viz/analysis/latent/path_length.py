@@ -91,7 +91,7 @@ def path_length(
     # The points are blended in float64: in float32 two of them would round to other distances than ε.
     ends = model.latents(2 * pairs, seed).double()
     t = torch.from_numpy(np.random.default_rng((seed, pairs)).random((pairs, 1)))
-    prior = model.networks.generator.prior
+    prior = model.prior
     starts, stops = (blend(ends[::2], ends[1::2], t + step, prior).float() for step in (0.0, epsilon))
     distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "pixels": lambda a, b: (a - b).square().flatten(1).mean(1),

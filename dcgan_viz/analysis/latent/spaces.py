@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.attribution.guided_gradient import evaluation
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.evaluation import evaluation
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 
 FEATURES = (
     "all layers of the discriminator, their maps after the LeakyReLU, each layer scaled so that independent samples lie "
@@ -59,27 +59,22 @@ def _calibrated(maps: Callable[[Tensor], list[Tensor]], samples: Tensor) -> Spac
     return Space(maps, tuple((t / pairs) ** 0.5 or 1.0 for t in totals))
 
 
-def discriminator_maps(discriminator: Discriminator) -> Callable[[Tensor], list[Tensor]]:
+def discriminator_maps(discriminator: DiscriminatorNetwork) -> Callable[[Tensor], list[Tensor]]:
     """A function from images to the maps of every layer after its LeakyReLU, in evaluation mode."""
 
     def maps(images: Tensor) -> list[Tensor]:
-        found: list[Tensor] = []
         with evaluation(discriminator):
-            current = images.to(discriminator.head.weight)
-            for layer in discriminator.layers:
-                current = layer(current)
-                found.append(current)
-        return found
+            return discriminator.all_activations(images)
 
     return maps
 
 
-def feature_space(discriminator: Discriminator, samples: Tensor) -> Space:
+def feature_space(discriminator: DiscriminatorNetwork, samples: Tensor) -> Space:
     """The discriminator's features: all its layers' maps (compare Zhang et al. 2018, who take a classifier's).
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
     samples : Tensor (2 n, C, S, S)
         Independent samples in [-1, 1]; successive ones are the pairs that lie 1 apart on average.
 

@@ -148,7 +148,7 @@ def turn(
     samples = model.latents(rows, seed)
     moved = samples[:, None] + torch.from_numpy(amounts).float()[:, None] * vector
     shares = torch.linspace(0, 1, positions)[:, None]
-    channels, height, width = model.networks.image_shape
+    channels, height, width = model.image_shape
 
     measured = model.latents(MEASURED_SAMPLES, seed + 1)
     changes = _changes(model, measured, strength * vector)
@@ -172,7 +172,7 @@ def turn(
             "samples_seed": concepts.seed,
             "picked_by": concepts.contributor,
             "picked_how": concepts.method,
-            "prior": model.networks.generator.prior,
+            "prior": model.prior,
             "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
             "measured_samples": MEASURED_SAMPLES,
             "random_directions": RANDOM_DIRECTIONS,

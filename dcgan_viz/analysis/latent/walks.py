@@ -298,7 +298,7 @@ def walk(
             f"{random_walks} random walks cannot tell what happens on one of a hundred: give at least "
             f"{FEWEST_RANDOM_WALKS}"
         )
-    prior = model.networks.generator.prior
+    prior = model.prior
     strangers = model.sample(2 * UNRELATED_PAIRS, seed + 1)
     space = feature_space(model.discriminator, strangers)
     unrelated = _distances(space, strangers.unflatten(0, (UNRELATED_PAIRS, 2))).mean(axis=(1, 2))
@@ -382,7 +382,7 @@ def walk_frames(
     places = _points(model, points, rows, closed, seed)
     for start, end in _ends(places, closed):
         # Each leg ends where the next begins, and that point is to be seen once.
-        leg = interpolate(start, end, frames + 1, model.networks.generator.prior)[:-1]
+        leg = interpolate(start, end, frames + 1, model.prior)[:-1]
         for batch in leg.split(SAMPLE_BATCH):
             yield from to_pixels(model.generate(batch))
     if not closed:
@@ -394,7 +394,7 @@ def _points(model: DCGAN, points: Tensor | None, rows: int, closed: bool, seed: 
         if rows < (2 if closed else 1):
             raise UserError(f"a walk of {rows} rows is too short: give at least {2 if closed else 1}")
         return model.latents(rows if closed else rows + 1, seed)
-    latent = model.networks.generator.latent
+    latent = model.latent_dim
     if points.ndim != 2 or points.shape[1] != latent:
         raise UserError(f"points of this model have shape (n, {latent}), but these have {tuple(points.shape)}")
     if len(points) < 2:
@@ -429,7 +429,7 @@ def _random_distances(
     batches = ends.split(max(1, SAMPLE_BATCH // steps))
     found = []
     for batch in progress(batches, Stage("random walks", len(batches), "batch")):
-        legs = torch.cat([path(pair, steps, model.networks.generator.prior) for pair in batch])
+        legs = torch.cat([path(pair, steps, model.prior) for pair in batch])
         images = model.generate(legs.flatten(0, 1)).unflatten(0, legs.shape[:2])
         found.append(_distances(space, images))
     return np.concatenate(found, axis=1)

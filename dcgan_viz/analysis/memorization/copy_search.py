@@ -21,7 +21,7 @@ from dcgan_viz.analysis.memorization.image_vectors import (
 from dcgan_viz.analysis.memorization.nearest import Nearest, NearestSearch
 from dcgan_viz.data.images import Images
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.progress import Progress, Stage, silent
 
 BLOCK = 1024
@@ -33,7 +33,7 @@ class TrainingSet:
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
     images : Images
     progress : Progress
 
@@ -47,7 +47,7 @@ class TrainingSet:
         Feature vectors of these.
     """
 
-    def __init__(self, discriminator: Discriminator, images: Images, progress: Progress = silent) -> None:
+    def __init__(self, discriminator: DiscriminatorNetwork, images: Images, progress: Progress = silent) -> None:
         self.images = images
         count = -(-len(images) // BLOCK)
         self.blocks = [np.arange(k, len(images), count) for k in range(count)]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.attribution.guided_gradient import evaluation
-from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.evaluation import evaluation
+from dcgan_viz.networks.protocol import DiscriminatorNetwork
 
 PIXEL_SIDE = 8
 COMPONENTS = 256
@@ -33,13 +33,13 @@ def pixel_vectors(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def feature_vectors(discriminator: Discriminator, images: Tensor) -> Tensor:
+def feature_vectors(discriminator: DiscriminatorNetwork, images: Tensor) -> Tensor:
     """The last layer's maps, averaged over the four quarters of the picture: (n, 4 C), on the CPU."""
     with evaluation(discriminator):
         # Channels last is half as fast again on a CPU.
-        maps = images.to(discriminator.head.weight).contiguous(memory_format=torch.channels_last)
-        for module in discriminator.layers:
-            maps = module(maps)
+        maps = discriminator.activations(
+            images.contiguous(memory_format=torch.channels_last), len(discriminator.numbered_layers)
+        )
         return functional.adaptive_avg_pool2d(maps, 2).flatten(1).float().cpu()
 
 
@@ -49,14 +49,14 @@ class FeatureSpace:
 
     Parameters
     ----------
-    discriminator : Discriminator
+    discriminator : DiscriminatorNetwork
     mean, scale : Tensor (d,)
         Of `feature_vectors` on training images.
     components : Tensor (d, k)
         Orthonormal.
     """
 
-    discriminator: Discriminator
+    discriminator: DiscriminatorNetwork
     mean: Tensor
     scale: Tensor
     components: Tensor
@@ -71,7 +71,7 @@ class FeatureSpace:
         return torch.cat([self.project(feature_vectors(self.discriminator, batch)) for batch in batches])
 
 
-def fit_features(discriminator: Discriminator, features: Tensor) -> FeatureSpace:
+def fit_features(discriminator: DiscriminatorNetwork, features: Tensor) -> FeatureSpace:
     """Standardise training images' `feature_vectors` (n, d) and find their first 256 principal components.
 
     All 2,048 numbers of a wide network make the search eight times slower and find hardly more copies.

@@ -188,8 +188,7 @@ def memorization(
     references, alone = (training, True) if held_out is None else (held_out, False)
     reference_numbers = spread(len(references), min(samples, REFERENCES))
     planted_numbers = spread(len(training), PLANTED)
-    spec = model.networks.generator
-    deviation = REFERENCE_BLUR * spec.image_size / 64
+    deviation = REFERENCE_BLUR * model.image_shape[1] / 64
     parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, bool]] = [
         (drawn, np.arange(samples), None, False),
         (references, reference_numbers, None, alone),
@@ -201,7 +200,9 @@ def memorization(
         images, numbers, alter, own = parts[k]
         queries.append(query(known.space, images, numbers, alter, own=own))
     of_samples, of_references = queries[:2]
-    of_walks, changes = walk_query(known.space, model, closed_walks(WALKS, WALK_STEPS, spec.latent, spec.prior, seed))
+    of_walks, changes = walk_query(
+        known.space, model, closed_walks(WALKS, WALK_STEPS, model.latent_dim, model.prior, seed)
+    )
     walks, sample, reference, blurred, *altered = search(known, [of_walks, *queries], progress)
     near = tuple(
         near_copies(space, s.relative, r.relative, b.relative)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from dcgan_viz.analysis.attribution import backward_step
 from dcgan_viz.analysis.attribution.backward_step import BackwardStep
-from dcgan_viz.analysis.attribution.receptive_field import Window
+from dcgan_viz.networks.receptive_field import Window
 
 WINDOWS = [(0, 1), (0, 2), (1, 3), (0, 4), (2, 4), (3, 4)]
 

@@ -10,7 +10,6 @@ import torch
 from dcgan_viz.analysis.forgetting.ablation import (
     draw_scaled,
     draw_without,
-    feature_maps,
     measure_change,
     scaled,
     second_highest_layer,
@@ -80,7 +79,7 @@ def test_feature_maps_are_those_after_the_rectifier(tiny_model: DCGAN) -> None:
         handle = module.register_forward_hook(lambda *args, seen=seen: seen.append(args[2]))
         tiny_model.generator(z)
         handle.remove()
-        maps = feature_maps(tiny_model.generator, layer, z)
+        maps = tiny_model.activations(z, layer.number)
         assert torch.equal(maps, seen[0])
         assert maps.shape[1:] == (layer.channels, layer.size, layer.size)
         assert layer.activation == "tanh" or maps.min() >= 0
@@ -144,7 +143,7 @@ def test_strength_scales_the_maps(tiny_model: DCGAN, annotations: Annotations) -
     z = tiny_model.latents(5, 3)
     layer = find_layer(tiny_model.generator_layers, 2)
     (half,) = draw_without(tiny_model, layer, [(1, 3)], z, 0.5)
-    maps = feature_maps(tiny_model.generator, layer, z)
+    maps = tiny_model.activations(z, layer.number)
     maps[:, 1] /= 2
     maps[:, 3] /= 2
     assert torch.allclose(half, tiny_model.generator.layers[2](maps), atol=1e-5)
@@ -240,7 +239,7 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
     random = np.random.default_rng(0)
     layer = find_layer(tiny_model.generator_layers, 2)
     z = tiny_model.latents(6, 3)
-    maps = feature_maps(tiny_model.generator, layer, z).numpy()
+    maps = tiny_model.activations(z, layer.number).numpy()
     inside, pixels = random.random((6, 8, 8)) < 0.3, random.random((6, 16, 16)) < 0.3
     probe = fit_probe(gather_positions(maps, inside, 0))
     evidence = Evidence(
@@ -335,7 +334,7 @@ def test_factors_for_every_sample_and_only_at_places(tiny_model: DCGAN) -> None:
     everywhere = torch.cat([d[0] for _, d in draw_scaled(tiny_model, layer, [own], z)])
     at_places = torch.cat([d[0] for _, d in draw_scaled(tiny_model, layer, [own], z, where)])
     for k in (0, 5, 69):
-        maps = feature_maps(tiny_model.generator, layer, z[k : k + 1])
+        maps = tiny_model.activations(z[k : k + 1], layer.number)
         at = maps.clone()
         for m in range(layer.channels):
             if own[k, m] != 1:

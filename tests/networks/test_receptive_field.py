@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.attribution.receptive_field import receptive_field
 from dcgan_viz.networks import dcgan, preset
 from dcgan_viz.networks.modules import Discriminator
+from dcgan_viz.networks.receptive_field import receptive_field
 
 
 @pytest.mark.parametrize(
