@@ -15,6 +15,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.figures.latent.turn import turn_figure
 from dcgan_viz.model import DCGAN, Card
 from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import Generator
 
 
 @pytest.fixture
@@ -82,12 +83,14 @@ def test_the_odd_share_agrees_with_a_loop() -> None:
     assert np.isnan(odd_share(np.zeros((2, 2))))
 
 
-class Heads(nn.Module):
+NETWORKS = dcgan(32, width=4, latent=14)
+
+
+class Heads(Generator):
     """Draws heads: z0 turns them, z1 opens the mouth, the rest moves, lights and shapes them a little on either side."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(1))
+        super().__init__(NETWORKS.generator)
         noise = np.random.default_rng(0).standard_normal((12, 32, 32))
         self.texture = nn.Parameter(torch.from_numpy(gaussian_filter(noise, (0, 3, 3))).float() * 0.6)
 
@@ -108,8 +111,7 @@ class Heads(nn.Module):
 
 @pytest.fixture
 def heads() -> DCGAN:
-    spec = dcgan(32, width=4, latent=14)
-    return DCGAN(Heads(), None, Card("heads", "drawn heads", spec))  # type: ignore[arg-type]
+    return DCGAN(Heads(), None, Card("heads", "drawn heads", NETWORKS))  # type: ignore[arg-type]
 
 
 def extremes(model: DCGAN, coordinate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -16,16 +16,18 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import Generator
 from dcgan_viz.rooms.drawing import draw_rooms
 
 SAMPLES = 400
+NETWORKS = dcgan(64, width=4, latent=8)
 
 
-class Recall(nn.Module):
+class Recall(Generator):
     """A generator that draws given images: the one whose latent is nearest."""
 
     def __init__(self, latents: Tensor, images: Tensor) -> None:
-        super().__init__()
+        super().__init__(NETWORKS.generator)
         self.latents, self.images = nn.Parameter(latents, requires_grad=False), images
 
     def forward(self, z: Tensor) -> Tensor:
@@ -35,7 +37,7 @@ class Recall(nn.Module):
 @pytest.fixture
 def drawing(make_model: Callable[..., DCGAN]) -> Callable[[Tensor], DCGAN]:
     """Makes a model whose samples with seed 0 are given images."""
-    model = make_model(dcgan(64, width=4, latent=8))
+    model = make_model(NETWORKS)
     return lambda images: replace(model, generator=Recall(model.latents(len(images), 0), images))
 
 
@@ -145,13 +147,13 @@ def test_the_pictures_show_what_was_found(drawing, rooms) -> None:
 
 def test_a_walk_between_known_images_dwells_at_them(drawing, make_model: Callable[..., DCGAN], rooms) -> None:
     """A generator that fades between training rooms, and the same beside other rooms."""
-    model = make_model(dcgan(64, width=4, latent=8))
+    model = make_model(NETWORKS)
     training, held_out, _ = rooms
     corners = model.latents(12, 3)
 
-    class Fade(nn.Module):
+    class Fade(Generator):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(NETWORKS.generator)
             self.corners = nn.Parameter(corners, requires_grad=False)
 
         def forward(self, z: Tensor) -> Tensor:
