@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -160,6 +161,19 @@ def test_units_of_a_network_that_is_not_ours_are_explained_by_autograd(
     theirs = unit_gradients(strange.discriminator, 3, images, units, rule)
     assert torch.allclose(ours, theirs, atol=1e-5 * float(ours.abs().max()))
     assert unit_gradients(strange.discriminator, 3, images, [], rule).shape == (0, 3, 16, 16)
+
+
+def test_a_chain_that_normalises_after_its_rectifiers_is_explained_by_autograd(
+    tiny_model: DCGAN, make_model: Callable[..., DCGAN]
+) -> None:
+    networks = tiny_model.networks
+    model = make_model(replace(networks, discriminator=replace(networks.discriminator, norm_first=False)))
+    with pytest.raises(UserError, match="discriminator layer 2 does not follow a linear map"):
+        model.discriminator.folded_weight(2)
+    units, images = [Unit(1, 2, 3, 0), Unit(0, 1, 1, 1)], model.sample(2)
+    own = unit_gradients(model.discriminator, 2, images, units)
+    assert torch.equal(own, unit_gradients(Stranger(model.discriminator), 2, images, units))
+    assert own.abs().sum() > 0
 
 
 def test_attributions_of_a_network_that_is_not_ours(tiny_model: DCGAN, strange: DCGAN) -> None:
