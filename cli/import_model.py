@@ -3,69 +3,178 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcgan_viz.cli.command import Command
 
 if TYPE_CHECKING:
-    from dcgan_viz.networks.spec import Prior
+    from dcgan_viz.foreign.importing import Imported
+    from dcgan_viz.foreign.readings import Knowledge, Source
+    from dcgan_viz.networks.spec import Output
+
+ACTIVATIONS = {
+    "relu": ("rectifier", 0.0),
+    "leaky-relu": ("rectifier", None),
+    "elu": ("elu", 0.0),
+    "selu": ("selu", 0.0),
+    "gelu": ("gelu", 0.0),
+    "silu": ("silu", 0.0),
+    "softplus": ("softplus", 0.0),
+    "tanh": ("tanh", 0.0),
+}
+"""What activations are called on the command line."""
+
+
+class Numbers(click.ParamType):
+    """Whole numbers with commas between them, such as ``2,1,2,2``."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Numbers from text."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers like 2,1,2,2", param, ctx)
 
 
 @click.command("import", cls=Command)
-@click.argument("generator", type=click.Path(path_type=Path))
-@click.argument("discriminator", type=click.Path(path_type=Path))
+@click.argument("generator")
+@click.argument("discriminator", required=False)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
 @click.option(
     "--prior",
-    type=click.Choice(["uniform", "normal"]),
-    required=True,
-    help="What z was drawn from in training: the weights do not tell.",
+    type=click.Choice(["uniform", "normal", "unit"]),
+    help="What z was drawn from in training, where its statistics do not tell: U(-1, 1), N(0, 1) or U(0, 1).",
 )
-@click.option("--size", type=int, help="Side of the images; needed where 3x3 kernels leave it open.")
-@click.option("--slope", type=float, default=0.2, show_default=True, help="Of the discriminator's LeakyReLUs.")
+@click.option(
+    "--output", type=click.Choice(["tanh", "sigmoid", "none"]), help="What ends the generator. [default: tanh]"
+)
+@click.option("--size", type=click.IntRange(1, 1024), help="Side of the images.")
+@click.option("--strides", type=Numbers(), default=(), help="Of the generator's convolutions, from z: 1,2,2,2.")
+@click.option("--paddings", type=Numbers(), default=(), help="The same for paddings.")
+@click.option("--output-paddings", type=Numbers(), default=(), help="The same for output paddings.")
+@click.option("--upsamples", type=Numbers(), default=(), help="The same for upsampling before a convolution.")
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Of the generator's hidden layers.")
+@click.option(
+    "--norm", type=click.Choice(["before", "after"]), help="Whether it normalises before the activation or after."
+)
+@click.option("--order", default="", help="Its modules as they run: conv1,bn1,conv2,bn2.")
+@click.option("--discriminator-strides", type=Numbers(), default=(), help="Of the discriminator, from the image.")
+@click.option("--discriminator-paddings", type=Numbers(), default=(), help="The same for paddings.")
+@click.option("--discriminator-activation", type=click.Choice(list(ACTIVATIONS)), help="Of its layers.")
+@click.option("--discriminator-norm", type=click.Choice(["before", "after"]), help="As --norm.")
+@click.option("--discriminator-order", default="", help="As --order.")
+@click.option(
+    "--slope", type=click.FloatRange(0, 1), help="Of the discriminator's LeakyReLUs, and of --activation leaky-relu."
+)
+@click.option("--eps", type=click.FloatRange(1e-12, 1), help="Of every normalisation. [default: 1e-5]")
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path),
+    metavar="PAIRS.npz",
+    help="Inputs and outputs of the original (arrays z, images, scores): compare to 1e-4.",
+)
 @click.option("--name", default="imported", show_default=True, help="On the model's card.")
 @click.option("--data-note", default="not stated", show_default=True, help="On the card: what it was trained on.")
 @click.option("--terms", default="not stated", show_default=True, help="On the card: under which terms.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
 def import_model(
-    generator: Path,
-    discriminator: Path,
-    prior: Prior,
-    size: int | None,
-    slope: float,
+    generator: str,
+    discriminator: str | None,
+    out: Path,
+    check: Path | None,
     name: str,
     data_note: str,
     terms: str,
-    out: Path,
+    **told: Any,
 ) -> None:
-    """Make a model of state dicts that were trained elsewhere.
+    """Make a model of weights that were trained elsewhere.
 
-    GENERATOR and DISCRIMINATOR are .pt or .pth files with the weights of PyTorch DCGANs whose layers
-    follow one another, such as those of PyTorch's tutorial. Nothing but tensors is read from them. Every other command
-    takes the folder with --model.
+    GENERATOR and, if you have it, DISCRIMINATOR are files of weights: .pt, .pth, .ckpt or .safetensors of PyTorch. One
+    network of several in a file is file.pth:netG. Nothing but numbers is read from them. What weights do not hold, such as
+    strides and activations, is found by comparing their running statistics with what the layers produce; what remains open
+    is asked. Every other command takes the folder with --model.
 
     \b
-    dcgan-viz import netG.pth netD.pth --prior normal --out models/tutorial
+    dcgan-viz import netG.pth netD.pth --out models/tutorial
+    dcgan-viz import checkpoint.pth:netG checkpoint.pth:netD --out models/bundle
+    dcgan-viz import generator.pt --prior normal --strides 1,2,2,2 --out models/faces
     dcgan-viz guided-backprop --model models/tutorial
     """
-    from dcgan_viz.foreign.state_dicts import import_discriminator, import_generator, read_state_dict
-    from dcgan_viz.model import DCGAN, Card
-    from dcgan_viz.networks.spec import NetworkSpec
+    from dcgan_viz.foreign import importing
+    from dcgan_viz.foreign.containers import read_weights
 
-    drawing = import_generator(read_state_dict(generator), prior, size)
-    judging = import_discriminator(read_state_dict(discriminator), drawing.spec.image_size, slope)
-    networks = NetworkSpec(drawing.spec, judging.spec)
-    card = Card(
-        name,
-        f"a {drawing.spec.image_size}x{drawing.spec.image_size} DCGAN imported from {generator.name} and "
-        f"{discriminator.name}",
-        networks,
-        data_note,
-        terms,
-        weaknesses=(
-            f"Imported: that z is {prior}, the slope {slope}, the strides, ReLU and tanh were taken for granted.",
-        ),
+    weights = read_weights(generator)
+    judge = None if discriminator is None else read_weights(discriminator)
+    source: Source | None = told["prior"]
+    output: Output | None = told["output"]
+    imported = importing.import_pair(
+        weights,
+        judge,
+        source=source,
+        output=output,
+        generator_known=_known(told, ""),
+        discriminator_known=_known(told, "discriminator_"),
     )
-    folder = DCGAN(drawing, judging, card).save(out)
-    click.echo(f"{card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
+    _say(imported)
+    if check is not None:
+        for what, difference in importing.check(imported, check).items():
+            click.echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
+    model = imported.model(name, data_note, terms)
+    folder = model.save(out, exact=True)
+    click.echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
+
+
+def _known(told: dict[str, Any], side: str) -> Knowledge:
+    """What options say of one network."""
+    from dcgan_viz.foreign.geometry import Wishes
+    from dcgan_viz.foreign.readings import Knowledge
+
+    named = told[f"{side}activation"]
+    activation, slope = ACTIVATIONS[named] if named else (None, None)
+    if named == "leaky-relu" or (named is None and side):
+        slope = told["slope"] if told["slope"] is not None or named is None else 0.2
+    norm = told[f"{side}norm"]
+    wishes = Wishes(
+        size=None if side else told["size"],
+        strides=told[f"{side}strides"],
+        paddings=told[f"{side}paddings"],
+        output_paddings=() if side else told["output_paddings"],
+        upsamples=() if side else told["upsamples"],
+    )
+    order = tuple(filter(None, (part.strip() for part in told[f"{side}order"].split(","))))
+    return Knowledge(
+        wishes=wishes,
+        order=order,
+        activation=activation,  # type: ignore[arg-type]
+        slope=slope,
+        norm_first=None if norm is None else norm == "before",
+        eps=told["eps"],
+    )
+
+
+def _say(imported: Imported) -> None:
+    """What was read, and whence it is known, on standard error."""
+    from dcgan_viz.networks.layers import discriminator_layers, generator_layers
+
+    layers = {"generator": generator_layers(imported.generator.spec)}
+    if imported.discriminator is not None:
+        layers["discriminator"] = discriminator_layers(imported.discriminator.spec)
+    for side, told in imported.told.items():
+        click.echo(f"{side}:", err=True)
+        for layer in layers[side]:
+            click.echo(f"  {layer}", err=True)
+        for whence, things in (
+            ("given", told.given),
+            ("decided by its statistics", told.decided),
+            ("taken for granted", told.granted),
+        ):
+            if things:
+                click.echo(f"  {whence}: {', '.join(things)}", err=True)
+        click.echo(f"  {told.statistics}", err=True)
+    if imported.looks:
+        click.echo(f"judged by drawing, {imported.looks}", err=True)

@@ -19,10 +19,10 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
-from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.modules import Discriminator, Generator, make_discriminator
 from dcgan_viz.networks.protocol import DiscriminatorNetwork, GeneratorNetwork
 from dcgan_viz.networks.spec import NetworkSpec, Prior
-from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network
+from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network, save_tensors
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, read_json
 
 CARD_FILE, PAGE_FILE = "card.json", "README.md"
@@ -101,7 +101,7 @@ class Card:
                 "",
                 "**Discriminator**",
                 "",
-                *(f"- {layer}" for layer in discriminator_layers(self.networks.discriminator)),
+                *self._discriminator_lines(),
                 "",
                 "**Training**",
                 "",
@@ -113,6 +113,10 @@ class Card:
                 *(["**Weaknesses**", "", *(f"- {w}" for w in self.weaknesses), ""] if self.weaknesses else []),
             ]
         )
+
+    def _discriminator_lines(self) -> list[str]:
+        spec = self.networks.discriminator
+        return ["none"] if spec is None else [f"- {layer}" for layer in discriminator_layers(spec)]
 
 
 def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -231,8 +235,14 @@ class DCGAN:
             digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model as a folder: weights, their kernels as fp16, card and readable page.
+    def save(self, folder: str | Path, *, exact: bool = False) -> Path:
+        """Write the model as a folder: weights, card and readable page.
+
+        Parameters
+        ----------
+        folder : str or Path
+        exact : bool
+            Keep kernels as they are, too; otherwise they become fp16, in half the space.
 
         Raises
         ------
@@ -243,7 +253,10 @@ class DCGAN:
         sides = {"generator": self.generator, "discriminator": self.discriminator}
         networks = nn.ModuleDict({side: cast(nn.Module, network) for side, network in sides.items()})
         with atomic_folder(path, CARD_FILE) as temporary:
-            save_network(networks, temporary / WEIGHTS_FILE)
+            if exact:
+                save_tensors(network_tensors(networks), temporary / WEIGHTS_FILE)
+            else:
+                save_network(networks, temporary / WEIGHTS_FILE)
             (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
             (temporary / PAGE_FILE).write_text(self.card.page())
         return path
@@ -333,7 +346,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
 
 
 def _networks(spec: NetworkSpec) -> nn.ModuleDict:
-    return nn.ModuleDict({"generator": Generator(spec.generator), "discriminator": Discriminator(spec.discriminator)})
+    judge = make_discriminator(spec.discriminator)
+    return nn.ModuleDict({"generator": Generator(spec.generator), "discriminator": judge})
 
 
 def _find(name: str | Path) -> Path:

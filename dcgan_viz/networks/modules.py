@@ -6,7 +6,7 @@ import copy
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -370,6 +370,30 @@ class Discriminator(_Chain):
 
     def _score(self, maps: Tensor) -> Tensor:
         return self.head(maps.flatten(1)).squeeze(1)
+
+
+class NoDiscriminator(Discriminator):
+    """Stands where a model came without its discriminator: whatever is asked of it is refused in a sentence.
+
+    Examples
+    --------
+    >>> NoDiscriminator()(torch.zeros(1, 3, 16, 16))
+    Traceback (most recent call last):
+    dcgan_viz.errors.UserError: this needs a discriminator, and the model has none: import it with one
+    """
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UserError("this needs a discriminator, and the model has none: import it with one")
+
+
+def make_discriminator(spec: DiscriminatorSpec | None) -> Discriminator:
+    """The discriminator of a specification, or what stands where there is none."""
+    return NoDiscriminator() if spec is None else Discriminator(spec)
 
 
 def initialise(module: nn.Module) -> None:

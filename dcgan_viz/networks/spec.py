@@ -303,16 +303,18 @@ class DiscriminatorSpec:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A generator and the discriminator that reads its images."""
+    """A generator and the discriminator that reads its images, None where it is missing."""
 
     __pydantic_config__: ClassVar = EXACT
 
     generator: GeneratorSpec
-    discriminator: DiscriminatorSpec
+    discriminator: DiscriminatorSpec | None
 
     def __post_init__(self) -> None:
         if self.generator.image_channels not in (1, 3):
             raise UserError(f"images have 1 or 3 channels, not {self.generator.image_channels}")
+        if self.discriminator is None:
+            return
         generated = (self.generator.image_channels, self.generator.image_size)
         read = (self.discriminator.image_channels, self.discriminator.image_size)
         if generated != read:

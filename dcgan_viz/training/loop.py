@@ -19,7 +19,7 @@ from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, Card, draw_latents
-from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.modules import Generator, make_discriminator
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.networks.statistics import recalibrate
 from dcgan_viz.progress import Progress, Stage, silent
@@ -289,6 +289,10 @@ class _MeanLosses:
 
 
 def _check(images: ImageSet, networks: NetworkSpec, settings: TrainingSettings) -> None:
+    if networks.discriminator is None:
+        raise UserError(
+            "training needs a discriminator, and these networks have none: give the networks of a whole pair"
+        )
     channels, size, _ = networks.image_shape
     if images.pixels.shape[1:] != (size, size, channels):
         raise UserError(
@@ -361,7 +365,7 @@ def _finished(
 ) -> DCGAN:
     """A copy of the networks for evaluation, its batch-norm statistics measured anew."""
     device = players.fabric.device
-    generator, discriminator = Generator(networks.generator), Discriminator(networks.discriminator)
+    generator, discriminator = Generator(networks.generator), make_discriminator(networks.discriminator)
     generator.load_state_dict(players.drawing_generator.state_dict())
     discriminator.load_state_dict(players.bare_discriminator.state_dict())
     generator.to(device), discriminator.to(device)

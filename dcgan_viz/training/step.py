@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dcgan_viz.model import draw_latents
-from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.modules import Generator, make_discriminator
 from dcgan_viz.networks.protocol import TorchModule
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
@@ -91,7 +91,7 @@ class Adversaries:
         self.fabric, self.spec, self.settings = fabric, networks.generator, settings
         # The bare modules beside Fabric's wrappers: what is saved must not depend on how it was trained.
         self.bare_generator = Generator(networks.generator)
-        self.bare_discriminator = Discriminator(networks.discriminator)
+        self.bare_discriminator = make_discriminator(networks.discriminator)
         for network in (self.bare_generator, self.bare_discriminator):
             # Fused Adam wants its parameters in place, so the networks move before it is built.
             fabric.to_device(network.to(memory_format=memory_format))  # type: ignore[call-overload]

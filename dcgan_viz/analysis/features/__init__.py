@@ -1,1 +1,0 @@
-"""The discriminator as a feature extractor, and linear classifiers on its features."""

@@ -1,0 +1,296 @@
+"""Strides and paddings, which weights do not tell: all that lead from maps of one side to pictures of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.chains import Chain
+
+IMAGE_SIZES = (16, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""Sides of pictures that people train on, where nothing says which."""
+
+KEPT = 48
+"""Ways to a side that are followed at once, the most usual first."""
+
+_USUAL_UP = {
+    (1, 1, 0, 0): 0.0,
+    (2, 2, 0, 0): 0.0,
+    (3, 2, 1, 1): 0.1,
+    (3, 1, 1, 0): 0.2,
+    (3, 2, 1, 0): 0.6,
+    (3, 2, 0, 0): 0.6,
+    (3, 1, 0, 0): 0.8,
+    (4, 2, 1, 0): 0.0,
+    (4, 1, 0, 0): 0.6,
+    (4, 2, 0, 0): 0.6,
+    (4, 4, 0, 0): 0.8,
+    (5, 2, 2, 1): 0.0,
+    (5, 1, 2, 0): 0.2,
+    (5, 1, 0, 0): 0.8,
+    (6, 2, 2, 0): 0.0,
+    (7, 1, 3, 0): 0.1,
+    (7, 1, 0, 0): 0.5,
+    (8, 2, 3, 0): 0.1,
+    (8, 4, 2, 0): 0.2,
+}
+"""How unusual a fractionally-strided convolution is, by kernel, stride, padding and output padding."""
+
+_USUAL_DOWN = {
+    (1, 1, 0): 0.0,
+    (2, 2, 0): 0.0,
+    (3, 2, 1): 0.0,
+    (3, 1, 1): 0.2,
+    (3, 2, 0): 0.5,
+    (3, 1, 0): 0.6,
+    (4, 2, 1): 0.0,
+    (4, 2, 0): 0.5,
+    (4, 1, 0): 0.6,
+    (5, 2, 2): 0.0,
+    (5, 1, 2): 0.2,
+    (5, 2, 1): 0.6,
+    (5, 2, 0): 0.7,
+    (5, 1, 0): 0.7,
+    (6, 2, 2): 0.0,
+    (7, 2, 3): 0.1,
+    (7, 1, 3): 0.2,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """How one convolution moves over its maps.
+
+    Parameters
+    ----------
+    stride, padding, output_padding, upsample : int
+        As in `Convolution`.
+    """
+
+    stride: int
+    padding: int
+    output_padding: int = 0
+    upsample: int = 1
+
+    def __str__(self) -> str:
+        text = f"stride {self.stride}, padding {self.padding}"
+        text += f", output padding {self.output_padding}" if self.output_padding else ""
+        return f"upsampled x{self.upsample}, {text}" if self.upsample > 1 else text
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Steps of a chain, and the sides of its maps.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        Of the convolutions after a generator's projection, or of those of a discriminator.
+    sizes : tuple of int
+        Sides before the first and after each.
+    unusual : float
+        0 for the steps that almost everybody takes.
+    """
+
+    steps: tuple[Step, ...]
+    sizes: tuple[int, ...]
+    unusual: float
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user knows of a network's geometry.
+
+    Parameters
+    ----------
+    size : int, optional
+        Side of its images.
+    strides, paddings, output_paddings, upsamples : tuple of int
+        Of its convolutions, from the first; empty where not given.
+    """
+
+    size: int | None = None
+    strides: tuple[int, ...] = ()
+    paddings: tuple[int, ...] = ()
+    output_paddings: tuple[int, ...] = ()
+    upsamples: tuple[int, ...] = ()
+
+    def allow(self, number: int, step: Step) -> bool:
+        """Whether a step is what was given for a convolution, counted from 0."""
+        given = (
+            (self.strides, step.stride),
+            (self.paddings, step.padding),
+            (self.output_paddings, step.output_padding),
+            (self.upsamples, step.upsample),
+        )
+        return all(not values or values[number] == value for values, value in given)
+
+    def check(self, count: int) -> None:
+        """Refuse lists of another length than there are convolutions."""
+        for name in ("strides", "paddings", "output_paddings", "upsamples"):
+            values = getattr(self, name)
+            if values and len(values) != count:
+                option = name.replace("_", "-")
+                raise UserError(f"--{option} gives {len(values)} numbers, but the network has {count} convolutions")
+
+
+def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
+    """The ways from a generator's projection to its pictures, the most usual first.
+
+    The first step is that of the projection: the padding crops what a convolution of a 1x1 map writes.
+
+    Parameters
+    ----------
+    chain : Chain
+    wishes : Wishes
+
+    Raises
+    ------
+    UserError
+        If lists of the wrong length were given, or nothing leads to the side that was given.
+    """
+    first, *rest = chain
+    wishes.check(sum(not link.linear for link in chain))
+    beginnings: dict[int, list[Geometry]] = {}
+    if first.linear:
+        # Linear layers that follow are convolutions of a 1x1 map.
+        side = _side(first.weight.shape[0], rest[0].weight.shape[0]) if not rest[0].linear else 1
+        beginnings[side] = [Geometry((Step(1, 0),), (side,), 0.0)]
+    else:
+        for padding, more in ((0, 0), (1, 0), (0, 1)):
+            side = first.kernel - 2 * padding + more
+            steps = [s for s in range(1 + more, 5) if wishes.allow(0, Step(s, padding, more))]
+            if side > 0 and steps:
+                beginnings[side] = [Geometry((Step(steps[0], padding, more),), (side,), 0.8 * padding + more)]
+    strided = any(not link.forward and not link.linear for link in rest)
+    ways = beginnings
+    number = 0 if first.linear else 1
+    for k, link in enumerate(rest, start=1):
+        if link.linear:
+            above = rest[k].weight.shape[0] if not rest[k].linear else link.weight.shape[0]
+            side = _side(link.weight.shape[0], above)
+            ways = {side: [_extended(g, Step(1, 0), side, 0.0) for group in ways.values() for g in group]}
+            continue
+        # Whoever strides does not upsample as well.
+        moves = [(step, cost + (strided and step.upsample > 1)) for step, cost in _up_steps(link.kernel, link.forward)]
+        options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
+        ways = _advance(ways, options, link.kernel, _up_side)
+        number += 1
+    return _arrived(ways, wishes.size, IMAGE_SIZES)
+
+
+def discriminator_geometries(chain: Chain, image_size: int, wishes: Wishes) -> list[Geometry]:
+    """The ways from pictures to the maps that a discriminator's last convolution writes, the most usual first.
+
+    The last link of a chain is its head: a convolution there reads all maps at once.
+
+    Parameters
+    ----------
+    chain : Chain
+    image_size : int
+    wishes : Wishes
+    """
+    body, head = chain[:-1], chain[-1]
+    convolutions = [link for link in body if not link.linear]
+    wishes.check(len(convolutions) + (not head.linear))
+    ways = {image_size: [Geometry((), (image_size,), 0.0)]}
+    for number, link in enumerate(convolutions):
+        options = [(step, cost) for step, cost in _down_steps(link.kernel) if wishes.allow(number, step)]
+        ways = _advance(ways, options, link.kernel, _down_side)
+    units = chain[len(convolutions)]
+    if units.linear:
+        side = _side(units.weight.shape[1], convolutions[-1].weight.shape[0])
+        return _arrived(ways, side, ())
+    found = []
+    for geometry in _arrived(ways, None, range(1, 33)):
+        for step, cost in _head_steps(head.kernel, geometry.sizes[-1]):
+            if wishes.allow(len(convolutions), step):
+                found.append(_extended(geometry, step, 1, cost))
+    return sorted(found, key=lambda g: g.unusual)
+
+
+def _head_steps(kernel: int, side: int) -> list[tuple[Step, float]]:
+    """Steps of a convolution that writes a single number for maps of a side; where it does not, its numbers are averaged."""
+    if kernel == side:
+        return [(Step(1, 0), 0.0)]
+    if kernel > side:
+        return [
+            (Step(s, p), 0.8)
+            for s in (2, 1)
+            for p in (1, 2)
+            if (side + 2 * p - kernel) // s == 0 <= side + 2 * p - kernel
+        ]
+    if side - kernel < 2:
+        return [(Step(2, 0), 0.6)]
+    return [(Step(1, 0), 3.0)]
+
+
+def _side(units: int, maps: int) -> int:
+    return round((units / maps) ** 0.5)
+
+
+def _up_steps(kernel: int, forward: bool) -> list[tuple[Step, float]]:
+    """Steps of a generator's convolution; an ordinary one may read maps that are upsampled, and has stride 1."""
+    if forward:
+        # The padding q of an ordinary convolution is kernel - 1 - q of the fractionally-strided one.
+        same = [(kernel - 1) // 2] if kernel % 2 else []
+        paddings = [(p, 0.0) for p in same] + [(p, 0.8) for p in range(kernel) if p not in same and p >= kernel // 2]
+        return [(Step(1, p, 0, u), c + 0.1 * (u == 1)) for p, c in paddings for u in (2, 1)] + [
+            (Step(1, p, 0, 4), c + 1.0) for p, c in paddings
+        ]
+    steps = []
+    for stride in (2, 1, 4, 3):
+        for padding in range(kernel // 2 + 1):
+            for more in range(min(stride, 2)):
+                usual = _USUAL_UP.get((kernel, stride, padding, more))
+                cost = 1 + 0.2 * padding + 0.2 * more + 0.5 * (stride > 2) if usual is None else usual
+                if stride <= max(kernel, 2):
+                    steps.append((Step(stride, padding, more), cost))
+    return steps
+
+
+def _down_steps(kernel: int) -> list[tuple[Step, float]]:
+    steps = []
+    for stride in (2, 1, 4, 3):
+        for padding in range(kernel // 2 + 1):
+            usual = _USUAL_DOWN.get((kernel, stride, padding))
+            cost = 1 + 0.2 * padding + 0.5 * (stride > 2) if usual is None else usual
+            if stride <= max(kernel, 2):
+                steps.append((Step(stride, padding), cost))
+    return steps
+
+
+def _up_side(side: int, kernel: int, step: Step) -> int:
+    return (side * step.upsample - 1) * step.stride - 2 * step.padding + kernel + step.output_padding
+
+
+def _down_side(side: int, kernel: int, step: Step) -> int:
+    return (side + 2 * step.padding - kernel) // step.stride + 1 if side + 2 * step.padding >= kernel else 0
+
+
+def _advance(
+    ways: dict[int, list[Geometry]],
+    options: Sequence[tuple[Step, float]],
+    kernel: int,
+    move: Callable[[int, int, Step], int],
+) -> dict[int, list[Geometry]]:
+    """One convolution further, from every side that was reached."""
+    reached: dict[int, list[Geometry]] = {}
+    for side, geometries in ways.items():
+        for step, cost in options:
+            after = move(side, kernel, step)
+            if 1 <= after <= IMAGE_SIZES[-1]:
+                reached.setdefault(after, []).extend(_extended(g, step, after, cost) for g in geometries)
+    return {side: sorted(group, key=lambda g: g.unusual)[:KEPT] for side, group in reached.items()}
+
+
+def _extended(geometry: Geometry, step: Step, side: int, cost: float) -> Geometry:
+    # Whoever pads one layer in an unusual way pads the next one alike.
+    repeated = 0.6 if geometry.steps and cost >= 0.2 and step == geometry.steps[-1] else 1.0
+    return Geometry((*geometry.steps, step), (*geometry.sizes, side), geometry.unusual + cost * repeated)
+
+
+def _arrived(ways: dict[int, list[Geometry]], wanted: int | None, usual: Sequence[int]) -> list[Geometry]:
+    sides = [wanted] if wanted is not None else [side for side in ways if side in usual]
+    return sorted((g for side in sides for g in ways.get(side, ())), key=lambda g: g.unusual)[:KEPT]

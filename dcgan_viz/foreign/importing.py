@@ -1,0 +1,333 @@
+"""A pair that others trained as a model of this package: weights read, judged, built, and what is known of them told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.building import build_discriminator, build_generator
+from dcgan_viz.foreign.containers import Weights
+from dcgan_viz.foreign.drawing import look
+from dcgan_viz.foreign.readings import Knowledge, Source, latents, read_discriminator, read_generator
+from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
+from dcgan_viz.model import DCGAN, Card
+from dcgan_viz.networks.layers import name_activation
+from dcgan_viz.networks.modules import Discriminator, Generator, NoDiscriminator
+from dcgan_viz.networks.spec import NetworkSpec, Output
+
+CHECKED = 1e-4
+"""Largest difference from the original's outputs at which an import is proven."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Whence each thing is known that weights do not hold.
+
+    Parameters
+    ----------
+    given, decided, granted : tuple of str
+        By the user; by the checkpoint's own statistics; by custom alone.
+    statistics : str
+        How these fit, in a sentence.
+    """
+
+    given: tuple[str, ...]
+    decided: tuple[str, ...]
+    granted: tuple[str, ...]
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A pair that was imported.
+
+    Parameters
+    ----------
+    generator : Generator
+    discriminator : Discriminator or None
+    told : mapping of str to Told
+        Of the generator and, if there is one, of the discriminator.
+    verdicts : mapping of str to Verdict
+        Where the checkpoint was asked.
+    sources : mapping of str to str
+        Files and their SHA-256.
+    looks : str
+        What is wrong with what it draws; empty where nothing is.
+    """
+
+    generator: Generator
+    discriminator: Discriminator | None
+    told: dict[str, Told]
+    sources: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    looks: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line for the card."""
+        channels, size = self.generator.spec.image_channels, self.generator.spec.image_size
+        missing = "" if self.discriminator is not None else " without its discriminator"
+        return f"a {size}x{size} {'grey' if channels == 1 else 'colour'} DCGAN imported from {', '.join(self.sources)}{missing}"
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        """What a user must know before trusting it."""
+        found = []
+        for side, told in self.told.items():
+            if told.granted:
+                found.append(
+                    f"Of the {side} these were taken for granted, since nothing tells: {', '.join(told.granted)}."
+                )
+            found.append(f"{side.capitalize()}: {told.statistics}.")
+        if self.looks:
+            found.append(f"Judged by drawing, {self.looks}.")
+        return tuple(found)
+
+    def model(self, name: str, data: str = "not stated", terms: str = "not stated") -> DCGAN:
+        """The pair as a model with its card.
+
+        Parameters
+        ----------
+        name, data, terms : str
+            As on a `Card`.
+        """
+        judge = self.discriminator
+        networks = NetworkSpec(self.generator.spec, None if judge is None else judge.spec)
+        card = Card(
+            name, self.summary, networks, data, terms, training={"imported": self.record}, weaknesses=self.weaknesses
+        )
+        return DCGAN(self.generator, NoDiscriminator() if judge is None else judge, card)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The import as plain data for the card."""
+        fits = {
+            side: {str(f.layer): {"distance": round(f.distance, 4), "ratio": round(f.ratio, 3)} for f in verdict.fits}
+            for side, verdict in self.verdicts.items()
+        }
+        known = {
+            side: {"given": list(t.given), "decided by statistics": list(t.decided)} for side, t in self.told.items()
+        }
+        return {"files": self.sources, "reading": known, "statistics": fits}
+
+
+def import_pair(
+    generator: Weights,
+    discriminator: Weights | None = None,
+    *,
+    source: Source | None = None,
+    output: Output | None = None,
+    generator_known: Knowledge | None = None,
+    discriminator_known: Knowledge | None = None,
+) -> Imported:
+    """Networks out of the weights of a DCGAN's pair.
+
+    What weights do not hold is asked of the checkpoint itself (`dcgan_viz.foreign.testimony`), then of custom; where
+    neither decides, of the user, by an error that names the option.
+
+    Parameters
+    ----------
+    generator, discriminator : Weights
+        The discriminator may be missing.
+    source : {"uniform", "normal", "unit"}, optional
+        What z was drawn from: U(-1, 1), N(0, 1) or U(0, 1).
+    output : {"tanh", "sigmoid", "none"}, optional
+        What ends the generator.
+    generator_known, discriminator_known : Knowledge, optional
+        What else is known.
+
+    Raises
+    ------
+    UserError
+        If the layers are not those of a plain DCGAN, or something must be asked.
+    """
+    known = generator_known or Knowledge()
+    verdict = read_generator(generator, known, source, discriminator)
+    size = verdict.reading.geometry.sizes[-1]
+    judged = None
+    if discriminator is not None:
+        endings = ("tanh", "sigmoid") if output is None else (output,)
+        pictures = _pictures(verdict.reading)
+        judged = read_discriminator(discriminator, discriminator_known or Knowledge(), size, pictures, endings)
+    ending: Output = output or "tanh"
+    if judged is not None and output is None and _heard(judged, lambda r: r.habits.source):
+        ending = "sigmoid" if judged.reading.habits.source == "sigmoid" else "tanh"
+    network = build_generator(verdict.reading, ending)
+    told = {"generator": _tell(verdict, known, source, output, ending, judged)}
+    verdicts = {"generator": verdict}
+    judge = None
+    if judged is not None:
+        judge = build_discriminator(judged.reading, size)
+        told["discriminator"] = _tell_discriminator(judged, discriminator_known or Knowledge())
+        verdicts["discriminator"] = judged
+    with torch.no_grad():
+        looks = look(network(latents(network.spec.prior, 64, network.spec.latent)))
+    sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
+    return Imported(network, judge, told, sources, verdicts, looks)
+
+
+def _pictures(reading: Reading) -> Callable[[str], Tensor]:
+    """Pictures of a generator as a discriminator read them in training, by how the generator ends."""
+    raw = build_generator(reading, "none")
+    with torch.no_grad():
+        values = raw(latents(raw.spec.prior, EXAMPLES // 2, raw.spec.latent))
+
+    def pictures(ending: str) -> Tensor:
+        return {"tanh": torch.tanh, "sigmoid": torch.sigmoid}.get(ending, lambda v: v)(values)
+
+    return pictures
+
+
+def _heard(verdict: Verdict, value: Callable[[Reading], Hashable]) -> bool:
+    """Whether the statistics fit and leave a value no choice."""
+    return verdict.agrees and verdict.decided(value)
+
+
+def _tell(
+    verdict: Verdict,
+    known: Knowledge,
+    source: Source | None,
+    output: Output | None,
+    ending: Output,
+    judged: Verdict | None,
+) -> Told:
+    habits = verdict.reading.habits
+    priors = {"normal": "z from N(0, 1)", "uniform": "z from U(-1, 1)", "unit": "z from U(0, 1)"}
+    told = _Teller(verdict)
+    told.add(priors[habits.source], source is not None, lambda r: r.habits.source)
+    told.add_habits(known)
+    after = "" if habits.first_activated else "no "
+    told.add(
+        f"{after}activation after the projection", known.first_activated is not None, lambda r: r.habits.first_activated
+    )
+    told.add_geometry(known)
+    heard = judged is not None and _heard(judged, lambda r: r.habits.source)
+    told.place(f"{ending} at the end" if ending != "none" else "nothing at the end", output is not None, heard)
+    return told.told
+
+
+def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
+    told = _Teller(verdict)
+    told.add_habits(known)
+    told.add_geometry(known)
+    return told.told
+
+
+class _Teller:
+    """Sorts what is known by whence it is known."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.given: list[str] = []
+        self.decided: list[str] = []
+        self.granted: list[str] = []
+
+    def place(self, what: str, given: bool, decided: bool) -> None:
+        (self.given if given else self.decided if decided else self.granted).append(what)
+
+    def add(self, what: str, given: bool, value: Callable[[Reading], Hashable]) -> None:
+        self.place(what, given, _heard(self.verdict, value))
+
+    def add_habits(self, known: Knowledge) -> None:
+        habits = self.verdict.reading.habits
+        given = known.activation is not None or known.slope is not None
+        self.add(
+            name_activation(habits.activation, habits.slope), given, lambda r: (r.habits.activation, r.habits.slope)
+        )
+        if any(link.norm is not None for link in self.verdict.reading.chain):
+            order = "before" if habits.norm_first else "after"
+            self.add(f"normalisation {order} it", known.norm_first is not None, lambda r: r.habits.norm_first)
+            # No statistics tell a small epsilon.
+            self.place(f"epsilon {habits.eps:g}", known.eps is not None, habits.eps > 0.01 and self.verdict.agrees)
+
+    def add_geometry(self, known: Knowledge) -> None:
+        steps = self.verdict.reading.geometry.steps
+        what = (
+            f"strides {','.join(str(s.stride) for s in steps)} and paddings {','.join(str(s.padding) for s in steps)}"
+        )
+        given = bool(known.wishes.strides and known.wishes.paddings)
+        self.add(what, given, lambda r: r.geometry.steps)
+
+    @property
+    def told(self) -> Told:
+        return Told(tuple(self.given), tuple(self.decided), tuple(self.granted), _statistics(self.verdict))
+
+
+def _statistics(verdict: Verdict) -> str:
+    """How the statistics fit, in a sentence without its full stop."""
+    if verdict.distance is None:
+        return "it keeps no running statistics, so none could be compared with what its layers produce"
+    ratios = ", ".join(f"{fit.ratio:.2f}" for fit in verdict.fits)
+    numbers = f"distance {verdict.distance:.3f}, deviations {ratios} times the stored ones"
+    if verdict.agrees:
+        return f"its running statistics are what these layers produce ({numbers})"
+    return f"no reading of its weights produces its running statistics, and the best of them is a guess ({numbers})"
+
+
+def check(imported: Imported, path: Path) -> dict[str, float]:
+    """Compare with what the original network made of its inputs.
+
+    Parameters
+    ----------
+    imported : Imported
+    path : Path
+        An ``.npz`` file with ``z`` (N, latent) or (N, latent, 1, 1) and ``images`` (N, C, H, W) as the original draws
+        them, or ``images`` and ``scores`` (N,), logits or probabilities of the original discriminator; or all three.
+
+    Returns
+    -------
+    dict of str to float
+        Largest absolute difference of images and of scores.
+
+    Raises
+    ------
+    UserError
+        If the file is no such one, or a difference exceeds 1e-4.
+    """
+    arrays = _pairs(path)
+    differences: dict[str, float] = {}
+    with torch.no_grad():
+        if "z" in arrays:
+            drawn = imported.generator(arrays["z"].flatten(1))
+            if imported.generator.spec.output == "sigmoid":
+                drawn = (drawn + 1) / 2
+            differences["images"] = _difference(drawn, arrays["images"], "images", path)
+        if "scores" in arrays and imported.discriminator is not None:
+            given, images = arrays["scores"].flatten(), arrays["images"]
+            images = 2 * images - 1 if imported.discriminator.spec.unit_pixels else images
+            logits = imported.discriminator(images)
+            scores = torch.sigmoid(logits) if 0 <= given.min() and given.max() <= 1 else logits
+            differences["scores"] = _difference(scores, given, "scores", path)
+    for name, difference in differences.items():
+        if not difference <= CHECKED:
+            raise UserError(
+                f"the {name} in {path} differ by up to {difference:.2g} from those of the imported network, and should "
+                f"by {CHECKED:g} at most: what was taken for granted is wrong ({'; '.join(imported.weaknesses)})"
+            )
+    return differences
+
+
+def _pairs(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {
+                n: torch.from_numpy(file[n].astype(np.float32)) for n in ("z", "images", "scores") if n in file.files
+            }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no readable .npz file of arrays ({error})") from error
+    if "images" not in arrays or len(arrays) < 2:
+        raise UserError(f"{path} needs the arrays z and images, or images and scores, of the original networks")
+    return arrays
+
+
+def _difference(ours: Tensor, theirs: Tensor, name: str, path: Path) -> float:
+    if ours.shape != theirs.shape:
+        raise UserError(f"{path}: {name} has shape {tuple(theirs.shape)}, and the network makes {tuple(ours.shape)}")
+    return float((ours - theirs).abs().max())
