@@ -373,7 +373,7 @@ def _finished(
     z = draw_latents(RECALIBRATION_SAMPLES, spec.latent, spec.prior, np.random.default_rng(0))
     recalibrate(generator, [b.to(device) for b in z.split(128)])
     photographs = _spread_out(images, RECALIBRATION_SAMPLES)
-    recalibrate(discriminator, [b.to(device) for b in photographs.split(128) if len(b) > 1])
+    recalibrate(discriminator, [b.to(device) for b in photographs.split(128)])
     card = card or Card("untitled", "a DCGAN", networks)
     settings = run["settings"]
     training = {

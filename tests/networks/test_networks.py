@@ -13,7 +13,6 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.networks import NetworkSpec, dcgan, preset
 from dcgan_viz.networks.layers import discriminator_layers, find_layer, generator_layers
 from dcgan_viz.networks.modules import Discriminator, Generator
-from dcgan_viz.networks.statistics import recalibrate
 
 
 def parameters(network: nn.Module) -> int:
@@ -199,23 +198,3 @@ def test_a_damaged_specification_is_refused() -> None:
     other = dcgan(32).to_dict()["discriminator"]
     with pytest.raises(UserError, match="draws 3x16x16 images but the discriminator reads 3x32x32"):
         NetworkSpec.from_dict({**data, "discriminator": other})
-
-
-def test_recalibration_averages_batch_statistics() -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(12))
-    batches = [torch.randn(5, 2, 4, 4), torch.randn(5, 2, 4, 4) * 3 + 1]
-    assert recalibrate(network, batches) == 10
-    first, second = [], []
-    for batch in batches:
-        maps = network[0](batch)
-        mean, variance = maps.mean((0, 2, 3)), maps.var((0, 2, 3), unbiased=False)
-        first.append((mean, variance))
-        normal = (maps - mean[:, None, None]) / torch.sqrt(variance + 1e-5)[:, None, None]
-        units = normal.relu().flatten(1)
-        second.append((units.mean(0), units.var(0, unbiased=False)))
-    for norm, statistics in ((network[1], first), (network[4], second)):
-        assert torch.allclose(norm.running_mean, sum(m for m, _ in statistics) / 2, atol=1e-5)
-        assert torch.allclose(norm.running_var, sum(v for _, v in statistics) / 2, atol=1e-4)
-    assert not network.training
-    assert not network[1]._forward_pre_hooks

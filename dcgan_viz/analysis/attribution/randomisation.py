@@ -32,6 +32,6 @@ def randomised(discriminator: DiscriminatorNetwork, layers: range, images: Tenso
         In evaluation mode, on the same device.
     """
     network = discriminator.redrawn(layers, seed)
-    recalibrate(network, (b.to(network.device) for b in images.split(CALIBRATION_BATCH) if len(b) > 1))
+    recalibrate(network, [batch.to(network.device) for batch in images.split(CALIBRATION_BATCH)])
     network.requires_grad_(False)
     return network
