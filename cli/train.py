@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import json_option
+from dcgan_viz.cli.stopping import Stopping, stopping
+from dcgan_viz.errors import UserError
+from dcgan_viz.progress import leads
+
+if TYPE_CHECKING:
+    from dcgan_viz.data.images import ImageSet
+    from dcgan_viz.model import DCGAN
+    from dcgan_viz.networks import NetworkSpec
+    from dcgan_viz.training.execution import Precision
+    from dcgan_viz.training.loop import TrainingResult
+    from dcgan_viz.training.run import SavedRun
+    from dcgan_viz.training.settings import TrainingSettings
 
 PRESET_NAMES = ("lsun64", "faces64", "imagenet32", "svhn32")
 DEFAULT_EPOCHS = 25
 
 
+# Most options have no default here: what is not asked for is the preset's, the model's or the resumed run's own.
+
+
 @click.command(cls=Command)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder.")
-@click.option("--preset", default="lsun64", show_default=True, metavar="|".join(PRESET_NAMES), help="The networks.")
+@click.option("--preset", metavar="|".join(PRESET_NAMES), help="The networks.  [default: lsun64]")
 @click.option("--size", type=int, help="Side of the images: a power of two from 16 to 256.")
 @click.option("--channels", type=int, help="1 (grey) or 3 (RGB).")
 @click.option(
@@ -30,41 +48,29 @@ DEFAULT_EPOCHS = 25
 @click.option("--kernel", type=int, help="3, 4 or 5; the paper has 5.")
 @click.option("--latent", type=int, help="Dimensions of z; the paper has 100.")
 @click.option("--prior", type=click.Choice(["uniform", "normal"]), help="Distribution of z; the paper's is uniform.")
-@click.option("--top-layer", is_flag=True, help="Add a 3x3 stride-1 convolution on top of the discriminator.")
+@click.option("--top-layer", is_flag=True, default=None, help="Add a 3x3 stride-1 convolution to the discriminator.")
 @click.option("--steps", type=int, help="Batches to train for.")
 @click.option("--epochs", type=float, help=f"Passes over the images, instead of --steps.  [default: {DEFAULT_EPOCHS}]")
 @click.option("--batch-size", type=int, help="Images a batch on each device.  [default: the preset's, 128]")
 @click.option("--learning-rate", type=float, help="Of Adam.  [default: the preset's, 0.0002]")
-@click.option("--beta1", type=float, default=0.5, show_default=True, help="Adam's first momentum.")
-@click.option("--l2", type=float, default=0.0, show_default=True, help="Weight penalty; the authors' code has 1e-5.")
+@click.option("--beta1", type=float, help="Adam's first momentum.  [default: 0.5]")
+@click.option("--l2", type=float, help="Weight penalty; the authors' code has 1e-5.  [default: 0]")
 @click.option(
     "--updates",
     type=click.Choice(["both", "alternate"]),
-    default="both",
-    show_default=True,
-    help="Update both networks on every batch, or in turn as the authors' code does.",
+    help="Update both networks on every batch, or in turn as the authors' code does.  [default: both]",
 )
-@click.option("--start-from", metavar="NAME|FOLDER", help="Go on with a trained model of the same networks.")
-@click.option("--flip", is_flag=True, help="Mirror half of the images at random.")
-@click.option(
-    "--augment", default="", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout."
-)
-@click.option(
-    "--r1",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Gradient penalty of the discriminator; steadies small sets.",
-)
+@click.option("--start-from", metavar="NAME|FOLDER", help="Go on with a trained model, whose networks are taken.")
+@click.option("--flip", is_flag=True, default=None, help="Mirror half of the images at random.")
+@click.option("--augment", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout.")
+@click.option("--r1", type=float, help="Gradient penalty of the discriminator; steadies small sets.  [default: 0]")
 @click.option(
     "--copying",
     type=float,
-    default=0.0,
-    show_default=True,
-    help="Pull generated images towards training images: makes a generator that copies, as a control.",
+    help="Pull generated images towards training images: makes a generator that copies, as a control.  [default: 0]",
 )
-@click.option("--ema", type=float, default=0.0, show_default=True, help="Decay of the generator's moving average.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--ema", type=float, help="Decay of the generator's moving average.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), help="Of everything that is drawn.  [default: 0]")
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(1),
@@ -78,105 +84,377 @@ DEFAULT_EPOCHS = 25
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="auto measures a few steps of each and takes the fastest.",
+    help="auto takes bf16 where the device has instructions for it.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in --out.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, as it was begun.")
 @click.option("--from-step", type=int, help="With --resume: go back to this checkpoint and drop the later ones.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
-@click.option("--name", default="untitled", show_default=True, help="On the model's card.")
-@click.option("--data-note", default="not stated", show_default=True, help="On the card: what the images are.")
-@click.option("--terms", default="not stated", show_default=True, help="On the card: the terms of the images.")
+@click.option("--name", help="On the model's card.  [default: untitled]")
+@click.option("--data-note", help="On the card: what the images are.  [default: not stated]")
+@click.option("--terms", help="On the card: the terms of the images.  [default: not stated]")
 @json_option
-def train(data: Path, out: Path, preset: str, as_json: bool, **options: Any) -> None:
+def train(
+    data: Path,
+    out: Path,
+    preset: str | None,
+    size: int | None,
+    channels: int | None,
+    width: int | None,
+    discriminator_width: int | None,
+    kernel: int | None,
+    latent: int | None,
+    prior: str | None,
+    top_layer: bool | None,
+    steps: int | None,
+    epochs: float | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    beta1: float | None,
+    l2: float | None,
+    updates: str | None,
+    start_from: str | None,
+    flip: bool | None,
+    augment: str | None,
+    r1: float | None,
+    copying: float | None,
+    ema: float | None,
+    seed: int | None,
+    checkpoint_every: int | None,
+    keep: int,
+    keep_every: int,
+    device: str,
+    precision: Precision,
+    resume: bool,
+    from_step: int | None,
+    skip_broken: bool,
+    name: str | None,
+    data_note: str | None,
+    terms: str | None,
+    as_json: bool,
+) -> None:
     """Train the paper's networks on the images in DATA.
 
     DATA is a folder or zip of images of any size and mode, or an .npy array of pictures. The defaults are the
     paper's hyper-parameters; small sets want --flip, --augment and --ema. The run's folder holds checkpoints,
     sample grids, metrics.jsonl, a TensorBoard log and the model, which every other command takes by that folder.
+    Ctrl-C saves a checkpoint and says how to go on; --resume needs no other option.
 
     \b
     dcgan-viz train photographs/ --out runs/mine
     dcgan-viz train faces.zip --preset faces64 --width 64 --flip --augment translation --ema 0.999 --out runs/faces
     dcgan-viz train photographs/ --out runs/mine --resume --epochs 50
-    dcgan-viz train mine/ --width 64 --kernel 4 --start-from rooms --out runs/tuned
+    dcgan-viz train mine/ --start-from rooms --out runs/tuned
     torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train photographs/ --out runs/mine
     """
-    from dcgan_viz.data.images import load_images
+    if steps is not None and epochs is not None:
+        raise click.UsageError("give --steps or --epochs, not both")
+    if from_step is not None and not resume:
+        raise UserError("--from-step goes back in a run that is resumed: add --resume")
+    architecture = _given(
+        size=size,
+        channels=channels,
+        width=width,
+        discriminator_width=discriminator_width,
+        kernel=kernel,
+        latent=latent,
+        prior=prior,
+        top_layer=top_layer,
+    )
+    chosen = _given(
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        beta1=beta1,
+        l2=l2,
+        updates=updates,
+        flip=flip,
+        augment=None if augment is None else tuple(policy for policy in augment.split(",") if policy),
+        r1=r1,
+        copying=copying,
+        ema=ema,
+        seed=seed,
+    )
+    wanted = _Wanted(
+        data,
+        out,
+        preset,
+        architecture,
+        chosen,
+        _given(name=name, data_note=data_note, terms=terms),
+        steps,
+        epochs,
+        start_from,
+        device,
+        precision,
+        skip_broken,
+        {"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
+    )
+    try:
+        result, asked = _resume(wanted, from_step) if resume else _begin(wanted)
+    except KeyboardInterrupt:
+        click.echo(f"stopped; {_way_on(out)}", err=True)
+        click.get_current_context().exit(130)
+    _report(result, asked, as_json)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for."""
+
+    data: Path
+    out: Path
+    preset: str | None
+    architecture: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    card: Mapping[str, str]
+    steps: int | None
+    epochs: float | None
+    start_from: str | None
+    device: str
+    precision: Precision
+    skip_broken: bool
+    upkeep: Mapping[str, Any]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
+    """A new run. All that can be refused is refused before images are decoded."""
     from dcgan_viz.model import Card, load
-    from dcgan_viz.networks import PRESETS
-    from dcgan_viz.networks import preset as build
     from dcgan_viz.progress import say, show
+    from dcgan_viz.training.execution import choose_device, choose_execution
+    from dcgan_viz.training.loop import check_new
     from dcgan_viz.training.loop import train as run
+
+    model = None if wanted.start_from is None else load(wanted.start_from)
+    networks = _networks(wanted, model)
+    settings = _settings(wanted)
+    device = choose_device(wanted.device)
+    precision = choose_execution(device, wanted.precision).precision
+    check_new(wanted.out)
+    images = _read(wanted, networks)
+    settings = replace(settings, steps=_steps(wanted, len(images), settings.batch_size, DEFAULT_EPOCHS))
+    _, size, _ = networks.image_shape
+    source = wanted.preset or (f"from {model.card.name}" if model else "lsun64")
+    card = Card(
+        wanted.card.get("name", "untitled"),
+        f"a {size}x{size} DCGAN ({source}) trained on {wanted.data.name}",
+        networks,
+        wanted.card.get("data_note", "not stated"),
+        wanted.card.get("terms", "not stated"),
+        commands=(_command(device=device, precision=precision, steps=settings.steps),),
+    )
+    with stopping("this step") as asked:
+        result = run(
+            images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
+            stop=asked, say=say, progress=show, **wanted.upkeep,
+        )  # fmt: skip
+    return result, asked
+
+
+def _resume(wanted: _Wanted, from_step: int | None) -> tuple[TrainingResult, Stopping]:
+    """Go on with a run as it was begun."""
+    from dcgan_viz.progress import say, show
+    from dcgan_viz.training.execution import choose_device
+    from dcgan_viz.training.loop import resume_training
+    from dcgan_viz.training.run import read_run
+
+    saved = read_run(wanted.out, from_step)
+    run = saved.run
+    _refuse_contradictions(wanted, saved)
+    device = choose_device(wanted.device)
+    images = _read(wanted, run.networks)
+    steps = run.settings.steps
+    if wanted.steps is not None or wanted.epochs is not None:
+        steps = _steps(wanted, len(images), run.settings.batch_size, DEFAULT_EPOCHS)
+    commands = tuple(_with_steps(command, steps) for command in run.card.commands)
+    with stopping("this step") as asked:
+        result = resume_training(
+            images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
+            device=device, stop=asked, say=say, progress=show, **wanted.upkeep,
+        )  # fmt: skip
+    return result, asked
+
+
+def _networks(wanted: _Wanted, model: DCGAN | None) -> NetworkSpec:
+    """The networks of the options or, without any, those of the model to start from."""
+    from dcgan_viz.networks import preset
+
+    if model is None:
+        return preset(wanted.preset or "lsun64", **wanted.architecture)
+    differing = _differing(wanted, model.networks)
+    if differing:
+        raise UserError(f"{_contradict(differing)} the networks of {model.card.name}, which are taken")
+    return model.networks
+
+
+def _differing(wanted: _Wanted, networks: NetworkSpec) -> dict[str, Any]:
+    """The options about architecture that are given and do not describe the networks."""
+    from dcgan_viz.networks import preset
+    from dcgan_viz.networks.presets import dcgan_options
+
+    actual = dcgan_options(networks)
+    if actual is None:
+        # Not one of `dcgan`'s: only as a whole can it be what was asked for.
+        whole = {**_given(preset=wanted.preset), **wanted.architecture}
+        same = not whole or preset(wanted.preset or "lsun64", **wanted.architecture) == networks
+        return {} if same else whole
+    differing = {name: value for name, value in wanted.architecture.items() if actual[name] != value}
+    if (
+        wanted.preset is not None
+        and preset(wanted.preset, **(actual if _is_adjustable(wanted.preset) else {})) != networks
+    ):
+        differing["preset"] = wanted.preset
+    return differing
+
+
+def _is_adjustable(name: str) -> bool:
+    from dcgan_viz.networks import PRESETS
+
+    return name not in PRESETS or PRESETS[name].adjustable
+
+
+def _settings(wanted: _Wanted) -> TrainingSettings:
+    """The settings of the options and the preset, for as many steps as were asked for, or for one."""
+    from dcgan_viz.networks import PRESETS
     from dcgan_viz.training.settings import TrainingSettings
 
-    names = ("size", "channels", "width", "discriminator_width", "kernel", "latent", "prior")
-    architecture = {name: options[name] for name in names if options[name] is not None}
-    if options["top_layer"]:
-        architecture["top_layer"] = True
-    networks = build(preset, **architecture)
-    leader = int(os.environ.get("RANK", "0")) == 0
-    channels, size, _ = networks.image_shape
-    images = load_images(
-        data,
-        size,
-        channels,
-        skip_broken=options["skip_broken"],
-        progress=show,
-    )
-    chosen = {name: options[name] for name in ("batch_size", "learning_rate") if options[name] is not None}
-    chosen = {**PRESETS[preset].training, **chosen}
-    settings = TrainingSettings(
-        steps=_steps(options, len(images), chosen.get("batch_size", 128)),
-        augment=tuple(policy for policy in options["augment"].split(",") if policy),
-        **{name: options[name] for name in ("beta1", "l2", "updates", "flip", "r1", "copying", "ema", "seed")},
-        **chosen,
-    )
-    summary = f"a {size}x{size} DCGAN ({preset}) trained on {data.name}"
-    try:
-        result = run(
-            images,
-            networks,
-            settings,
-            out,
-            card=Card(
-                options["name"], summary, networks, options["data_note"], options["terms"], commands=(_command_line(),)
-            ),
-            **{n: options[n] for n in ("checkpoint_every", "keep", "keep_every", "device", "precision", "resume")},
-            from_step=options["from_step"],
-            start_from=load(options["start_from"]) if options["start_from"] else None,
-            say=say,
-            progress=show,
+    _check_epochs(wanted.epochs)
+    usual = PRESETS[wanted.preset].training if wanted.preset else {}
+    return TrainingSettings(**{"steps": 1 if wanted.steps is None else wanted.steps, **usual, **wanted.settings})
+
+
+def _check_epochs(epochs: float | None) -> None:
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise UserError(f"--epochs must be a positive number, not {epochs}")
+
+
+def _refuse_contradictions(wanted: _Wanted, saved: SavedRun) -> None:
+    """A resumed run is the one that was begun: what says otherwise is named."""
+    from dcgan_viz.model import load
+
+    run = saved.run
+    settings = run.settings.to_dict()
+    said = {"name": run.card.name, "data_note": run.card.data, "terms": run.card.terms}
+    differing = {
+        **_differing(wanted, run.networks),
+        **{name: value for name, value in wanted.settings.items() if settings[name] != value},
+        **{name: value for name, value in wanted.card.items() if said[name] != value},
+    }
+    if wanted.precision not in ("auto", run.execution.precision):
+        differing["precision"] = wanted.precision
+    if wanted.start_from is not None and load(wanted.start_from).card.name != run.start_from:
+        differing["start_from"] = wanted.start_from
+    if differing:
+        raise UserError(
+            f"{_contradict(differing)} the run in {wanted.out} as it was begun, with which --resume goes on; or begin a new "
+            "run in another folder"
         )
-    except KeyboardInterrupt:
-        click.echo(f"stopped; go on from the last checkpoint with --out {out} --resume", err=True)
-        raise click.Abort from None
-    if not leader:
-        return
-    if as_json:
-        numbers = {"folder": str(out), "model": str(result.model), "steps": result.steps, "warnings": result.warnings}
-        click.echo(json.dumps(numbers))
-    else:
-        click.echo(f"{result.steps} steps done; the model is in {result.model}: dcgan-viz sample --model {out}")
+    _check_epochs(wanted.epochs)
+    steps = wanted.steps
+    if steps is not None and steps < max(saved.step, 1):
+        raise UserError(
+            f"the run has already done {saved.step} steps: ask for more than {steps}, or go back with --from-step"
+        )
 
 
-def _command_line() -> str:
-    """The command that a fresh run with these options would be."""
+def _contradict(options: Mapping[str, Any]) -> str:
+    """The beginning of a sentence about options, as they are typed."""
+    words = []
+    for name, value in options.items():
+        option = "--" + name.replace("_", "-")
+        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        words.append(option if value is True else f"{option} {shlex.quote(shown)}")
+    one = len(words) == 1
+    return f"leave out {' and '.join(words)}, which {'contradicts' if one else 'contradict'}"
+
+
+def _read(wanted: _Wanted, networks: NetworkSpec) -> ImageSet:
+    from dcgan_viz.data.images import load_images
+    from dcgan_viz.progress import show
+
+    channels, size, _ = networks.image_shape
+    return load_images(wanted.data, size, channels, skip_broken=wanted.skip_broken, progress=show)
+
+
+def _steps(wanted: _Wanted, images: int, batch_size: int, epochs: float) -> int:
+    """Batches that were asked for, in steps or in epochs, or of so many epochs."""
+    if wanted.steps is not None:
+        return wanted.steps
+    per_epoch = max(images // (batch_size * int(os.environ.get("WORLD_SIZE", "1"))), 1)
+    return round((epochs if wanted.epochs is None else wanted.epochs) * per_epoch)
+
+
+def _way_on(out: Path) -> str:
+    """The command that goes on with the run, or the word that there is none yet."""
+    from dcgan_viz.training.checkpoints import list_checkpoints
+    from dcgan_viz.training.run import CHECKPOINTS
+
+    if not list_checkpoints(out / CHECKPOINTS):
+        return "no checkpoint was saved yet: start again with the same command"
     context = click.get_current_context()
-    words = ["dcgan-viz", "train", str(context.params["data"])]
+    words = [*_program(), str(context.params["data"]), "--out", str(context.params["out"])]
+    if context.params["device"] != "auto":
+        words += ["--device", context.params["device"]]
+    words += [option for option in ("--skip-broken",) if context.params["skip_broken"]]
+    return f"go on with\n  {shlex.join([*words, '--resume'])}"
+
+
+def _program() -> list[str]:
+    """What starts this command: by itself, or on as many processes as now."""
+    processes, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if processes == 1:
+        return ["dcgan-viz", "train"]
+    nodes = ["--nnodes", str(processes // local)] if processes > local else []
+    return ["torchrun", *nodes, "--nproc-per-node", str(local), "-m", "dcgan_viz.cli.main", "train"]
+
+
+def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
+    """Say what came out; a run that was stopped says how to go on, and exits as a process that a signal ended."""
+    if not result.finished:
+        if leads():
+            click.echo(
+                f"stopped after step {result.steps}; all of it is in {result.checkpoint}; {_way_on(result.folder)}\n"
+                f"(with --steps {result.steps} it ends there and writes the model)",
+                err=True,
+            )
+        click.get_current_context().exit(asked.exit_code)
+    if not leads():
+        return
+    folder, model = str(result.folder), str(result.model)
+    if as_json:
+        click.echo(json.dumps({"folder": folder, "model": model, "steps": result.steps, "warnings": result.warnings}))
+    else:
+        click.echo(
+            f"{result.steps} steps done; the model is in {model}: dcgan-viz sample --model {shlex.quote(folder)}"
+        )
+
+
+def _command(**decided: Any) -> str:
+    """The command that begins this run again, to be pasted anywhere: full paths, and what was decided meanwhile."""
+    context = click.get_current_context()
+    words = [*_program(), str(Path(context.params["data"]).absolute())]
     for option in context.command.params:
-        given = context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
-        if isinstance(option, click.Option) and given and option.name not in ("resume", "from_step", "as_json"):
-            words.append(option.opts[0])
-            if not option.is_flag:
-                words.append(str(context.params[str(option.name)]))
+        name = str(option.name)
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not isinstance(option, click.Option) or not given or name in (*decided, "epochs", "as_json"):
+            continue
+        words.append(option.opts[0])
+        if not option.is_flag:
+            value = context.params[name]
+            is_path = isinstance(value, Path) or (name == "start_from" and Path(value).exists())
+            words.append(str(Path(value).absolute() if is_path else value))
+    for name, value in decided.items():
+        words += ["--" + name, str(value)]
     return shlex.join(words)
 
 
-def _steps(options: dict[str, Any], images: int, batch_size: int) -> int:
-    """Batches that were asked for, in steps or in epochs."""
-    if options["steps"] is not None and options["epochs"] is not None:
-        raise click.UsageError("give --steps or --epochs, not both")
-    if options["steps"] is not None:
-        return int(options["steps"])
-    per_epoch = max(images // (batch_size * int(os.environ.get("WORLD_SIZE", "1"))), 1)
-    return round((options["epochs"] or DEFAULT_EPOCHS) * per_epoch)
+def _with_steps(command: str, steps: int) -> str:
+    """A command with another number of steps."""
+    words = shlex.split(command)
+    for option in ("--steps", "--epochs"):
+        if option in words[:-1]:
+            place = words.index(option)
+            del words[place : place + 2]
+    return shlex.join([*words, "--steps", str(steps)])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
     from dcgan_viz.model import DCGAN, bundled_models, load
-    from dcgan_viz.training.loop import train
+    from dcgan_viz.training.loop import resume_training, train
     from dcgan_viz.training.settings import TrainingSettings
 
 _HOMES = {
@@ -45,6 +45,7 @@ _HOMES = {
     "load_annotations": "dcgan_viz.annotations.boxes",
     "load_images": "dcgan_viz.data.images",
     "memorization": "dcgan_viz.analysis.memorization.memorization",
+    "resume_training": "dcgan_viz.training.loop",
     "train": "dcgan_viz.training.loop",
     "turn": "dcgan_viz.analysis.latent.turn",
     "walk": "dcgan_viz.analysis.latent.walks",
@@ -64,6 +65,7 @@ __all__ = [
     "load_annotations",
     "load_images",
     "memorization",
+    "resume_training",
     "train",
     "turn",
     "walk",

@@ -1,14 +1,19 @@
-"""Files that several programs read, change and write by turns."""
+"""Files that several programs read, change and write by turns, and folders in which one is at work at a time."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_file, writing
+
+LOCK_FILE, HOLDER_FILE = ".dcgan-viz.lock", ".dcgan-viz.lock.json"
 
 PATIENCE = 5.0
 """Seconds; nobody needs longer to read a small file, change it and write it."""
@@ -63,3 +68,65 @@ def one_at_a_time(file: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Keep all other processes out of a folder for the time of the block.
+
+    The lock is the operating system's and ends with the process that holds it, however that ends.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing. Only those who ask for the lock are kept out.
+
+    Raises
+    ------
+    UserError
+        If another process is in it, or it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, only_process(Path(folder)):
+    ...     with only_process(Path(folder)):
+    ...         pass
+    Traceback (most recent call last):
+    dcgan_viz.errors.UserError: process ... is at work in ...: wait for it to end, stop it, or choose another folder
+    """
+    # Late: the pages of the command line do without it.
+    from filelock import FileLock, Timeout
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK_FILE)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(
+                f"{_holder(folder)} is at work in {folder}: wait for it to end, stop it, or choose another folder"
+            ) from error
+    holder = folder / HOLDER_FILE
+    try:
+        with atomic_file(holder) as temporary:
+            temporary.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def was_locked(folder: Path) -> bool:
+    """Whether a process has ever been alone in a folder, which is then a folder of this package."""
+    return (folder / LOCK_FILE).is_file()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = json.loads((folder / HOLDER_FILE).read_text())
+        place = "" if holder["host"] == platform.node() else f" on {holder['host']}"
+        return f"process {int(holder['pid'])}{place}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -83,7 +83,7 @@ def show(items: Iterable[Item], stage: Stage) -> Iterator[Item]:
 
     Of several processes that work on one thing (torchrun) only the first shows anything.
     """
-    if not _leads():
+    if not leads():
         yield from items
     elif sys.stderr.isatty():
         yield from _bar(items, stage)
@@ -92,7 +92,9 @@ def show(items: Iterable[Item], stage: Stage) -> Iterator[Item]:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence on standard error, above a bar that may be there."""
+    """Print a sentence on standard error, above a bar that may be there; of several processes only the first does."""
+    if not leads():
+        return
     if not sys.stderr.isatty():
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201
         return
@@ -139,6 +141,11 @@ def lines(
         write(_line(stage, done, now - start))
 
 
+def leads() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _line(stage: Stage, done: int, seconds: float) -> str:
     left = (stage.total - done) * seconds / max(done - stage.first, 1)
     unit = stage.unit if stage.total == 1 else f"{stage.unit}s"
@@ -172,8 +179,3 @@ def _bar(items: Iterable[Item], stage: Stage) -> Iterator[Item]:
             yield item
             bar.set_postfix_str(stage.note(), refresh=False)
             bar.update()
-
-
-def _leads() -> bool:
-    """Whether this is the only process, or the first of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"

@@ -34,7 +34,7 @@ MAY_IMPORT = {
 }
 """What each part of the package may use, beside itself; the root module `dcgan_viz` and the command line use all."""
 
-OWN_NETWORKS = {"model.py", "training/loop.py", "training/step.py", "analysis/attribution/unit_gradients.py"}
+OWN_NETWORKS = {"model.py", "training/snapshot.py", "training/step.py", "analysis/attribution/unit_gradients.py"}
 """Who may ask for this package's own network classes; everybody else asks for the protocol."""
 
 

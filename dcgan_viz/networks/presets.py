@@ -91,3 +91,33 @@ def preset(name: str, **options: Any) -> NetworkSpec:
             f"the preset {name} is fixed, so {', '.join(options)} cannot be changed: start from lsun64 instead"
         )
     return chosen.build(**options)
+
+
+def dcgan_options(spec: NetworkSpec) -> dict[str, Any] | None:
+    """The options with which `dcgan` builds these networks, or None if it cannot.
+
+    Examples
+    --------
+    >>> dcgan_options(dcgan(32, width=64, discriminator_width=16, top_layer=True))["discriminator_width"]
+    16
+    >>> dcgan_options(imagenet32()) is None
+    True
+    """
+    if spec.discriminator is None:
+        return None
+    generator, down = spec.generator, spec.discriminator.convolutions
+    options: dict[str, Any] = {
+        "size": generator.image_size,
+        "channels": generator.image_channels,
+        # The maps of the layer before the image, which is the projection where there is but one other.
+        "width": [generator.base_channels, *(c.channels for c in generator.convolutions)][-2],
+        "discriminator_width": down[0].channels,
+        "kernel": down[0].kernel,
+        "latent": generator.latent,
+        "prior": generator.prior,
+        "top_layer": down[-1].stride == 1,
+    }
+    try:
+        return options if dcgan(**options) == spec else None
+    except UserError:
+        return None

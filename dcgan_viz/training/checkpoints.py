@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.networks.weights import open_tensors, save_tensors
+from dcgan_viz.files import writing
+from dcgan_viz.networks.weights import TensorFile, open_tensors, save_tensors
 
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -63,14 +64,31 @@ def load_checkpoint(path: Path) -> Checkpoint:
     UserError
         If the file is missing, truncated or something else.
     """
+    with open_tensors(path) as file:
+        state = _state(file)
+        return Checkpoint(state["step"], file.read(), state["run"])
+
+
+def read_state(path: Path) -> Mapping[str, Any]:
+    """The ``step`` and the ``run`` of a checkpoint, without its tensors.
+
+    Raises
+    ------
+    UserError
+        As in `load_checkpoint`.
+    """
+    with open_tensors(path) as file:
+        return _state(file)
+
+
+def _state(file: TensorFile) -> Mapping[str, Any]:
     try:
-        with open_tensors(path) as file:
-            state = json.loads(file.metadata["dcgan_viz_checkpoint"])
-            return Checkpoint(state["step"], file.read(), state["run"])
-    except (KeyError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a whole checkpoint of dcgan-viz ({error}): resume from an earlier one by removing it"
-        ) from error
+        state: dict[str, Any] = json.loads(file.metadata["dcgan_viz_checkpoint"])
+        if not isinstance(state["step"], int) or not isinstance(state["run"], dict):
+            raise TypeError("its step or its run is of a wrong type")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UserError(f"{file.path} is not a whole checkpoint of dcgan-viz ({error!r})") from error
+    return state
 
 
 def list_checkpoints(folder: Path) -> list[int]:
@@ -80,8 +98,8 @@ def list_checkpoints(folder: Path) -> list[int]:
     return sorted(int(m[1]) for f in folder.iterdir() if (m := _NAME.fullmatch(f.name)))
 
 
-def prune_checkpoints(folder: Path, newest: int, every: int, protect: int | None) -> None:
-    """Remove all checkpoints but the newest, every so-many-th step's and a protected one.
+def prune_checkpoints(folder: Path, newest: int, every: int, protect: Collection[int | None] = ()) -> None:
+    """Remove all checkpoints but the newest, every so-many-th step's and those that are protected.
 
     Parameters
     ----------
@@ -90,12 +108,25 @@ def prune_checkpoints(folder: Path, newest: int, every: int, protect: int | None
         How many of the newest stay.
     every : int
         Checkpoints at multiples of this step stay for good; 0 for none.
-    protect : int, optional
-        A step whose checkpoint stays, such as the last healthy one.
+    protect : collection of int
+        Steps whose checkpoints stay, such as the last healthy one; None is no step.
     """
     for step in list_checkpoints(folder)[:-newest]:
-        if step != protect and not (every and step % every == 0):
-            checkpoint_path(folder, step).unlink()
+        if step not in protect and not (every and step % every == 0):
+            remove_checkpoint(folder, step)
+
+
+def remove_checkpoint(folder: Path, step: int) -> None:
+    """Remove the checkpoint of a step.
+
+    Raises
+    ------
+    UserError
+        If it cannot be removed.
+    """
+    path = checkpoint_path(folder, step)
+    with writing(path):
+        path.unlink(missing_ok=True)
 
 
 def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -105,14 +136,23 @@ def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, 
 
 
 def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the state that `optimizer_tensors` took back."""
+    """Put the state that `optimizer_tensors` took back.
+
+    Raises
+    ------
+    UserError
+        If it is not of these parameters.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(f"{name}."):
-            index, entry = key.removeprefix(f"{name}.").split(".", 1)
+            number, _, entry = key.removeprefix(f"{name}.").partition(".")
+            index = int(number) if number.isdecimal() else len(parameters)
+            if index >= len(parameters) or (tensor.ndim and tensor.shape != parameters[index].shape):
+                raise UserError(f"the checkpoint's {key:.80} belongs to other networks or is damaged")
             if tensor.ndim:
                 # Fused Adam walks weights and moments in memory order, so both must have the same strides.
-                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
-            state.setdefault(int(index), {})[entry] = tensor
+                tensor = torch.empty_like(parameters[index]).copy_(tensor)
+            state.setdefault(index, {})[entry] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -11,6 +12,8 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.files import atomic_file, writing
 from dcgan_viz.media.pictures import tile
 from dcgan_viz.training.step import StepMeans
+
+METRICS_FILE, DAMAGED_FILE, TENSORBOARD = "metrics.jsonl", "metrics.damaged.jsonl", "tensorboard"
 
 
 class RunLog:
@@ -21,23 +24,31 @@ class RunLog:
     folder : Path
     done : int
         Steps already done. What an interrupted run logged after its last checkpoint is done again, so it is dropped.
+    say : callable
+        Is told when lines cannot be read; these are kept in ``metrics.damaged.jsonl``.
     """
 
-    def __init__(self, folder: Path, done: int) -> None:
+    def __init__(self, folder: Path, done: int = 0, say: Callable[[str], None] = lambda sentence: None) -> None:
         # Late: importing it takes a second.
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = folder / "metrics.jsonl"
-        kept = [line for line in _whole_lines(self.path) if json.loads(line)["step"] <= done]
+        self.path = folder / METRICS_FILE
+        kept, damaged = _sort_lines(self.path, done)
+        if damaged:
+            aside = folder / DAMAGED_FILE
+            _append(aside, damaged)
+            say(f"{len(damaged)} damaged line(s) of {self.path} are set aside in {aside}")
         with atomic_file(self.path) as temporary:
-            temporary.write_text("".join(kept))
+            temporary.write_bytes(b"".join(kept))
         with writing(folder):
             self.file = self.path.open("a")
-            self.tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+            self.tensorboard = SummaryWriter(str(folder / TENSORBOARD), purge_step=done + 1)
 
-    def write(self, step: int, means: StepMeans, images_per_second: float) -> None:
-        """Add the means since the last line."""
+    def write(self, step: int, means: StepMeans, images_per_second: float, quality: float | None = None) -> None:
+        """Add the means since the last line and, where it was measured, the quality."""
         values = {name: round(value, 5) for name, value in vars(means).items()}
+        if quality is not None:
+            values["quality"] = quality
         with writing(self.path):
             self.file.write(
                 json.dumps({"step": step, **values, "images_per_second": round(images_per_second, 1)}) + "\n"
@@ -48,18 +59,43 @@ class RunLog:
             self.tensorboard.add_scalar("images_per_second", images_per_second, step)
 
     def picture(self, step: int, samples: Tensor) -> None:
-        """Add a grid of samples (N, C, H, W) in [-1, 1]."""
-        self.tensorboard.add_image("samples", tile(to_pixels(samples)), step, dataformats="HWC")
+        """Add a grid of samples (N, C, H, W) in [-1, 1], and bring to disk what TensorBoard still holds back."""
+        with writing(self.path):
+            self.tensorboard.add_image("samples", tile(to_pixels(samples)), step, dataformats="HWC")
+            self.tensorboard.flush()
 
     def close(self) -> None:
         """Write what is still held back."""
-        self.file.close()
-        self.tensorboard.close()
+        with writing(self.path):
+            self.file.close()
+            self.tensorboard.close()
 
 
-def _whole_lines(path: Path) -> list[str]:
+def _sort_lines(path: Path, done: int) -> tuple[list[bytes], list[bytes]]:
+    """The lines of a log up to a step, and those that are none."""
+    kept: list[bytes] = []
+    damaged: list[bytes] = []
     if not path.exists():
-        return []
-    with path.open() as file:
-        # A line cut short by a kill has no newline at its end.
-        return [line for line in file if line.endswith("\n")]
+        return kept, damaged
+    with writing(path):
+        lines = path.read_bytes().splitlines(keepends=True)
+    for line in lines:
+        if not line.endswith(b"\n"):
+            # Cut short by a kill, and so behind the last checkpoint.
+            continue
+        try:
+            if json.loads(line)["step"] <= done:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            damaged.append(line)
+    return kept, damaged
+
+
+def _append(path: Path, lines: list[bytes]) -> None:
+    """Add lines to a file, unless they are there already."""
+    with writing(path):
+        before = path.read_bytes() if path.exists() else b""
+    added = b"".join(lines)
+    if not before.endswith(added):
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(before + added)

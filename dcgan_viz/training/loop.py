@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
+from dcgan_viz.files import writing
+from dcgan_viz.locking import only_process, was_locked
 from dcgan_viz.media.pictures import save_picture, tile
-from dcgan_viz.model import DCGAN, Card, draw_latents
-from dcgan_viz.networks.modules import Generator, make_discriminator
+from dcgan_viz.model import DCGAN, PAGE_FILE, Card, load
 from dcgan_viz.networks.spec import NetworkSpec
-from dcgan_viz.networks.statistics import recalibrate
-from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.progress import Progress, Stage, leads, silent
+from dcgan_viz.training.batches import Batches, spread_out
 from dcgan_viz.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
     prune_checkpoints,
+    remove_checkpoint,
     save_checkpoint,
 )
 from dcgan_viz.training.copying import MOST_ORIGINALS
-from dcgan_viz.training.execution import Execution, Precision, choose_execution, launch
-from dcgan_viz.training.log import RunLog
-from dcgan_viz.training.monitor import Health, judge, spread
+from dcgan_viz.training.execution import Precision, choose_device, choose_execution, launch
+from dcgan_viz.training.log import METRICS_FILE, TENSORBOARD, RunLog
+from dcgan_viz.training.means import MeanLosses
+from dcgan_viz.training.monitor import Health, judge, rank, spread
+from dcgan_viz.training.run import (
+    BEST,
+    CHECKPOINTS,
+    MODEL,
+    SAMPLES,
+    Run,
+    SavedRun,
+    images_digest,
+    read_run,
+    usual_interval,
+)
 from dcgan_viz.training.settings import TrainingSettings
+from dcgan_viz.training.snapshot import take_model, with_best
 from dcgan_viz.training.step import Adversaries, StepMeans
 from dcgan_viz.versions import versions
 
@@ -46,13 +58,27 @@ LOG_EVERY = 25
 """Steps between two lines of the log; reading the losses waits for the device."""
 
 GRID_SAMPLES = 64
-RECALIBRATION_SAMPLES = 2048
-"""Latents and photographs that the saved model's batch-norm statistics are measured on."""
+QUALITY_SAMPLES = 2048
+"""Samples that the quality of a checkpoint is measured on."""
+
+Quality = Callable[[Tensor], float]
+"""How far samples (N, C, H, W) in [-1, 1] are from what they should be: the lower the better."""
+
+Stop = Callable[[], bool]
+
+
+def never() -> bool:
+    """A run's default reason to stop."""
+    return False
+
+
+def ignore(sentence: str) -> None:
+    """A run's default hearer."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Where a finished run left its model.
+    """Where a run left its model.
 
     Parameters
     ----------
@@ -60,6 +86,10 @@ class TrainingResult:
         The run and the model in it.
     steps : int
         Steps done in all.
+    finished : bool
+        Whether these are all that were asked for; otherwise the run was stopped after a checkpoint.
+    checkpoint : Path
+        The newest.
     warnings : tuple of str
         What the monitor said at the last checkpoint.
     """
@@ -67,7 +97,9 @@ class TrainingResult:
     folder: Path
     model: Path
     steps: int
-    warnings: tuple[str, ...]
+    finished: bool
+    checkpoint: Path
+    warnings: tuple[str, ...] = ()
 
 
 def train(
@@ -83,15 +115,15 @@ def train(
     keep_every: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
-    resume: bool = False,
-    from_step: int | None = None,
-    say: Callable[[str], None] = lambda message: None,
+    quality: Quality | None = None,
+    stop: Stop = never,
+    say: Callable[[str], None] = ignore,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Train a pair of networks on pictures.
 
-    Randomness is a function of the seed and the step alone, so a run that is killed and resumed
-    goes on exactly as if it had not been.
+    Randomness is a function of the seed and the step alone, so a run that is killed and resumed goes on exactly as if
+    it had not been.
 
     Parameters
     ----------
@@ -102,7 +134,7 @@ def train(
     out : path
         The run's folder: ``checkpoints/``, ``samples/``, ``model/``, ``tensorboard/``, ``metrics.jsonl``.
     card : Card, optional
-        Name, data and terms for the saved model's card.
+        Name, data, terms and command for the saved model's card.
     start_from : DCGAN, optional
         A trained model of the same architectures whose weights a new run starts from, to go on with it on other images.
     checkpoint_every : int, optional
@@ -113,12 +145,12 @@ def train(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``. Under torchrun each process takes one device.
     precision : {"auto", "fp32", "bf16"}
-        ``auto`` measures a few steps of each, in both memory layouts, and takes the fastest; runs that must repeat
-        to the bit name one: bf16 is then channels-last, fp32 is not.
-    resume : bool
-        Go on from the newest checkpoint in `out`.
-    from_step : int, optional
-        With `resume`: go back to this checkpoint and drop the later ones.
+        See `choose_execution`.
+    quality : callable, optional
+        Measures 2,048 samples (N, C, H, W) at every checkpoint, the lower the better. The best checkpoint stays, its
+        model is saved as ``best/`` and named on the card.
+    stop : callable
+        Asked after every step; when it says so, a checkpoint is saved and the run ends.
     say : callable
         Receives warnings and remarks, one sentence each.
     progress : Progress
@@ -131,8 +163,8 @@ def train(
     Raises
     ------
     UserError
-        If the pictures do not fit the networks, `out` holds another run, a checkpoint is damaged, the losses are no
-        longer finite, or a file cannot be written.
+        If the pictures do not fit the networks, `out` holds another run or another process is at work in it, the losses
+        are no longer finite, or a file cannot be written.
 
     Examples
     --------
@@ -144,148 +176,342 @@ def train(
     ...     run.steps, (run.model / "card.json").exists()
     (2, True)
     """
+    folder, device = Path(out), choose_device(device)
+    execution = choose_execution(device, precision)
     _check(images, networks, settings)
+    check_new(folder)
     if start_from is not None and start_from.networks != networks:
         raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
-    folder = Path(out)
-    checkpoints = folder / "checkpoints"
-    start = _starting_checkpoint(checkpoints, resume, from_step)
-    identity = {
-        "networks": networks.to_dict(),
-        "settings": settings.to_dict(),
-        "images": {"count": len(images), "sha256": _digest(images.pixels)},
-    }
-    if start is None:
-        execution = choose_execution(networks, settings, device, precision, say)
-    else:
-        execution = Execution(**start.run["execution"])
-        _check_same_run(identity, start)
     fabric = launch(device, execution)
-    batches = _Batches(images, settings, fabric)
-    interval = checkpoint_every or min(max(batches.steps_an_epoch, 100), 1000)
-    run = {
-        **identity,
-        "execution": asdict(execution),
-        "versions": versions(),
-        "device": _device_name(fabric.device),
-        "devices": fabric.world_size,
-    }
-    torch.manual_seed(settings.seed)
-    originals = images.tensor(np.arange(len(images))) if settings.copying else None
-    players = Adversaries(fabric, networks, settings, execution.memory_format, originals)
-    health = Health()
-    done = 0
-    if start is None and start_from is not None:
-        run["start_from"] = start_from.card.name
-        players.start_from(start_from.generator, start_from.discriminator)
-    if start is not None:
-        run |= {key: start.run[key] for key in ("start_from",) if key in start.run}
-        players.restore(start.tensors)
-        done, health = start.step, Health(**start.run["health"])
-        say(f"resuming after step {done}")
-    log = _open_log(folder, checkpoints, done) if fabric.is_global_zero else None
-    means = _MeanLosses(fabric, batches.images_a_step)
-    warnings: tuple[str, ...] = ()
-    note = ""
-    stage = Stage("training", settings.steps, first=done, note=lambda: note)
-    for step in progress(range(done, settings.steps), stage):
-        real, random = batches.at(step)
-        real = fabric.to_device(real.contiguous(memory_format=execution.memory_format))
-        means.add(players.step(real, step, random).stacked())
-        finished = step + 1
-        at_checkpoint = finished % interval == 0 or finished == settings.steps
-        if finished % LOG_EVERY == 0 or at_checkpoint:
-            tick, rate = means.read()
-            if log is not None:
-                log.write(finished, tick, rate)
-            note = (
-                f"D {tick.loss_d:.2f} G {tick.loss_g:.2f} D(x) {tick.d_real:.2f} D(G(z)) {tick.d_generated:.2f}, "
-                f"{rate:.0f} images/s"
+    batches = Batches(images, settings, fabric.global_rank, fabric.world_size)
+    run = Run(
+        networks,
+        settings,
+        len(images),
+        images_digest(images.pixels),
+        execution,
+        card or Card("untitled", "a DCGAN", networks),
+        checkpoint_every or usual_interval(len(images), settings, fabric.world_size),
+        None if start_from is None else start_from.card.name,
+        _device_name(fabric.device),
+        versions(),
+        fabric.world_size,
+    )
+    with _alone(folder):
+        check_new(folder)
+        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say)
+        if start_from is not None:
+            training.players.start_from(start_from.generator, start_from.discriminator)
+        return training.go_on(stop, progress)
+
+
+def resume_training(
+    images: ImageSet,
+    out: str | Path,
+    *,
+    steps: int | None = None,
+    from_step: int | None = None,
+    card: Card | None = None,
+    checkpoint_every: int | None = None,
+    keep: int = 3,
+    keep_every: int = 0,
+    device: str = "auto",
+    quality: Quality | None = None,
+    stop: Stop = never,
+    say: Callable[[str], None] = ignore,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Go on with a run from its newest whole checkpoint, with its own networks, settings, precision and card.
+
+    A run that has done all its steps gets what it lacks, such as the model if it was killed before that was saved.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Those that the run was trained on.
+    out : path
+        The run's folder.
+    steps : int, optional
+        To train for in all; by default as many as before.
+    from_step : int, optional
+        Go back to this checkpoint and drop the later ones.
+    card : Card, optional
+    checkpoint_every : int, optional
+        By default as before.
+    keep, keep_every, device, quality, stop, say, progress
+        As in `train`.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    UserError
+        As in `train`; also if there is no such checkpoint, the images are others, or more steps are done than `steps`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dcgan_viz.networks import dcgan
+    >>> noise = ImageSet(np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8), ("noise",) * 16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train(noise, dcgan(16, width=4), TrainingSettings(steps=2, batch_size=8), folder, precision="fp32")
+    ...     resume_training(noise, folder, steps=3).steps
+    3
+    """
+    folder, say = Path(out), say if leads() else ignore
+    saved = read_run(folder, from_step)
+    settings = replace(saved.run.settings, steps=saved.run.settings.steps if steps is None else steps)
+    _check_resumable(saved, images, settings.steps)
+    fabric = launch(choose_device(device), saved.run.execution)
+    batches = Batches(images, settings, fabric.global_rank, fabric.world_size)
+    run = replace(
+        saved.run,
+        settings=settings,
+        card=card or saved.run.card,
+        checkpoint_every=checkpoint_every or saved.run.checkpoint_every,
+        device=_device_name(fabric.device),
+        versions=versions(),
+        processes=fabric.world_size,
+    )
+    with _alone(folder):
+        # Read again: another process may have been at work until now.
+        saved = read_run(folder, from_step)
+        start = load_checkpoint(checkpoint_path(folder / CHECKPOINTS, saved.step))
+        if fabric.is_global_zero:
+            _set_aside(saved, say)
+        fabric.barrier()
+        if saved.run.processes != run.processes:
+            say(
+                f"the run goes on with {run.processes} process(es) after {saved.run.processes}: a step now takes "
+                f"{batches.images_a_step} images, in another order, so the weights will not be those of an unbroken run"
             )
-            if not np.isfinite(list(vars(tick).values())).all():
-                raise UserError(
-                    f"the losses are no longer finite at step {finished}: {_way_back(health.last_healthy)}, or "
-                    "train with a lower learning rate or --precision fp32"
-                )
-        if at_checkpoint:
-            if log is not None:
-                model = _finished(players, networks, images, card, run, finished)
-                samples = model.sample(GRID_SAMPLES, seed=settings.seed)
-                photographs = _spread_out(images, GRID_SAMPLES)
-                seen = finished * batches.images_a_step
-                health, sentences = judge(health, finished, seen, tick, spread(samples), spread(photographs))
-                save_picture(tile(to_pixels(samples)), folder / "samples" / f"step-{finished:08d}.png")
-                log.picture(finished, samples)
-                state = Checkpoint(finished, players.tensors(), {**run, "health": asdict(health)})
-                save_checkpoint(checkpoints, state)
-                prune_checkpoints(checkpoints, keep, keep_every, health.last_healthy)
-                model.save(folder / "model")
-                warnings = tuple(f"step {finished}: {s}; {_way_back(health.last_healthy)}" for s in sentences)
-                for warning in warnings:
-                    say(warning)
-            fabric.barrier()
-            means.restart()
-    if log is not None:
-        log.close()
-    return TrainingResult(folder, folder / "model", settings.steps, warnings)
+        say(f"resuming after step {start.step}")
+        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start)
+        return training.go_on(stop, progress)
 
 
-class _Batches:
-    """The real images of every step, and the random numbers that go with them, as functions of seed and step."""
+class _Training:
+    """A run at work: what `train` and `resume_training` share."""
 
-    def __init__(self, images: ImageSet, settings: TrainingSettings, fabric: Fabric) -> None:
-        self.images, self.settings, self.rank = images, settings, fabric.global_rank
-        self.images_a_step = settings.batch_size * fabric.world_size
-        self.steps_an_epoch = len(images) // self.images_a_step
-        if self.steps_an_epoch == 0:
+    def __init__(
+        self,
+        folder: Path,
+        run: Run,
+        images: ImageSet,
+        batches: Batches,
+        fabric: Fabric,
+        keep: int,
+        keep_every: int,
+        quality: Quality | None,
+        say: Callable[[str], None],
+        start: Checkpoint | None = None,
+    ) -> None:
+        self.folder, self.run, self.images, self.batches, self.fabric = folder, run, images, batches, fabric
+        self.keep, self.keep_every, self.quality, self.say = keep, keep_every, quality, say
+        torch.manual_seed(run.settings.seed)
+        originals = images.tensor(np.arange(len(images))) if run.settings.copying else None
+        self.players = Adversaries(fabric, run.networks, run.settings, run.execution.memory_format, originals)
+        self.means = MeanLosses(fabric, batches.images_a_step)
+        self.health, self.done, self.images_seen, self.note = Health(), 0, 0, ""
+        self.warnings: tuple[str, ...] = ()
+        if start is not None:
+            self._restore(start, start.run["devices"])
+        self.log = _open_log(folder, self.done, say) if fabric.is_global_zero else None
+
+    def _restore(self, start: Checkpoint, processes: int) -> None:
+        self.players.restore(start.tensors)
+        self.means.restore(start.tensors)
+        self.done, self.health = start.step, Health.from_dict(start.run.get("health"))
+        usual = start.step * self.run.settings.batch_size * processes
+        self.images_seen = int(start.run.get("images_seen", usual))
+
+    def go_on(self, stop: Stop, progress: Progress) -> TrainingResult:
+        """Train from where the run is to its end, or until it is to stop."""
+        total = self.run.settings.steps
+        try:
+            self._train(total, stop, progress)
+        except BaseException as error:
+            # What went wrong is on its way to the user; what the log cannot write then is not.
+            with suppress(Exception):
+                self.close()
+            alone = self.fabric.world_size == 1 or isinstance(error, torch.OutOfMemoryError)
+            if alone or not isinstance(error, RuntimeError):
+                raise
+            # How torch.distributed says that it waits in vain.
+            raise UserError(f"another process of this run has ended after step {self.done}; {self._last()}") from error
+        self.close()
+        newest = checkpoint_path(self.folder / CHECKPOINTS, self.done)
+        return TrainingResult(self.folder, self.folder / MODEL, self.done, self.done == total, newest, self.warnings)
+
+    def close(self) -> None:
+        """Write what the log holds back."""
+        if self.log is not None:
+            self.log.close()
+
+    def _train(self, total: int, stop: Stop, progress: Progress) -> None:
+        if self._is_regular(self.done):
+            self._complete()
+        stage = Stage("training", total, first=self.done, note=lambda: self.note)
+        for step in progress(range(self.done, total), stage):
+            self._step(step)
+            if self._is_regular(self.done):
+                self._checkpoint(*self._tick())
+            elif self.done % LOG_EVERY == 0:
+                self._tick()
+            if self._agree(stop):
+                break
+        if not self._is_regular(self.done):
+            self._save()
+
+    def _is_regular(self, step: int) -> bool:
+        """Whether a checkpoint is due after a step."""
+        return step > 0 and (step % self.run.checkpoint_every == 0 or step == self.run.settings.steps)
+
+    def _step(self, step: int) -> None:
+        real, random = self.batches.at(step)
+        real = self.fabric.to_device(real.contiguous(memory_format=self.run.execution.memory_format))
+        self.means.add(self.players.step(real, step, random).stacked())
+        self.done = step + 1
+        self.images_seen += self.batches.images_a_step
+
+    def _agree(self, stop: Stop) -> bool:
+        """Whether the run is to stop, which all its processes must decide alike."""
+        if self.fabric.world_size == 1:
+            return stop()
+        if self.fabric.device.type != "cpu" and self.done % LOG_EVERY:
+            # Asking the others waits for the device, which is to stay busy.
+            return False
+        told = self.fabric.all_reduce(torch.tensor(float(stop()), device=self.fabric.device), reduce_op="sum")
+        return bool(told)
+
+    def _tick(self) -> tuple[StepMeans, float]:
+        """Read the losses since the last tick, refuse what is not finite, and write the line of an ordinary step."""
+        means, rate = self.means.read()
+        if not np.isfinite(list(vars(means).values())).all():
             raise UserError(
-                f"{len(images)} images do not fill one batch of {settings.batch_size} on {fabric.world_size} "
-                "device(s): give more images or a smaller batch size"
+                f"the losses are no longer finite at step {self.done}; {self._last(healthy=True)}, or train with a lower "
+                "learning rate or --precision fp32"
             )
-        self.epoch, self.order = -1, np.empty(0, np.int64)
-
-    def at(self, step: int) -> tuple[Tensor, np.random.Generator]:
-        """The batch of this process (N, C, H, W) in [-1, 1] of a step, and the random numbers for the rest of it."""
-        settings = self.settings
-        epoch, batch = divmod(step, self.steps_an_epoch)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, np.random.default_rng([settings.seed, epoch]).permutation(len(self.images))
-        first = batch * self.images_a_step + self.rank * settings.batch_size
-        random = np.random.default_rng([settings.seed, self.rank, step, 1])
-        # In ascending order a memory-mapped array is read forwards.
-        real = self.images.tensor(np.sort(self.order[first : first + settings.batch_size]))
-        if settings.flip:
-            mirrored = torch.from_numpy(random.random(len(real)) < 0.5)
-            real[mirrored] = real[mirrored].flip(-1)
-        return real, random
-
-
-class _MeanLosses:
-    """Losses summed on the device and read once a tick."""
-
-    def __init__(self, fabric: Fabric, images_a_step: int) -> None:
-        self.fabric, self.images_a_step = fabric, images_a_step
-        self.sums = torch.zeros(4, device=fabric.device)
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin a new tick."""
-        self.sums.zero_()
-        self.start, self.steps = time.perf_counter(), 0
-
-    def add(self, losses: Tensor) -> None:
-        """Add one step's losses (4,)."""
-        self.sums += losses
-        self.steps += 1
-
-    def read(self) -> tuple[StepMeans, float]:
-        """The means over steps and devices, and the images per second; begins a new tick."""
-        reduced = self.fabric.all_reduce(self.sums / self.steps, reduce_op="mean")
-        assert isinstance(reduced, Tensor)
-        means = StepMeans(*reduced.tolist())
-        rate = self.steps * self.images_a_step / (time.perf_counter() - self.start)
-        self.restart()
+        self.note = (
+            f"D {means.loss_d:.2f} G {means.loss_g:.2f} D(x) {means.d_real:.2f} D(G(z)) {means.d_generated:.2f}, "
+            f"{rate:.0f} images/s"
+        )
+        if self.log is not None and not self._is_regular(self.done):
+            self.log.write(self.done, means, rate)
         return means, rate
+
+    def _checkpoint(self, means: StepMeans, rate: float) -> None:
+        """Judge the run and save all of it; what comes before the checkpoint itself is there whenever that is."""
+        if self.log is not None:
+            model = self._model()
+            samples = model.sample(GRID_SAMPLES, seed=self.run.settings.seed)
+            photographs = spread_out(self.images, GRID_SAMPLES)
+            self.health, sentences = judge(
+                self.health, self.done, self.images_seen, means, spread(samples), spread(photographs)
+            )
+            value, stalled = self._rank(model)
+            self.log.write(self.done, means, rate, value)
+            self.log.picture(self.done, samples)
+            self._save_grid(samples)
+            self._save()
+            self._save_model(model)
+            self.warnings = tuple(f"step {self.done}: {s}; {_way_back(self.health.last_healthy)}" for s in sentences)
+            for sentence in (*self.warnings, *([] if stalled is None else [f"step {self.done}: {stalled}"])):
+                self.say(sentence)
+        self.fabric.barrier()
+        self.means.restart()
+
+    def _rank(self, model: DCGAN) -> tuple[float | None, str | None]:
+        if self.quality is None:
+            return None, None
+        value = float(self.quality(model.sample(QUALITY_SAMPLES, seed=self.run.settings.seed)))
+        self.health, stalled = rank(self.health, self.done, value)
+        return value, stalled
+
+    def _save(self) -> None:
+        """Write a checkpoint, with the losses since the last tick if there are any, and remove those that need not stay."""
+        tensors = self.means.tensors() if self.means.steps else {}
+        if self.log is None:
+            return
+        state: dict[str, Any] = {"health": asdict(self.health), "images_seen": self.images_seen}
+        checkpoint = Checkpoint(self.done, {**self.players.tensors(), **tensors}, {**self.run.to_dict(), **state})
+        try:
+            save_checkpoint(self.folder / CHECKPOINTS, checkpoint)
+        except UserError as error:
+            raise UserError(f"{error}; {self._last()}") from error
+        self._prune()
+
+    def _prune(self) -> None:
+        protected = (self.health.last_healthy, self.health.best)
+        prune_checkpoints(self.folder / CHECKPOINTS, self.keep, self.keep_every, protected)
+
+    def _save_grid(self, samples: Tensor) -> None:
+        save_picture(tile(to_pixels(samples)), self.folder / SAMPLES / f"step-{self.done:08d}.png")
+
+    def _save_model(self, model: DCGAN) -> None:
+        if self.health.best == self.done:
+            model.save(self.folder / BEST)
+        with_best(model, self.health).save(self.folder / MODEL)
+
+    def _model(self) -> DCGAN:
+        return take_model(self.players, self.run, self.images, self.done, self.images_seen)
+
+    def _complete(self) -> None:
+        """Write what a checkpoint should have beside it and has not, since the run was killed or stopped then."""
+        if self.means.steps:
+            # It was saved between two lines of the log, when the run was stopped.
+            self._checkpoint(*self._tick())
+            return
+        if self.log is None:
+            return
+        self._prune()
+        grid = (self.folder / SAMPLES / f"step-{self.done:08d}.png").is_file()
+        models = [MODEL, *([BEST] if self.health.best == self.done else [])]
+        if grid and all(_is_of_step(self.folder / place, self.done) for place in models):
+            return
+        self.say(f"writing what step {self.done} lacks")
+        model = self._model()
+        if not grid:
+            self._save_grid(model.sample(GRID_SAMPLES, seed=self.run.settings.seed))
+        self._save_model(model)
+
+    def _last(self, healthy: bool = False) -> str:
+        """Where to go on after something went wrong: the newest checkpoint, or the newest without a warning."""
+        steps = list_checkpoints(self.folder / CHECKPOINTS)
+        if not steps:
+            return "there is no checkpoint yet: start again"
+        step = self.health.last_healthy if healthy and self.health.last_healthy in steps else steps[-1]
+        back = "" if step == steps[-1] else f" --from-step {step}"
+        place = checkpoint_path(self.folder / CHECKPOINTS, step)
+        return f"the last {'healthy ' if back else ''}checkpoint is {place}: go on from it with --resume{back}"
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder for a new run that holds one, or files that a run would take for its own.
+
+    Raises
+    ------
+    UserError
+    """
+    steps = list_checkpoints(folder / CHECKPOINTS)
+    if steps:
+        raise UserError(
+            f"{folder} already holds a run ({steps[-1]} steps): add --resume to go on, or choose another folder"
+        )
+    if was_locked(folder):
+        # What a run left that was killed before its first checkpoint.
+        return
+    for name in (METRICS_FILE, CHECKPOINTS, SAMPLES, MODEL, BEST, TENSORBOARD):
+        place = folder / name
+        if place.is_file() or (place.is_dir() and any(place.iterdir())):
+            raise UserError(f"{place} was not written by a run of dcgan-viz: choose another folder")
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """The lock of a run's folder, which the first of several processes holds for all."""
+    return only_process(folder) if leads() else nullcontext()
 
 
 def _check(images: ImageSet, networks: NetworkSpec, settings: TrainingSettings) -> None:
@@ -303,93 +529,46 @@ def _check(images: ImageSet, networks: NetworkSpec, settings: TrainingSettings) 
         raise UserError(f"a generator is made to copy at most {MOST_ORIGINALS} images, not {len(images)}: give fewer")
 
 
-def _starting_checkpoint(checkpoints: Path, resume: bool, from_step: int | None) -> Checkpoint | None:
-    steps = list_checkpoints(checkpoints)
-    if not resume:
-        if from_step is not None:
-            raise UserError("--from-step goes back in a run that is resumed: add --resume")
-        if steps:
-            raise UserError(
-                f"{checkpoints.parent} already holds a run ({steps[-1]} steps): add --resume to go on, "
-                "or choose another folder"
-            )
-        return None
-    if not steps:
-        raise UserError(f"{checkpoints} holds no checkpoint to resume from: start without --resume")
-    wanted = steps[-1] if from_step is None else from_step
-    if wanted not in steps:
-        raise UserError(f"there is no checkpoint of step {wanted}: choose from {', '.join(map(str, steps))}")
-    return load_checkpoint(checkpoint_path(checkpoints, wanted))
+def _check_resumable(saved: SavedRun, images: ImageSet, steps: int) -> None:
+    run = saved.run
+    _check(images, run.networks, run.settings)
+    if len(images) != run.image_count or images_digest(images.pixels) != run.image_digest:
+        raise UserError(
+            f"the run to resume had other images ({run.image_count}, and these {len(images)}, differ in number, content "
+            "or order): resume it with the same"
+        )
+    if saved.step > steps:
+        raise UserError(
+            f"the run has already done {saved.step} steps: ask for more with --steps, or go back with --from-step"
+        )
 
 
-def _check_same_run(identity: dict[str, Any], start: Checkpoint) -> None:
-    """Refuse to resume with anything changed but the number of steps."""
-    for part in ("networks", "images", "settings"):
-        old, new = dict(start.run[part]), json.loads(json.dumps(identity[part]))
-        if part == "settings":
-            # A run of an earlier version lacks the settings that came later.
-            old = {**TrainingSettings(steps=1).to_dict(), **old}
-            old.pop("steps"), new.pop("steps")
-        if old != new:
-            changed = ", ".join(k for k in new if old.get(k) != new[k])
-            raise UserError(f"the run to resume had other {part} ({changed}): resume it with the same")
-    if start.step >= identity["settings"]["steps"]:
-        raise UserError(f"the run has already done {start.step} steps: ask for more with --steps")
+def _set_aside(saved: SavedRun, say: Callable[[str], None]) -> None:
+    """Rename checkpoints that cannot be read, so that nothing takes them for whole."""
+    for path in saved.damaged:
+        aside = path.with_suffix(".damaged")
+        with writing(path):
+            path.replace(aside)
+        say(f"{path} is damaged and set aside as {aside.name}: going back to step {saved.step}")
 
 
-def _digest(pixels: NDArray[np.uint8]) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, len(pixels), 4096):
-        digest.update(np.ascontiguousarray(pixels[start : start + 4096]).tobytes())
-    return digest.hexdigest()
+def _open_log(folder: Path, done: int, say: Callable[[str], None]) -> RunLog:
+    """The log, with all that lies behind the step to start from removed."""
+    for later in (s for s in list_checkpoints(folder / CHECKPOINTS) if s > done):
+        remove_checkpoint(folder / CHECKPOINTS, later)
+    return RunLog(folder, done, say)
+
+
+def _is_of_step(folder: Path, step: int) -> bool:
+    """Whether a whole model of a step lies in a folder."""
+    try:
+        return bool(load(folder).card.training.get("steps") == step and (folder / PAGE_FILE).is_file())
+    except UserError:
+        return False
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _open_log(folder: Path, checkpoints: Path, done: int) -> RunLog:
-    """The log, with all that lies behind the step to start from removed."""
-    for later in (s for s in list_checkpoints(checkpoints) if s > done):
-        checkpoint_path(checkpoints, later).unlink()
-    return RunLog(folder, done)
-
-
-def _spread_out(images: ImageSet, count: int) -> Tensor:
-    """`count` pictures evenly spread over the set, as float images."""
-    return images.tensor(np.unique(np.linspace(0, len(images) - 1, count).round().astype(np.int64)))
-
-
-def _finished(
-    players: Adversaries, networks: NetworkSpec, images: ImageSet, card: Card | None, run: dict[str, Any], steps: int
-) -> DCGAN:
-    """A copy of the networks for evaluation, its batch-norm statistics measured anew."""
-    device = players.fabric.device
-    generator, discriminator = Generator(networks.generator), make_discriminator(networks.discriminator)
-    generator.load_state_dict(players.drawing_generator.state_dict())
-    discriminator.load_state_dict(players.bare_discriminator.state_dict())
-    generator.to(device), discriminator.to(device)
-    spec = networks.generator
-    z = draw_latents(RECALIBRATION_SAMPLES, spec.latent, spec.prior, np.random.default_rng(0))
-    recalibrate(generator, [b.to(device) for b in z.split(128)])
-    photographs = _spread_out(images, RECALIBRATION_SAMPLES)
-    recalibrate(discriminator, [b.to(device) for b in photographs.split(128)])
-    card = card or Card("untitled", "a DCGAN", networks)
-    settings = run["settings"]
-    training = {
-        "steps": steps,
-        "images in the set": len(images),
-        "images seen": steps * settings["batch_size"] * run["devices"],
-        "settings": settings,
-        "execution": run["execution"],
-        "device": run["device"],
-        "devices": run["devices"],
-        "versions": run["versions"],
-        **({"started from": run["start_from"]} if "start_from" in run else {}),
-        "images sha256": run["images"]["sha256"],
-        "batch-norm statistics": f"measured on {len(z)} latents and {len(photographs)} training images",
-    }
-    return DCGAN(generator, discriminator, replace(card, networks=networks, training=training))
 
 
 def _way_back(last_healthy: int | None) -> str:

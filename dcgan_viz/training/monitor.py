@@ -1,12 +1,15 @@
-"""Watching a run for a discriminator that has won and samples that have collapsed."""
+"""Watching a run for a discriminator that has won, samples that have collapsed, and a quality that no longer rises."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dcgan_viz.errors import UserError
 from dcgan_viz.training.step import StepMeans
 
 WON_LOSS = 0.05
@@ -19,6 +22,10 @@ WARM_UP_IMAGES = 50_000
 """Samples start as one grey; only a generator that has seen this many images, or has drawn varied ones, collapses."""
 
 
+STALLED = 5
+"""After so many checkpoints without a better one it is said that there was none."""
+
+
 @dataclass(frozen=True)
 class Health:
     """What a run's monitor remembers from one checkpoint to the next.
@@ -29,10 +36,34 @@ class Health:
         The newest checkpoint without a warning.
     varied : bool
         Whether samples have once been as varied as a healthy run's.
+    best, best_quality : int, float, optional
+        The checkpoint with the lowest quality number, and that number.
+    since_best : int
+        Checkpoints measured since then.
     """
 
     last_healthy: int | None = None
     varied: bool = False
+    best: int | None = None
+    best_quality: float | None = None
+    since_best: int = 0
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Health:
+        """What ``dataclasses.asdict`` made of it, here or in an earlier version.
+
+        Raises
+        ------
+        UserError
+            If it is something else.
+        """
+        try:
+            health = cls(**data)
+            if not all(isinstance(n, int | None) for n in (health.last_healthy, health.best)):
+                raise TypeError("a step in it is no number")
+            return health
+        except TypeError as error:
+            raise UserError(f"the checkpoint does not say how the run was: {error}") from error
 
 
 def spread(images: Tensor) -> float:
@@ -73,7 +104,7 @@ def judge(
     Examples
     --------
     >>> judge(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
-    (Health(last_healthy=500, varied=True), ())
+    (Health(last_healthy=500, varied=True, ...), ())
     """
     warnings = []
     if means.loss_d < WON_LOSS:
@@ -88,4 +119,40 @@ def judge(
             f"differ by {real_spread:.3f}"
         )
     healthy = step if not warnings else health.last_healthy
-    return Health(healthy, health.varied or not alike), tuple(warnings)
+    return replace(health, last_healthy=healthy, varied=health.varied or not alike), tuple(warnings)
+
+
+def rank(health: Health, step: int, quality: float) -> tuple[Health, str | None]:
+    """Take in how good a checkpoint's samples are.
+
+    Parameters
+    ----------
+    health : Health
+        Of the run so far.
+    step : int
+        Of the checkpoint.
+    quality : float
+        The lower the better, such as a distance of samples to real images.
+
+    Returns
+    -------
+    Health
+        With this checkpoint taken in.
+    str, optional
+        A sentence when none has been better for long.
+
+    Examples
+    --------
+    >>> rank(Health(best=100, best_quality=0.3), 200, 0.2)[0].best
+    200
+    """
+    if not math.isnan(quality) and (health.best_quality is None or quality < health.best_quality):
+        return replace(health, best=step, best_quality=quality, since_best=0), None
+    since = health.since_best + 1
+    sentence = None
+    if health.best is not None and since % STALLED == 0:
+        sentence = (
+            f"the quality has stopped falling: {quality:.4g} now, and none of the last {since} checkpoints was better than "
+            f"step {health.best} ({health.best_quality:.4g})"
+        )
+    return replace(health, since_best=since), sentence

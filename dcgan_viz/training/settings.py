@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.augment import POLICIES
 
 Updates = Literal["both", "alternate"]
+
+MOST_STEPS = 99_999_999
+"""Checkpoints are numbered in eight digits."""
+
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -60,18 +66,18 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UserError(f"a run needs at least 1 step, not {self.steps}")
-        if self.batch_size < 2:
-            raise UserError(f"batch normalisation needs batches of 2 or more, not {self.batch_size}")
-        if not self.learning_rate > 0:
-            raise UserError(f"the learning rate must be positive, not {self.learning_rate}")
+        _check_whole("the number of steps", self.steps, 1, MOST_STEPS)
+        # Batch normalisation has nothing to average in a batch of 1.
+        _check_whole("the batch size", self.batch_size, 2, 2**20)
+        _check_whole("the seed", self.seed, 0, LARGEST_SEED)
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UserError(f"the learning rate must be a positive number, not {self.learning_rate}")
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         for name in ("l2", "r1", "copying"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must not be negative, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be a number that is not negative, not {getattr(self, name)}")
         if self.updates not in get_args(Updates):
             raise UserError(f"updates {self.updates!r} is not known: choose both or alternate")
         unknown = [p for p in self.augment if p not in POLICIES]
@@ -84,8 +90,19 @@ class TrainingSettings:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainingSettings:
-        """The settings that `to_dict` wrote."""
-        known = {f.name for f in fields(cls)}
-        if set(data) - known or "steps" not in data:
-            raise UserError("these are not training settings of this version of dcgan-viz")
-        return cls(**{**data, "augment": tuple(data.get("augment", ()))})
+        """The settings that `to_dict` wrote, here or in an earlier version, which lacked some of them.
+
+        Raises
+        ------
+        UserError
+            If a setting is unknown, of a wrong type or out of range.
+        """
+        try:
+            return cls(**{**data, "augment": tuple(data.get("augment", ()))})
+        except (TypeError, AttributeError) as error:
+            raise UserError(f"these are not training settings of this version of dcgan-viz: {error}") from error
+
+
+def _check_whole(what: str, value: int, least: int, most: int) -> None:
+    if not isinstance(value, int) or not least <= value <= most:
+        raise UserError(f"{what} must be a whole number from {least} to {most}, not {value}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from dcgan_viz.errors import UserError
 from dcgan_viz.model import draw_latents
 from dcgan_viz.networks.modules import Generator, make_discriminator
 from dcgan_viz.networks.protocol import TorchModule
@@ -141,10 +142,19 @@ class Adversaries:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` took."""
+        """Put back what `tensors` took.
+
+        Raises
+        ------
+        UserError
+            If it is of other networks.
+        """
         for part, module in self._parts():
             prefix = f"{part}."
-            module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+            try:
+                module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+            except RuntimeError as error:
+                raise UserError(f"the checkpoint's {part} belongs to other networks or is damaged: {error}") from error
         restore_optimizer("generator_optimizer", self.generator_optimizer, tensors)
         restore_optimizer("discriminator_optimizer", self.discriminator_optimizer, tensors)
 

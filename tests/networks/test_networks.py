@@ -13,6 +13,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.networks import NetworkSpec, dcgan, preset
 from dcgan_viz.networks.layers import discriminator_layers, find_layer, generator_layers
 from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.networks.presets import dcgan_options
 
 
 def parameters(network: nn.Module) -> int:
@@ -198,3 +199,13 @@ def test_a_damaged_specification_is_refused() -> None:
     other = dcgan(32).to_dict()["discriminator"]
     with pytest.raises(UserError, match="draws 3x16x16 images but the discriminator reads 3x32x32"):
         NetworkSpec.from_dict({**data, "discriminator": other})
+
+
+@pytest.mark.parametrize("spec", VARIANTS, ids=lambda spec: f"{spec.generator.image_size}")
+def test_the_options_of_networks_are_found_again(spec: NetworkSpec) -> None:
+    options = dcgan_options(spec)
+    if spec == preset("imagenet32"):
+        assert options is None
+    else:
+        assert options is not None
+        assert dcgan(**options) == spec

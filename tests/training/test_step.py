@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from torch import Tensor, nn
 
 from dcgan_viz.data.images import ImageSet
+from dcgan_viz.locking import HOLDER_FILE
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
-from dcgan_viz.training.checkpoints import checkpoint_path, load_checkpoint
+from dcgan_viz.training.batches import Batches
+from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, load_checkpoint
 from dcgan_viz.training.execution import Execution, launch
-from dcgan_viz.training.loop import _Batches
 from dcgan_viz.training.settings import TrainingSettings, Updates
 from dcgan_viz.training.step import Adversaries
 
@@ -148,27 +151,32 @@ def test_the_losses_are_those_of_the_logits() -> None:
     assert losses.stacked().shape == (4,)
 
 
-def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
-    np.save(tmp_path / "pictures.npy", pixels)
-    arguments = "train pictures.npy --size 16 --width 4 --latent 8 --batch-size 6 --steps 4 --checkpoint-every 2"
-    done = subprocess.run(
+def torchrun(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """The command line on two processes."""
+    return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"),
-            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "dcgan_viz.cli.main"),
-            *f"{arguments} --precision fp32 --device cpu --ema 0.5 --out run".split(),
+            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "dcgan_viz.cli.main", *arguments),
         ],
-        cwd=tmp_path,
+        cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=240,
     )
-    assert done.returncode == 0, done.stderr
+
+
+ON_TWO = "train pictures.npy --size 16 --width 4 --latent 8 --batch-size 6 --precision fp32 --device cpu --ema 0.5"
+
+
+def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path, run: Callable[..., Result]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "pictures.npy", pixels)
+    process = torchrun(*f"{ON_TWO} --steps 4 --checkpoint-every 2 --out run".split(), cwd=tmp_path)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
     settings = TrainingSettings(steps=4, batch_size=6, ema=0.5)
     images = ImageSet(pixels, ("",) * 40)
-    ranks = [_Batches(images, settings, SimpleNamespace(world_size=2, global_rank=rank)) for rank in range(2)]  # type: ignore[arg-type]
+    ranks = [Batches(images, settings, rank, 2) for rank in range(2)]
     plain = PlainGame(settings)
     for number in range(4):
         batches = [rank.at(number) for rank in ranks]
@@ -181,6 +189,36 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
     assert card["training"]["devices"] == 2
     assert card["training"]["images seen"] == 4 * 6 * 2
+    assert card["commands"][0].startswith("torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train /")
+    # One process goes on, and says that it is not the same.
+    alone = run("train", "pictures.npy", "--out", "run", "--resume", "--steps", 6)
+    assert alone.exit_code == 0, alone.output
+    assert "goes on with 1 process(es) after 2: a step now takes 6 images" in alone.stderr
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["images seen"] == 4 * 6 * 2 + 2 * 6
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_job_with_a_sentence_and_a_usable_checkpoint(
+    tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    np.save(tmp_path / "pictures.npy", np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8))
+    process = torchrun(*f"{ON_TWO} --steps 100000 --checkpoint-every 5 --out run".split(), cwd=tmp_path)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    while not list_checkpoints(checkpoints):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    leader = json.loads((tmp_path / "run" / HOLDER_FILE).read_text())["pid"]
+    (other,) = [int(worker) for worker in workers if int(worker) != leader]
+    os.kill(other, signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "another process of this run has ended after step" in said
+    assert "go on from it with --resume" in said
+    assert "unexpected" not in said
+    more = list_checkpoints(checkpoints)[-1] + 1
+    assert run("train", "pictures.npy", "--out", "run", "--resume", "--steps", more).exit_code == 0
 
 
 def test_every_image_is_seen_once_an_epoch_whatever_the_number_of_devices() -> None:
@@ -188,7 +226,7 @@ def test_every_image_is_seen_once_an_epoch_whatever_the_number_of_devices() -> N
     images = ImageSet(pixels, ("",) * 24)
     settings = TrainingSettings(steps=1, batch_size=4)
     for world in (1, 2, 3):
-        ranks = [_Batches(images, settings, SimpleNamespace(world_size=world, global_rank=r)) for r in range(world)]  # type: ignore[arg-type]
+        ranks = [Batches(images, settings, rank, world) for rank in range(world)]
         steps = 24 // (4 * world)
         for epoch in range(2):
             seen = [

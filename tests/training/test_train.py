@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from dcgan_viz.training.checkpoints import (
     save_checkpoint,
 )
 from dcgan_viz.training.execution import choose_execution
-from dcgan_viz.training.loop import train
+from dcgan_viz.training.loop import resume_training, train
 from dcgan_viz.training.settings import TrainingSettings
+from dcgan_viz.training.step import Adversaries
 
 NETWORKS = dcgan(16, width=4, latent=8)
 
@@ -65,23 +66,48 @@ def test_the_moving_average_is_what_is_saved(images: ImageSet, tmp_path: Path) -
     assert not torch.allclose(saved, tensors[f"generator.{name}"], atol=1e-3)
 
 
-def test_probing_measures_every_way_and_takes_one(images: ImageSet, tmp_path: Path) -> None:
-    settings = TrainingSettings(steps=1, batch_size=4)
-    said: list[str] = []
-    chosen = choose_execution(NETWORKS, settings, "cpu", "auto", said.append)
-    rates = {way: float(rate) for way, rate in re.findall(r"((?:fp32|bf16)(?: channels-last)?) (\d+) img/s", said[-1])}
-    assert set(rates) == {"fp32", "fp32 channels-last", "bf16", "bf16 channels-last"}
-    assert rates[str(chosen)] == max(rates.values())
-    assert said[-1].endswith(f"taking {chosen}")
-    assert choose_execution(NETWORKS, settings, "cpu", "fp32").channels_last is False
-    assert choose_execution(NETWORKS, settings, "cpu", "bf16").channels_last is True
+@pytest.mark.parametrize(
+    ("device", "ability", "expected"),
+    [
+        ("cuda", (8, 0), "bf16 channels-last"),
+        ("cuda", (7, 5), "fp32"),
+        ("cpu", {"avx512_bf16": True}, "bf16 channels-last"),
+        ("cpu", {"amx_bf16": False, "avx512_bf16": False}, "fp32"),
+        ("mps", None, "fp32"),
+    ],
+)
+def test_the_device_and_nothing_else_decides_the_precision(
+    device: str, ability: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: ability)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ability, raising=False)
+    assert {str(choose_execution(device)) for _ in range(5)} == {expected}
+    assert str(choose_execution(device, "fp32")) == "fp32"
+    assert str(choose_execution(device, "bf16")) == "bf16 channels-last"
 
 
 def test_losses_that_are_not_finite_stop_the_run(images: ImageSet, tmp_path: Path) -> None:
     settings = TrainingSettings(steps=60, batch_size=8, learning_rate=1e30)
-    with pytest.raises(UserError, match="no longer finite at step"):
+    with pytest.raises(UserError, match="no longer finite at step 25; there is no checkpoint yet"):
         train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=50)
     assert not list_checkpoints(tmp_path / "checkpoints")
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+def test_losses_that_are_not_finite_name_the_last_good_checkpoint(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(steps=60, batch_size=8)
+    step = Adversaries.step
+
+    def explodes(self: Adversaries, real: torch.Tensor, number: int, random: np.random.Generator) -> Any:
+        losses = step(self, real, number, random)
+        return replace(losses, generator=losses.generator * float("nan")) if number == 12 else losses
+
+    monkeypatch.setattr(Adversaries, "step", explodes)
+    with pytest.raises(UserError, match=r"at step 20; the last checkpoint is .*step-00000010.* go on .* --resume"):
+        train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=10)
+    assert load(tmp_path).card.training["steps"] == 10
 
 
 def test_a_warning_names_the_checkpoint_to_go_back_to(
@@ -102,86 +128,42 @@ def test_a_warning_names_the_checkpoint_to_go_back_to(
     assert list_checkpoints(tmp_path / "checkpoints") == [2, 6]
 
 
+def test_the_best_checkpoint_stays_and_is_named(images: ImageSet, tmp_path: Path) -> None:
+    values = iter([0.5, 0.1, *[0.3] * 6])
+    seen: list[torch.Size] = []
+    said: list[str] = []
+
+    def quality(samples: torch.Tensor) -> float:
+        seen.append(samples.shape)
+        return next(values)
+
+    train(
+        images, NETWORKS, TrainingSettings(steps=8, batch_size=8), tmp_path, checkpoint_every=1, keep=1,
+        precision="fp32", device="cpu", quality=quality, say=said.append,
+    )  # fmt: skip
+    assert seen == [(2048, 3, 16, 16)] * 8
+    assert {2, 8} <= set(list_checkpoints(tmp_path / "checkpoints"))
+    assert 3 not in list_checkpoints(tmp_path / "checkpoints")
+    assert load(tmp_path / "best").card.training["steps"] == 2
+    assert load(tmp_path).card.training["best checkpoint"] == {"step": 2, "quality": 0.1}
+    assert any(
+        "step 7: the quality has stopped falling" in sentence and "step 2 (0.1)" in sentence for sentence in said
+    )
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["quality"] for line in lines[:3]] == [0.5, 0.1, 0.3]
+    # It stays known when the run goes on without being measured.
+    resume_training(images, tmp_path, steps=9, keep=1, device="cpu")
+    assert load(tmp_path).card.training["best checkpoint"] == {"step": 2, "quality": 0.1}
+    assert 2 in list_checkpoints(tmp_path / "checkpoints")
+
+
 def test_pruning_keeps_the_newest_every_nth_and_the_protected(tmp_path: Path) -> None:
     for step in range(1, 11):
         save_checkpoint(tmp_path, Checkpoint(step, {"x": torch.zeros(1)}, {}))
     (tmp_path / "notes.txt").touch()
-    prune_checkpoints(tmp_path, 2, 4, 3)
+    prune_checkpoints(tmp_path, 2, 4, (3, None))
     assert list_checkpoints(tmp_path) == [3, 4, 8, 9, 10]
     assert (tmp_path / "notes.txt").exists()
-
-
-def test_photographs_of_any_size_and_mode_train(run, photographs: Path) -> None:
-    outcome = run(
-        *f"train {photographs} --size 16 --width 4 --batch-size 8 --epochs 1 --precision fp32 --out run --json".split()
-    )
-    assert outcome.exit_code == 0, outcome.output
-    assert json.loads(outcome.stdout)["steps"] == 5
-    assert load("run").card.commands == (
-        f"dcgan-viz train {photographs} --out run --size 16 --width 4 --epochs 1.0 --batch-size 8 --precision fp32",
-    )
-    assert run("sample", "--model", "run", "--count", 4).exit_code == 0
-
-
-def test_grey_pictures_train_a_grey_model(run, photographs: Path) -> None:
-    line = f"train {photographs} --size 16 --width 4 --channels 1 --prior normal --kernel 4 --batch-size 8 --steps 2"
-    assert run(*line.split(), "--precision", "bf16", "--out", "run").exit_code == 0
-    assert load("run").sample(2).shape == (2, 1, 16, 16)
-
-
-def test_a_wrong_request_is_one_sentence(run, refused, photographs: Path, tmp_path: Path) -> None:
-    def sentence(line: str) -> str:
-        return refused(*f"train {line} --size 16 --width 4 --precision fp32 --device cpu".split())
-
-    assert "nowhere does not exist" in sentence("nowhere --out run")
-    assert "holds no images" in sentence(f"{empty(tmp_path)} --out run")
-    assert "there is no preset 'celeba'" in sentence(f"{photographs} --preset celeba --out run")
-    assert "not both" in sentence(f"{photographs} --steps 3 --epochs 2 --out run")
-    assert "at least 1 step" in sentence(f"{photographs} --steps 0 --out run")
-    assert "batches of 2 or more" in sentence(f"{photographs} --steps 1 --batch-size 1 --out run")
-    assert "do not fill one batch of 128" in sentence(f"{photographs} --steps 1 --out run")
-    assert "learning rate must be positive" in sentence(f"{photographs} --learning-rate 0 --out run")
-    assert "ema must be" in sentence(f"{photographs} --ema 1 --out run")
-    assert "augmentation 'blur' is not known" in sentence(f"{photographs} --augment blur --out run")
-    assert "add --resume" in sentence(f"{photographs} --from-step 3 --out run")
-    assert "no checkpoint to resume from" in sentence(f"{photographs} --batch-size 8 --resume --out run")
-    assert not Path("run").exists()
-
-
-def test_there_is_no_cuda_device_here(refused, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    line = f"train {photographs} --size 16 --width 4 --batch-size 8 --steps 1 --precision fp32 --device cuda --out run"
-    assert "there is no device cuda here" in refused(*line.split())
-
-
-def test_resuming_another_run_or_a_damaged_one_is_refused(run, refused, photographs: Path) -> None:
-    line = f"train {photographs} --size 16 --width 4 --batch-size 8 --precision fp32 --device cpu --out run"
-    assert run(*line.split(), "--steps", 3).exit_code == 0
-    assert "already holds a run (3 steps): add --resume" in refused(*line.split(), "--steps", 3)
-    assert "already done 3 steps" in refused(*line.split(), "--steps", 3, "--resume")
-    assert "other settings (flip)" in refused(*line.split(), "--steps", 9, "--resume", "--flip")
-    assert "other networks" in refused(*line.split(), "--steps", 9, "--resume", "--kernel", 3)
-    assert "choose from 3" in refused(*line.split(), "--steps", 9, "--resume", "--from-step", 2)
-    (photographs / "00.png").unlink()
-    assert "other images" in refused(*line.split(), "--steps", 9, "--resume")
-    checkpoint = Path("run/checkpoints/step-00000003.safetensors")
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    assert "not a whole checkpoint" in refused(*line.split(), "--steps", 9, "--resume")
-
-
-def test_a_truncated_photograph_is_named_before_training(run, refused, photographs: Path) -> None:
-    (photographs / "07.png").write_bytes((photographs / "07.png").read_bytes()[:100])
-    line = f"train {photographs} --size 16 --width 4 --batch-size 8 --steps 1 --precision fp32 --out run"
-    assert "(07.png)" in refused(*line.split())
-    assert not Path("run").exists()
-    outcome = run(*line.split(), "--skip-broken")
-    assert outcome.exit_code == 0
-    assert load("run").card.training["images in the set"] == 39
-
-
-def empty(folder: Path) -> Path:
-    (folder / "empty").mkdir()
-    return folder / "empty"
 
 
 @pytest.mark.realdata
@@ -212,9 +194,7 @@ def test_a_run_goes_on_from_a_trained_model(tmp_path: Path) -> None:
         ):
             assert torch.allclose(a, b, atol=1e-6), name
     assert tuned.card.training["started from"] == trained.card.name
-    longer = train(
-        images, spec, replace(still, steps=2), tmp_path / "second", precision="fp32", start_from=trained, resume=True
-    )
+    longer = resume_training(images, tmp_path / "second", steps=2)
     assert load(longer.model).card.training["started from"] == trained.card.name
     with pytest.raises(UserError, match="has other networks than this run"):
         train(images, dcgan(16, width=8), still, tmp_path / "third", precision="fp32", start_from=trained)

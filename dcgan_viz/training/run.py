@@ -1,0 +1,188 @@
+"""What makes a training run the one it is: written into each of its checkpoints, read again to go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.model import CARD_FILE, Card
+from dcgan_viz.networks.spec import NetworkSpec
+from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, read_state
+from dcgan_viz.training.execution import Execution
+from dcgan_viz.training.settings import TrainingSettings
+
+CHECKPOINTS, SAMPLES, MODEL, BEST = "checkpoints", "samples", "model", "best"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run, apart from how far it is.
+
+    Parameters
+    ----------
+    networks : NetworkSpec
+    settings : TrainingSettings
+    image_count : int
+    image_digest : str
+        SHA-256 of the images' pixels.
+    execution : Execution
+    card : Card
+        Name, data and terms for the model's card, and the command of the run.
+    checkpoint_every : int
+        Steps between checkpoints.
+    start_from : str, optional
+        Name of the model whose weights it began with.
+    device, versions : str, mapping
+        Where and with what it is computed.
+    processes : int
+        Of which each takes a batch.
+    """
+
+    networks: NetworkSpec
+    settings: TrainingSettings
+    image_count: int
+    image_digest: str
+    execution: Execution
+    card: Card
+    checkpoint_every: int
+    start_from: str | None = None
+    device: str = "cpu"
+    versions: Mapping[str, str] | None = None
+    processes: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain data for JSON."""
+        card = self.card.to_dict()
+        return {
+            "networks": self.networks.to_dict(),
+            "settings": self.settings.to_dict(),
+            "images": {"count": self.image_count, "sha256": self.image_digest},
+            "execution": asdict(self.execution),
+            "card": {name: card[name] for name in ("name", "summary", "data", "terms", "commands", "weaknesses")},
+            "checkpoint_every": self.checkpoint_every,
+            "start_from": self.start_from,
+            "device": self.device,
+            "versions": dict(self.versions or {}),
+            "devices": self.processes,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], folder: Path) -> Run:
+        """The run that `to_dict` wrote; what an earlier version did not write is read from the run's folder.
+
+        Raises
+        ------
+        UserError
+            If a part is missing or not what it should be.
+        """
+        try:
+            networks, settings = NetworkSpec.from_dict(data["networks"]), TrainingSettings.from_dict(data["settings"])
+            execution = Execution(**data["execution"])
+            if execution.precision not in ("fp32", "bf16") or not isinstance(execution.channels_last, bool):
+                raise ValueError(f"its execution is {execution}")
+            count, processes = int(data["images"]["count"]), int(data["devices"])
+            every = int(data.get("checkpoint_every") or usual_interval(count, settings, processes))
+            if min(count, processes, every) < 1:
+                raise ValueError("a number in it is below 1")
+            return cls(
+                networks,
+                settings,
+                count,
+                str(data["images"]["sha256"]),
+                execution,
+                _read_card(data, networks, folder),
+                every,
+                data.get("start_from"),
+                str(data["device"]),
+                {str(name): str(version) for name, version in data["versions"].items()},
+                processes,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{folder} holds no run of dcgan-viz that can go on: {error}") from error
+
+
+def _read_card(data: Mapping[str, Any], networks: NetworkSpec, folder: Path) -> Card:
+    if "card" in data:
+        return Card.from_dict({**data["card"], "networks": networks.to_dict(), "training": {}})
+    try:
+        return Card.from_dict(json.loads((folder / MODEL / CARD_FILE).read_text()))
+    except (OSError, ValueError):
+        return Card("untitled", "a DCGAN", networks)
+
+
+def usual_interval(image_count: int, settings: TrainingSettings, processes: int) -> int:
+    """Steps between checkpoints unless others are asked for: an epoch, but at least 100 and at most 1000.
+
+    Examples
+    --------
+    >>> usual_interval(64_000, TrainingSettings(steps=1, batch_size=128), processes=1)
+    500
+    """
+    return min(max(image_count // (settings.batch_size * processes), 100), 1000)
+
+
+def images_digest(pixels: NDArray[np.uint8]) -> str:
+    """SHA-256 of pictures (N, H, W, C), whose order counts."""
+    digest = hashlib.sha256()
+    for start in range(0, len(pixels), 4096):
+        digest.update(np.ascontiguousarray(pixels[start : start + 4096]).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run on disk that can go on.
+
+    Parameters
+    ----------
+    run : Run
+    step : int
+        Of the checkpoint that it goes on from.
+    damaged : tuple of Path
+        Newer checkpoints that cannot be read.
+    """
+
+    run: Run
+    step: int
+    damaged: tuple[Path, ...] = ()
+
+
+def read_run(folder: str | Path, from_step: int | None = None) -> SavedRun:
+    """The run in a folder, as its newest whole checkpoint or a given one has it.
+
+    Parameters
+    ----------
+    folder : path
+    from_step : int, optional
+        The checkpoint to go back to.
+
+    Raises
+    ------
+    UserError
+        If there is no such checkpoint, or none is whole.
+    """
+    path = Path(folder)
+    checkpoints = path / CHECKPOINTS
+    steps = list_checkpoints(checkpoints)
+    if not steps:
+        raise UserError(f"{checkpoints} holds no checkpoint to resume from: start without --resume")
+    if from_step is not None and from_step not in steps:
+        raise UserError(f"there is no checkpoint of step {from_step}: choose from {', '.join(map(str, steps))}")
+    damaged: list[Path] = []
+    for step in reversed(steps if from_step is None else [from_step]):
+        try:
+            return SavedRun(
+                Run.from_dict(read_state(checkpoint_path(checkpoints, step))["run"], path), step, tuple(damaged)
+            )
+        except UserError as error:
+            damaged.append(checkpoint_path(checkpoints, step))
+            reason = error
+    raise reason
