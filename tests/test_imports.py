@@ -13,7 +13,18 @@ import dcgan_viz
 PACKAGE = Path(dcgan_viz.__file__).parent
 PROJECT = PACKAGE.parent
 
-BASE = {"devices", "errors", "estimate", "files", "progress", "results", "statistics", "untrusted", "versions"}
+BASE = {
+    "devices",
+    "errors",
+    "estimate",
+    "files",
+    "locking",
+    "progress",
+    "results",
+    "statistics",
+    "untrusted",
+    "versions",
+}
 """Root modules that anything may use: they know of one another alone."""
 
 MAY_IMPORT = {

@@ -39,6 +39,9 @@ def test_the_wheel_holds_the_command_line_and_the_models(wheel: Path) -> None:
         names = set(archive.namelist())
     assert "dcgan_viz/cli/main.py" in names
     assert "dcgan_viz/py.typed" in names
+    pages = {f.name for f in (ROOT / "dcgan_viz" / "studio").iterdir() if f.suffix in (".html", ".js", ".css")}
+    assert pages
+    assert {f"dcgan_viz/studio/{name}" for name in pages} <= names
     for model in bundled_models():
         assert {f"dcgan_viz/trained/{model}/{f}" for f in ("card.json", "README.md", "weights.safetensors")} <= names
     assert not any(name.startswith(("cli/", "trained/", "tests/")) for name in names)

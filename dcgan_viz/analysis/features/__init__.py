@@ -1,0 +1,1 @@
+"""The discriminator as a feature extractor, and linear classifiers on its features."""

@@ -1,0 +1,359 @@
+"""A linear support vector machine for features that do not fit in memory: LIBLINEAR's objective, read in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from dcgan_viz.errors import UserError
+
+BLOCK_BYTES = 64 * 2**20
+"""Of features at a time, as they are computed with: large enough for fast products, small beside the caches of pages."""
+
+FORCING = 0.1
+"""A Newton step is solved to this share of the gradient, as LIBLINEAR does (Lin, Weng & Keerthi 2008)."""
+
+MOST_CONJUGATE_STEPS = 60
+ARMIJO = 0.01
+HALVINGS = 30
+
+
+class LinearSVM(ClassifierMixin, BaseEstimator):
+    """Linear classifier with the squared hinge loss and an L2 penalty, one class against the rest.
+
+    Minimises, for every class, ``|w|² / 2 + C Σ max(0, 1 - y (w·x + b))²`` with the bias penalised like a weight: the
+    objective of LIBLINEAR's solvers 1 and 2, and of scikit-learn's ``LinearSVC(intercept_scaling=1)``, which the paper
+    used. Newton steps with conjugate gradients, all classes in the same pass over the features, which may be float16 and
+    memory-mapped: a block of rows at a time is in memory.
+
+    Parameters
+    ----------
+    C : float
+        Weight of the loss.
+    tol : float
+        Ends when the gradient of every class has fallen to this share of the first one's.
+    max_iter : int
+        Newton steps at most.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+    coef_ : ndarray (K, d), or (1, d) for two classes
+    intercept_ : ndarray (K,), or (1,)
+    objective_ : ndarray of float64 (K,), or (1,)
+        What was minimised, at its end.
+    n_iter_ : int
+        Newton steps.
+    passes_ : int
+        Times that all features were read.
+
+    Examples
+    --------
+    >>> features = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> LinearSVM(C=10).fit(features, ["low", "low", "high", "high"]).predict([[0.5], [2.5]])
+    array(['low', 'high'], dtype='<U4')
+    """
+
+    classes_: NDArray[Any]
+    coef_: NDArray[Any]
+    intercept_: NDArray[Any]
+    objective_: NDArray[np.float64]
+    n_iter_: int
+    passes_: int
+
+    def __init__(self, C: float = 1.0, *, tol: float = 1e-3, max_iter: int = 50) -> None:  # noqa: N803
+        self.C = C
+        self.tol = tol
+        self.max_iter = max_iter
+
+    def fit(self, X: ArrayLike, y: ArrayLike, start: LinearSVM | None = None) -> Self:  # noqa: N803
+        """Fit to features (n, d) and classes (n,).
+
+        Parameters
+        ----------
+        X : array-like (n, d)
+            float16 arrays, memory-mapped or not, are read in blocks and never copied whole.
+        y : array-like (n,)
+            Any labels.
+        start : LinearSVM, optional
+            Fitted to the same classes with another C: its weights are where this one starts from.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes, a feature is not finite, or the numbers of rows differ.
+        """
+        features, labels = self._checked(X, y)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"a classifier needs at least two classes, and there is 1 class: {self.classes_[0]!r}")
+        columns = 1 if len(self.classes_) == 2 else len(self.classes_)
+        positive = [1] if columns == 1 else range(columns)
+        kind = torch.float64 if features.dtype == np.float64 else torch.float32
+        signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)).to(kind) for k in positive], 1)
+        weights = torch.zeros(features.shape[1] + 1, columns, dtype=kind)
+        if start is not None:
+            if not np.array_equal(start.classes_, self.classes_) or start.coef_.shape[1] != features.shape[1]:
+                raise ValueError("a fit starts from one with the same classes and features")
+            weights[:-1] = torch.from_numpy(start.coef_.T).to(kind)
+            weights[-1] = torch.from_numpy(start.intercept_).to(kind)
+        found = _minimise(_Blocks(features, kind), signs, float(self.C), self.tol, self.max_iter, weights)
+        self.coef_ = found.weights[:-1].T.contiguous().numpy()
+        self.intercept_ = found.weights[-1].numpy()
+        self.objective_ = found.objective.numpy()
+        self.n_iter_, self.passes_ = found.steps, found.passes
+        return self
+
+    def decision_function(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """Signed distances ``w·x + b``: (n, K), or (n,) for two classes."""
+        check_is_fitted(self)
+        features = self._features(X, reset=False)
+        kind = torch.float64 if features.dtype == np.float64 else torch.float32
+        weights = torch.from_numpy(np.vstack([self.coef_.T, self.intercept_])).to(kind)
+        blocks = _Blocks(features, kind)
+        scores = torch.cat([blocks.times(block, weights) for block in blocks.each()]).numpy()
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """The class (n,) of the largest distance."""
+        scores = self.decision_function(X)
+        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
+        found: NDArray[Any] = self.classes_[chosen]
+        return found
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: N803
+        if not np.isfinite(self.C) or self.C <= 0:
+            raise ValueError(f"C must be positive and finite, not {self.C}")
+        if isinstance(X, np.ndarray) and X.dtype == np.float16:
+            labels: NDArray[Any] = np.asarray(y)
+            if labels.shape != (len(X),):
+                raise ValueError(f"there are {len(X)} rows of features and labels of shape {labels.shape}")
+            features = self._features(X, reset=True)
+        else:
+            features, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(labels)
+        return features, labels
+
+    def _features(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:  # noqa: N803
+        if not (isinstance(X, np.ndarray) and X.dtype == np.float16):
+            checked: NDArray[Any] = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+            return checked
+        # scikit-learn's checks copy what they look at, and this may be larger than memory.
+        if X.ndim != 2 or 0 in X.shape:
+            raise ValueError(f"features must be an array (n, d) that is not empty, not of shape {X.shape}")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        for rows in _rows(X.shape):
+            if not np.isfinite(X[rows]).all():
+                first = int(np.flatnonzero(~np.isfinite(X[rows]).all(1))[0]) + rows.start
+                raise ValueError(f"the features of row {first} are not finite")
+        return X
+
+
+def _rows(shape: tuple[int, ...]) -> list[slice]:
+    """Slices of rows that come to `BLOCK_BYTES` in float32."""
+    size = max(BLOCK_BYTES // (4 * shape[1]), 1)
+    return [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
+
+
+class _Blocks:
+    """Features (n, d) with a column of ones, a block of rows at a time."""
+
+    def __init__(self, features: NDArray[Any], kind: torch.dtype) -> None:
+        self.features, self.kind = features, kind
+        self.rows = _rows(features.shape)
+        self.passes = 0
+
+    def each(self) -> Any:
+        """The blocks of one pass, as tensors (rows, d), in which everything is computed."""
+        self.passes += 1
+        for rows in self.rows:
+            block = self.features[rows]
+            # Tensors cannot be made of what is read-only or strided backwards, and nothing here writes to them.
+            yield torch.from_numpy(np.array(block, copy=not block.flags.writeable, order="C")).to(self.kind)
+
+    @staticmethod
+    def times(block: Tensor, weights: Tensor) -> Tensor:
+        """Scores (rows, K)."""
+        return torch.addmm(weights[-1:], block, weights[:-1])
+
+    def first_pass(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The sums over all rows of features times values (n, K): (d + 1, K), and of squared features: (d + 1,)."""
+        total = torch.zeros(self.features.shape[1] + 1, values.shape[1], dtype=self.kind)
+        squares = torch.zeros(len(total), dtype=self.kind)
+        for rows, block in zip(self.rows, self.each(), strict=True):
+            total[:-1].addmm_(block.T, values[rows])
+            squares[:-1] += block.square().sum(0)
+        total[-1], squares[-1] = values.sum(0), len(values)
+        return total, squares
+
+    def gather(self, of_rows: Callable[[slice, Tensor], Tensor], like: Tensor) -> Tensor:
+        """The sum over all rows of each row's features times its `of_rows` (rows, K): (d + 1, K), in one pass."""
+        total = torch.zeros_like(like)
+        for rows, block in zip(self.rows, self.each(), strict=True):
+            values = of_rows(rows, block)
+            total[:-1].addmm_(block.T, values)
+            total[-1] += values.sum(0)
+        return total
+
+
+@dataclass(frozen=True)
+class _Minimum:
+    weights: Tensor
+    objective: Tensor
+    steps: int
+    passes: int
+
+
+def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, weights: Tensor) -> _Minimum:  # noqa: N803
+    """Newton's method on all classes at once; those that have converged stay where they are."""
+    scores = torch.zeros_like(signs)
+
+    def residual(rows: slice, block: Tensor) -> Tensor:
+        scores[rows] = blocks.times(block, weights)
+        return -2 * C * signs[rows] * (1 - signs[rows] * scores[rows]).clamp_min(0)
+
+    # The gradient at 0 is the scale on which it has vanished, wherever the fit starts from.
+    at_zero, squares = blocks.first_pass(-2 * C * signs)
+    gradient = blocks.gather(residual, weights) + weights
+    steps = 0
+    while steps < most:
+        curved = (signs * scores < 1).to(signs.dtype)
+        # The curvature's diagonal, about: features of very different scales would take hundreds of steps without it.
+        diagonal = 1 + 2 * C * squares[:, None] * curved.mean(0)
+        active = (gradient.square() / diagonal).sum(0) > tol**2 * (at_zero.square() / diagonal).sum(0)
+        if not active.any():
+            break
+        steps += 1
+        direction, change = _conjugate_gradients(blocks, gradient, curved, diagonal, C, active)
+        length = _step_lengths(weights, direction, scores, change, signs, gradient, C, active)
+        weights = weights + direction * length
+        gradient = blocks.gather(residual, weights) + weights
+    return _Minimum(weights, _objective(weights.square().sum(0), scores, signs, C), steps, blocks.passes)
+
+
+def _objective(square: Tensor, scores: Tensor, signs: Tensor, C: float) -> Tensor:  # noqa: N803
+    loss = (1 - signs * scores).clamp_min(0).double().square().sum(0)
+    return 0.5 * square.double() + C * loss
+
+
+def _conjugate_gradients(
+    blocks: _Blocks,
+    gradient: Tensor,
+    curved: Tensor,
+    diagonal: Tensor,
+    C: float,  # noqa: N803
+    active: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The Newton direction (d + 1, K) of each class, preconditioned, and the scores' change along it (n, K)."""
+    direction, change = torch.zeros_like(gradient), torch.zeros_like(curved)
+    residual = -gradient * active
+    search = residual / diagonal
+    square = (residual * search).sum(0)
+    goal = FORCING**2 * square
+    moved = torch.empty_like(curved)
+    tiny = torch.finfo(gradient.dtype).tiny
+
+    def curvature(rows: slice, block: Tensor) -> Tensor:
+        moved[rows] = blocks.times(block, search)
+        return 2 * C * curved[rows] * moved[rows]
+
+    for _ in range(MOST_CONJUGATE_STEPS):
+        going = square > goal
+        if not going.any():
+            break
+        product = blocks.gather(curvature, search) + search
+        along = (search * product).sum(0)
+        rate = torch.where(going & (along > 0), square / along.clamp_min(tiny), 0)
+        direction += rate * search
+        change += rate * moved
+        residual -= rate * product
+        conditioned = residual / diagonal
+        new = (residual * conditioned).sum(0)
+        search = torch.where(going, conditioned + (new / square.clamp_min(tiny)) * search, 0)
+        square = torch.where(going, new, square)
+    return direction, change
+
+
+def _step_lengths(
+    weights: Tensor,
+    direction: Tensor,
+    scores: Tensor,
+    change: Tensor,
+    signs: Tensor,
+    gradient: Tensor,
+    C: float,  # noqa: N803
+    active: Tensor,
+) -> Tensor:
+    """How far each class goes: halved until the objective falls enough. Reads no features, as the scores are linear."""
+    before = _objective(weights.square().sum(0), scores, signs, C)
+    slope = (gradient * direction).sum(0).double()
+    length = active.to(weights.dtype)
+    for _ in range(HALVINGS):
+        square = (weights + length * direction).square().sum(0)
+        after = _objective(square, scores + length * change, signs, C)
+        short = (after > before + ARMIJO * length.double() * slope) & (length > 0)
+        if not short.any():
+            return length
+        length = torch.where(short, length / 2, length)
+    # What cannot be lowered any more in this precision is where it was.
+    return torch.where(short, 0, length)
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """A fit with one C, and how often it is right.
+
+    Parameters
+    ----------
+    C : float
+    accuracy : float
+        On the validation rows.
+    svm : LinearSVM
+    """
+
+    C: float
+    accuracy: float
+    svm: LinearSVM
+
+
+def fit_path(
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    validation: tuple[NDArray[Any], NDArray[Any]],
+    grid: tuple[float, ...],
+    **options: Any,
+) -> tuple[PathPoint, ...]:
+    """Fits with every C of a grid, ascending, each from the last one's weights, and their accuracy on other rows.
+
+    Parameters
+    ----------
+    features, labels : ndarray (n, d), (n,)
+    validation : tuple of ndarray (m, d), (m,)
+    grid : tuple of float
+    **options
+        Of `LinearSVM`.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> x = random.normal(size=(60, 3)); y = x[:, 0] > 0
+    >>> [point.C for point in fit_path(x[:40], y[:40], (x[40:], y[40:]), (0.1, 0.01))]
+    [0.01, 0.1]
+    """
+    if not grid:
+        raise UserError("a path needs at least one C")
+    points: list[PathPoint] = []
+    for value in sorted(grid):
+        svm = LinearSVM(value, **options).fit(features, labels, points[-1].svm if points else None)
+        accuracy = float(np.mean(svm.predict(validation[0]) == validation[1]))
+        points.append(PathPoint(value, accuracy, svm))
+    return tuple(points)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.datasets import make_classification
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from dcgan_viz.analysis.features import svm as module
+from dcgan_viz.analysis.features.svm import LinearSVM, fit_path
+
+
+def problem(classes: int = 4, rows: int = 400, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    features, labels = make_classification(
+        rows, 30, n_informative=12, n_redundant=0, n_classes=classes, flip_y=0.1, random_state=seed
+    )
+    return features, labels
+
+
+def objective(weights: NDArray[Any], features: NDArray[Any], signs: NDArray[Any], c: float) -> float:
+    """The formula, a row at a time."""
+    total = 0.5 * float(weights @ weights)
+    for row, sign in zip(features, signs, strict=True):
+        total += c * max(0.0, 1 - sign * float(row @ weights[:-1] + weights[-1])) ** 2
+    return total
+
+
+def test_the_estimator_keeps_scikit_learns_contract() -> None:
+    for estimator, check in estimator_checks_generator(LinearSVM()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            check(estimator)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("c", [0.01, 1.0])
+def test_it_agrees_with_liblinear(classes: int, c: float) -> None:
+    features, labels = problem(classes)
+    ours = LinearSVM(c, tol=1e-5).fit(features, labels)
+    theirs = LinearSVC(C=c, dual=False, tol=1e-8, max_iter=10_000).fit(features, labels)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=2e-3)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=2e-3)
+    assert np.mean(ours.predict(features) == theirs.predict(features)) >= 0.995
+    for k, value in enumerate(ours.objective_):
+        signs = np.where(labels == ours.classes_[1 if classes == 2 else k], 1.0, -1.0)
+        least = objective(np.append(theirs.coef_[k], theirs.intercept_[k]), features, signs, c)
+        assert value == pytest.approx(objective(np.append(ours.coef_[k], ours.intercept_[k]), features, signs, c))
+        assert value <= least * (1 + 1e-4)
+
+
+def test_its_minimum_is_that_of_a_general_optimiser() -> None:
+    features, labels = problem(2, rows=80)
+    signs = np.where(labels == 1, 1.0, -1.0)
+    expected = minimize(objective, np.zeros(31), args=(features, signs, 0.5), method="BFGS").fun
+    assert LinearSVM(0.5, tol=1e-5).fit(features, labels).objective_[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem()
+    whole = LinearSVM(0.1).fit(features, labels)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 30 * 7)
+    assert len(module._rows(features.shape)) == 58
+    np.testing.assert_allclose(LinearSVM(0.1).fit(features, labels).coef_, whole.coef_, atol=1e-9)
+
+
+def test_half_precision_is_read_from_disk_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem()
+    np.save(tmp_path / "features.npy", features.astype(np.float16))
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 30 * 64)
+    found = LinearSVM(0.1).fit(mapped, labels)
+    expected = LinearSVM(0.1).fit(features.astype(np.float16).astype(np.float64), labels)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
+    assert np.mean(found.predict(mapped) == expected.predict(features)) >= 0.995
+    assert found.coef_.dtype == np.float32
+
+
+def test_a_row_that_is_not_finite_is_named() -> None:
+    features, labels = problem()
+    features = features.astype(np.float16)
+    features[123, 4] = np.inf
+    with pytest.raises(ValueError, match="row 123"):
+        LinearSVM().fit(features, labels)
+
+
+def test_a_path_starts_each_fit_from_the_last_and_ends_where_a_fresh_one_does() -> None:
+    features, labels = problem(rows=600)
+    points = fit_path(features[:400], labels[:400], (features[400:], labels[400:]), (1e-3, 1e-2, 1e-1), tol=1e-4)
+    fresh = LinearSVM(1e-1, tol=1e-4).fit(features[:400], labels[:400])
+    np.testing.assert_allclose(points[-1].svm.objective_, fresh.objective_, rtol=1e-5)
+    assert points[-1].svm.passes_ < fresh.passes_
+    assert points[-1].accuracy == np.mean(points[-1].svm.predict(features[400:]) == labels[400:])
+
+
+def test_classes_that_lie_far_apart_and_constants_do_no_harm() -> None:
+    features = np.zeros((40, 3))
+    features[:20, 0] = 1e4
+    labels = np.array(["a"] * 20 + ["b"] * 20)
+    svm = LinearSVM(1.0).fit(features, labels)
+    assert (svm.predict(features) == labels).all()
+
+
+@pytest.mark.parametrize("c", [0.0, -1.0, np.nan, np.inf])
+def test_a_penalty_that_makes_no_sense_is_refused(c: float) -> None:
+    with pytest.raises(ValueError, match="C must be positive"):
+        LinearSVM(c).fit(*problem())
