@@ -26,6 +26,10 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
     annotations.json whose COCO categories name them. Put the result beside a model as its folder "segmenter", or
     give it to forget with --segmenter: what forgetting does is then measured, not only looked at.
 
+    Held-out pictures tell how well it finds each object, and patches pasted into them (white, black, coloured, noise,
+    blurred, pieces of other pictures) whether it takes for an object what shows nothing: more than 5 % of their area
+    is a warning.
+
     \b
     dcgan-viz rooms 13000 --seed 1 --out rooms
     dcgan-viz train-segmenter rooms --out runs/rooms/model/segmenter
@@ -34,7 +38,7 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
 
     from dcgan_viz.annotations.masks import load_masks
     from dcgan_viz.judges.segmenter_training import train_segmenter as run
-    from dcgan_viz.progress import show
+    from dcgan_viz.progress import say, show
 
     pixels, masks, objects = load_masks(data)
     segmenter = run(
@@ -47,12 +51,17 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
         device=device,
         data=f"{len(pixels)} pictures with masks from {data.name}",
         progress=show,
+        say=lambda sentence: say(f"warning: {sentence}"),
     )
     command = f"dcgan-viz train-segmenter {data} --held-out {held_out} --steps {steps} --seed {seed} --out {out}"
     card = replace(segmenter.card, training={**segmenter.card.training, "command": command})
     replace(segmenter, card=card).save(out)
     if as_json:
-        click.echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou}))
-    else:
-        listing = ", ".join(f"{name} {iou:.2f}" for name, iou in card.held_out_iou.items())
-        click.echo(f"intersection over union on {held_out} held-out pictures: {listing}\nwritten to {out}")
+        click.echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou, "patches": card.patches}))
+        return
+    listing = ", ".join(f"{name} {iou:.2f}" for name, iou in card.held_out_iou.items())
+    click.echo(f"intersection over union on {held_out} held-out pictures: {listing}")
+    for name in objects:
+        shares = ", ".join(f"{kind} {100 * found[name]:.0f} %" for kind, found in card.patches.items() if name in found)
+        click.echo(f"patches that show nothing, taken for {name}: {shares}")
+    click.echo(f"written to {out}")

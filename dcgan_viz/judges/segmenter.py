@@ -43,6 +43,9 @@ class SegmenterCard:
         What it was trained on.
     held_out_iou : mapping of str to float
         Intersection over union of each object with the truth, over held-out pictures.
+    patches : mapping of str to mapping
+        For each kind of patch that shows nothing and each object, the share of the patches' area that was taken for it
+        (`dcgan_viz.judges.patches.PatchCheck`).
     training : mapping
         Settings, versions and the command.
     widths : tuple of int
@@ -57,6 +60,7 @@ class SegmenterCard:
     channels: int
     data: str
     held_out_iou: Mapping[str, float] = field(default_factory=dict)
+    patches: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     widths: tuple[int, ...] = WIDTHS
 

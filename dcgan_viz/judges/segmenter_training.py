@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,16 +14,19 @@ from torch.nn import functional
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
+from dcgan_viz.judges.disturbance import disturb
+from dcgan_viz.judges.patches import KINDS, check_patches, paste_patches
 from dcgan_viz.judges.segmenter import Segmenter, SegmenterCard, intersection_over_union, segment
 from dcgan_viz.judges.segmenter_network import SegmentationNetwork
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
 
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-3
-BLURS = (0.0, 0.6, 1.0)
-"""Standard deviations in pixels: what a generator draws is softer than what it was trained on."""
+PATCHED = 0.3
+"""Share of the pictures into which a patch that shows nothing is pasted."""
 
-NOISE, BRIGHTNESS, CONTRAST = 0.06, 0.15, 0.25
+PATCH_PICTURES = 500
+"""Held-out pictures that the check with patches takes at most."""
 
 
 def train_segmenter(
@@ -37,11 +41,13 @@ def train_segmenter(
     device: str = "cpu",
     data: str = "not stated",
     progress: Progress = silent,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Segmenter:
     """Train a segmenter, and measure it on pictures that were kept aside.
 
-    Pictures are mirrored, blurred, made noisy, brighter or darker at random, so that the segmenter also reads what a
-    generator draws. AdamW with one cycle of the learning rate; classes weigh by the inverse root of their area.
+    Pictures are mirrored, bent, blurred, made noisy, brighter or darker at random, so that the segmenter also reads
+    what a generator draws; patches that show nothing are pasted into three in ten, so that it looks for objects and
+    not for brightness. AdamW with one cycle of the learning rate; rare classes weigh more, by the fourth root.
 
     Parameters
     ----------
@@ -50,13 +56,15 @@ def train_segmenter(
         Label k is ``objects[k - 1]``; 0 is everything else.
     objects : tuple of str
     held_out : int
-        The last so many pictures are kept aside for the IoU on the card.
+        The last so many pictures are kept aside, for the IoU and the check with patches on the card.
     steps, batch_size, seed : int
     device : str
     data : str
         For the card.
     progress : Progress
         Shows how far the training is.
+    say : callable
+        Receives a sentence for each object for which patches that show nothing are taken.
 
     Returns
     -------
@@ -76,17 +84,15 @@ def train_segmenter(
     network = SegmentationNetwork(channels, len(objects) + 1).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     count = len(pixels) - held_out
     shares = np.bincount(masks[:count].ravel(), minlength=len(objects) + 1) / masks[:count].size
-    weights = torch.tensor(1 / np.sqrt(np.maximum(shares, 1e-4)), dtype=torch.float32)
+    weights = torch.tensor(np.maximum(shares, 1e-4) ** -0.25, dtype=torch.float32)
     weights = (weights / weights.mean()).to(place)
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     network.train()
     for _ in progress(range(steps), Stage("training", steps)):
         chosen = np.sort(random.integers(0, count, batch_size))
-        images, labels = to_tensor(pixels[chosen]), torch.from_numpy(masks[chosen].astype(np.int64))
-        mirrored = torch.from_numpy(random.random(batch_size) < 0.5)
-        images[mirrored], labels[mirrored] = images[mirrored].flip(-1), labels[mirrored].flip(-1)
-        images = _disturb(images, random).to(place).contiguous(memory_format=torch.channels_last)
+        images, labels = _batch(pixels[chosen], masks[chosen], random)
+        images = images.to(place).contiguous(memory_format=torch.channels_last)
         with torch.autocast(place.type, torch.bfloat16):
             scores = network(images)
         loss = functional.cross_entropy(scores.float(), labels.to(place), weights)
@@ -110,8 +116,32 @@ def train_segmenter(
         },
     )
     segmenter = Segmenter(network.eval().requires_grad_(False), card)
-    found = segment(segmenter, to_tensor(pixels[count:]))
-    return replace(segmenter, card=replace(card, held_out_iou=intersection_over_union(found, masks[count:], objects)))
+    return _measured(segmenter, to_tensor(pixels[count:]), masks[count:], say)
+
+
+def _batch(pixels: NDArray[np.uint8], masks: NDArray[np.uint8], random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Images (N, C, S, S) and labels (N, S, S) to train on: mirrored, with patches, disturbed."""
+    images, labels = to_tensor(pixels), masks.copy()
+    mirrored = random.random(len(images)) < 0.5
+    images[mirrored], labels[mirrored] = images[mirrored].flip(-1), labels[mirrored][..., ::-1]
+    kinds = random.choice(len(KINDS) + 1, len(images), p=[1 - PATCHED] + [PATCHED / len(KINDS)] * len(KINDS))
+    for number, kind in enumerate(KINDS, start=1):
+        chosen = np.flatnonzero(kinds == number)
+        if len(chosen):
+            pasted = paste_patches(images[chosen], labels[chosen], kind, random)
+            images[chosen], labels[chosen] = pasted.images, pasted.labels
+    images, labels = disturb(images, labels, random)
+    return images, torch.from_numpy(labels.astype(np.int64))
+
+
+def _measured(segmenter: Segmenter, images: Tensor, labels: NDArray[np.uint8], say: Callable[[str], None]) -> Segmenter:
+    """With what it finds in held-out pictures on its card."""
+    card = segmenter.card
+    ious = intersection_over_union(segment(segmenter, images), labels, card.objects)
+    patches = check_patches(segmenter, images[:PATCH_PICTURES], labels[:PATCH_PICTURES])
+    for warning in patches.warnings:
+        say(warning)
+    return replace(segmenter, card=replace(card, held_out_iou=ious, patches=patches.to_dict()))
 
 
 def _check(
@@ -129,19 +159,3 @@ def _check(
             f"{len(pixels)} pictures with {held_out} held out leave {len(pixels) - held_out} to train on, and a batch "
             f"is {batch_size}: give more, and hold out at least 1"
         )
-
-
-def _disturb(images: Tensor, random: np.random.Generator) -> Tensor:
-    """The pictures (N, C, H, W) blurred, brightened and made noisy, each batch by its own amounts."""
-    blur = BLURS[random.integers(len(BLURS))]
-    if blur:
-        offsets = torch.arange(-2, 3, dtype=torch.float32)
-        kernel = torch.exp(-(offsets**2) / (2 * blur**2))
-        kernel = torch.outer(kernel, kernel) / kernel.sum() ** 2
-        padded = functional.pad(images, (2, 2, 2, 2), mode="reflect")
-        images = functional.conv2d(padded, kernel.expand(images.shape[1], 1, 5, 5), groups=images.shape[1])
-    shape = (len(images), 1, 1, 1)
-    contrast = torch.from_numpy(random.uniform(1 - CONTRAST, 1 + CONTRAST, shape).astype(np.float32))
-    brightness = torch.from_numpy(random.uniform(-BRIGHTNESS, BRIGHTNESS, shape).astype(np.float32))
-    noise = torch.from_numpy(random.standard_normal(images.shape, dtype=np.float32)) * NOISE * float(random.random())
-    return (images * contrast + brightness + noise).clamp(-1, 1)

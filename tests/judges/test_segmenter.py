@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from scipy.ndimage import label as connected
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.errors import UserError
+from dcgan_viz.judges.patches import ALLOWED, KINDS
 from dcgan_viz.judges.segmenter import (
     CARD_FILE,
     Segmenter,
@@ -137,6 +139,12 @@ def test_the_command_trains_on_rooms(run: Callable, refused: Callable) -> None:
     loaded = load_segmenter("segmenter")
     assert loaded.objects == OBJECTS
     assert "train-segmenter rooms --held-out 10" in loaded.card.training["command"]
+    printed = json.loads(outcome.stdout)
+    assert printed["patches"] == loaded.card.patches
+    assert set(loaded.card.patches) == set(KINDS)
+    assert set(loaded.card.patches["white"]) == set(OBJECTS)
+    told = {name for name in OBJECTS if max(of.get(name, 0) for of in loaded.card.patches.values()) > ALLOWED}
+    assert all((f"is taken for {name}: areas" in outcome.stderr) == (name in told) for name in OBJECTS)
     rooms = draw_rooms(3, 32)
     assert segment(loaded, to_tensor(rooms.pixels)).shape == (3, 32, 32)
     assert "does not hold images/" in refused("train-segmenter", "segmenter", "--out", "other")
