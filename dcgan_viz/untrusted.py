@@ -71,7 +71,7 @@ def read_text(file: Path, limit: int | None = None) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text: save it as such") from error
+        raise UserError(f"{file} is not UTF-8 text, as which it should be saved") from error
 
 
 def _bytes(count: int) -> str:
@@ -107,7 +107,10 @@ def read_json(file: Path, schema: type[T], wrong: str, remedy: str, limit: int |
         If the file cannot be read or does not fit; it names the file, the place in it, what was expected there and
         what was found.
     """
-    text = read_text(file, limit)
+    try:
+        text = read_text(file, limit)
+    except UserError as error:
+        raise UserError(f"{error}: {remedy}") from error
     try:
         return parse_json(text, schema)
     except UserError as error:

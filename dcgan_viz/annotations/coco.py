@@ -15,6 +15,10 @@ MAXIMUM_PIXELS = 2**26
 """Of one annotated picture: its mask is laid out at that size. Cameras have up to 60 million."""
 
 
+FARTHEST = 10**6
+"""How far from its picture's corner an object may lie, in pixels: no number may overflow."""
+
+
 @dataclass(frozen=True)
 class Category:
     """A kind of object."""
@@ -26,7 +30,7 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Image:
+class Picture:
     """A picture; tools that know its size state it."""
 
     __pydantic_config__: ClassVar = LENIENT
@@ -67,7 +71,7 @@ class Coco:
 
     __pydantic_config__: ClassVar = LENIENT
 
-    images: tuple[Image, ...]
+    images: tuple[Picture, ...]
     categories: tuple[Category, ...]
     annotations: tuple[Annotation, ...]
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from xml.etree.ElementTree import Element
 
 from dcgan_viz.annotations.class_names import find_class_names
-from dcgan_viz.annotations.coco import Coco, Id
+from dcgan_viz.annotations.coco import FARTHEST, Coco, Id
 from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import LENIENT, load_plain, parse_json, parse_xml, read_text, shown
 
@@ -27,9 +27,6 @@ KNOWN = (
 )
 ENDINGS = (".xml", ".txt", ".json", ".csv")
 MAXIMUM_FILES = 20_000
-
-FARTHEST = 10**6
-"""How far from its picture's corner a box may lie, in pixels: no number may overflow."""
 
 SAMPLES_FILE = "samples.json"
 """Describes samples that were written for annotation; not itself an annotation."""

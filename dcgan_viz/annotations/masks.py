@@ -2,19 +2,81 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dcgan_viz.annotations.boxes import Box
+from dcgan_viz.annotations.coco import FARTHEST, Annotation, Category, Coco, Id, Picture
 from dcgan_viz.annotations.runs import decode_runs
 from dcgan_viz.data.images import ImageSet, load_images, square
+from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import LENIENT, read_json, shown
+
+MAXIMUM_TOTAL = 2**28
+"""Pixels of all pictures of a folder with masks together, 1 GiB: 65,536 of 64x64."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A mask as run lengths, column by column; as text if they are compressed."""
+
+    __pydantic_config__: ClassVar = LENIENT
+
+    counts: tuple[int, ...] | str
+
+
+@dataclass(frozen=True)
+class _Shape(Annotation):
+    __pydantic_config__: ClassVar = LENIENT
+
+    segmentation: tuple[tuple[float, ...], ...] | Runs | None = None
+
+    def __post_init__(self) -> None:
+        polygons = self.segmentation if isinstance(self.segmentation, tuple) else ()
+        if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+            raise UserError("a polygon is a list x, y, x, y, ... of at least three corners")
+        if any(abs(value) > FARTHEST for values in (self.bbox or (), *polygons) for value in values):
+            raise UserError(f"a corner lies more than {FARTHEST:,} pixels away from its picture")
+
+
+@dataclass(frozen=True)
+class _Picture(Picture):
+    __pydantic_config__: ClassVar = LENIENT
+
+    file_name: str = field(kw_only=True)
+    width: float = field(kw_only=True)
+    height: float = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class _Shapes(Coco):
+    __pydantic_config__: ClassVar = LENIENT
+
+    images: tuple[_Picture, ...]
+    annotations: tuple[_Shape, ...]
+
+
+@dataclass(frozen=True)
+class _Categories:
+    __pydantic_config__: ClassVar = LENIENT
+
+    categories: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        if {category.id for category in self.categories} != {*range(1, len(self.categories) + 1)}:
+            raise UserError("categories must be numbered 1, 2, 3 and so on, as the grey levels of the masks are")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By their numbers."""
+        return tuple(category.name for category in sorted(self.categories, key=lambda category: int(category.id)))
 
 
 def box_masks(boxes: Iterable[Box], count: int, size: int) -> NDArray[np.bool_]:
@@ -69,26 +131,24 @@ def load_coco(
         If the file is not COCO JSON, has no such category, or names images that are not there.
     """
     path = Path(annotations)
-    try:
-        data = json.loads(path.read_text())
-        entries = {str(e["file_name"]): (e["id"], int(e["width"]), int(e["height"])) for e in data["images"]}
-        names = {c["id"]: str(c["name"]) for c in data["categories"]}
-        objects = [a for a in data["annotations"] if names[a["category_id"]] == label]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not readable COCO JSON: {type(error).__name__} {error}") from error
-    if label not in names.values():
-        raise UserError(f"{path} has no category {label!r}: choose from {', '.join(names.values())}")
+    data = read_json(path, _Shapes, "is not readable COCO JSON", "write it again with its tool")
+    entries = {picture.file_name: picture for picture in data.images}
+    numbers = {category.id for category in data.categories if category.name == label}
+    if not numbers:
+        names = ", ".join(shown(category.name, quoted=False) for category in data.categories)
+        raise UserError(f"{path} has no category {label!r}: choose from {names}")
     pictures = load_images(images, size, channels)
     missing = sorted(set(entries) - set(pictures.names))
     if missing:
         raise UserError(f"{path} names {missing[0]} and {len(missing) - 1} more images that are not in {images}")
     chosen = [index for index, name in enumerate(pictures.names) if name in entries]
     kept = ImageSet(pictures.pixels[chosen], tuple(pictures.names[index] for index in chosen))
-    by_image: dict[Any, list[dict[str, Any]]] = {}
-    for found in objects:
-        by_image.setdefault(found["image_id"], []).append(found)
-    masks = np.stack([_mask(by_image.get(entries[n][0], []), *entries[n][1:], size, path) for n in kept.names])
-    return kept, masks
+    by_image: dict[Id, list[_Shape]] = {}
+    for shape in data.annotations:
+        if shape.category_id in numbers:
+            by_image.setdefault(shape.image_id, []).append(shape)
+    masks = [_mask(by_image.get(entries[name].id, []), entries[name], size, path) for name in kept.names]
+    return kept, np.stack(masks)
 
 
 def polygon_mask(polygons: Sequence[Sequence[float]], height: int, width: int) -> NDArray[np.bool_]:
@@ -133,41 +193,53 @@ def load_masks(folder: str | Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
     """
     path = Path(folder)
     try:
-        categories = json.loads((path / "annotations.json").read_text())["categories"]
-        names = tuple(str(c["name"]) for c in sorted(categories, key=lambda c: int(c["id"])))
-        files = sorted(f.name for f in (path / "images").iterdir() if not f.name.startswith("."))
-        with Image.open(path / "images" / files[0]) as first:
-            width, height = first.size
-        pixels = np.empty((len(files), height, width, 3), np.uint8)
-        masks = np.empty((len(files), height, width), np.uint8)
-        for index, name in enumerate(files):
-            with Image.open(path / "images" / name) as picture, Image.open(path / "masks" / name) as mask:
-                pixels[index], masks[index] = np.asarray(picture.convert("RGB")), np.asarray(mask.convert("L"))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        return _load_masks(path)
+    except (OSError, UserError) as error:
         raise UserError(
             f"{path} does not hold images/, masks/ of the same names and sizes and annotations.json with categories "
-            f"({type(error).__name__}: {error}): dcgan-viz rooms writes such folders"
+            f"({error}): dcgan-viz rooms writes such folders"
         ) from error
-    return pixels, masks, names
 
 
-def _mask(objects: list[dict[str, Any]], width: int, height: int, size: int, path: Path) -> NDArray[np.bool_]:
+def _load_masks(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[str, ...]]:
+    data = read_json(folder / "annotations.json", _Categories, "is not readable COCO JSON", "write it again")
+    files = sorted(f.name for f in (folder / "images").iterdir() if not f.name.startswith("."))
+    if not files:
+        raise UserError("images/ is empty")
+    first = read_pixels(folder / "images" / files[0], "RGB")
+    height, width = first.shape[:2]
+    if len(files) * height * width > MAXIMUM_TOTAL:
+        raise UserError(
+            f"{len(files):,} pictures of {width}x{height} are more than {MAXIMUM_TOTAL:,} pixels: give fewer"
+        )
+    pixels = np.empty((len(files), height, width, 3), np.uint8)
+    masks = np.empty((len(files), height, width), np.uint8)
+    for index, name in enumerate(files):
+        picture, mask = read_pixels(folder / "images" / name, "RGB"), read_pixels(folder / "masks" / name, "L")
+        if not picture.shape[:2] == mask.shape == (height, width):
+            raise UserError(f"{name} and its mask are not both of the first picture's {width}x{height} pixels")
+        pixels[index], masks[index] = picture, mask
+    return pixels, masks, data.names
+
+
+def _mask(shapes: list[_Shape], picture: _Picture, size: int, path: Path) -> NDArray[np.bool_]:
+    width, height = round(picture.width), round(picture.height)
     page = Image.new("L", (width, height))
     draw = ImageDraw.Draw(page)
-    for found in objects:
-        drawn = found.get("segmentation")
-        try:
-            if isinstance(drawn, list) and drawn:
-                for polygon in drawn:
-                    draw.polygon([float(v) for v in polygon], fill=255)
-            elif isinstance(drawn, dict):
-                mask = decode_runs(drawn["counts"], width, height)
-                page.paste(255, mask=Image.fromarray(mask))
-            else:
-                left, top, across, down = (float(v) for v in found["bbox"])
-                draw.rectangle((left, top, left + across - 1, top + down - 1), fill=255)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: annotation {found.get('id')} has no box, no polygon and no runs: {error}"
-            ) from error
+    for shape in shapes:
+        if isinstance(shape.segmentation, Runs):
+            try:
+                mask = decode_runs(shape.segmentation.counts, width, height)
+            except UserError as error:
+                raise UserError(f"{path}: {shape.name}: {error}") from error
+            page.paste(255, mask=Image.fromarray(mask))
+        elif shape.segmentation:
+            for polygon in shape.segmentation:
+                draw.polygon(polygon, fill=255)
+        elif shape.bbox is None:
+            raise UserError(f"{path}: {shape.name} has no box, no polygon and no runs")
+        else:
+            left, top, across, down = shape.bbox
+            if across > 0 and down > 0:
+                draw.rectangle((left, top, max(left, left + across - 1), max(top, top + down - 1)), fill=255)
     return square(page, size, 1)[..., 0] > 127

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dcgan_viz.errors import UserError
+
 
 def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
     """A mask (H, W) as COCO's uncompressed run lengths: column by column, zeros first.
@@ -22,12 +24,12 @@ def encode_runs(mask: NDArray[np.bool_]) -> list[int]:
     return [0, *runs] if flat[0] else runs
 
 
-def decode_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
+def decode_runs(counts: Sequence[int] | str, width: int, height: int) -> NDArray[np.bool_]:
     """The mask (height, width) of COCO's uncompressed run lengths.
 
     Raises
     ------
-    ValueError
+    UserError
         If they are compressed text or do not fill the mask.
 
     Examples
@@ -36,8 +38,9 @@ def decode_runs(counts: Sequence[int], width: int, height: int) -> NDArray[np.bo
     array([[False,  True],
            [ True,  True]])
     """
-    if not isinstance(counts, list) or any(not isinstance(c, int) or c < 0 for c in counts):
-        raise ValueError("its runs are compressed: write them as a list of counts")
+    if isinstance(counts, str) or any(count < 0 for count in counts):
+        raise UserError("its runs are compressed: write them as a list of counts")
+    # Before memory is asked for as many pixels as they claim.
     if sum(counts) != width * height:
-        raise ValueError(f"its runs hold {sum(counts)} pixels of {width}x{height}")
+        raise UserError(f"its runs hold {sum(counts)} pixels of {width}x{height}")
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width, order="F")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dcgan_viz.blind.trials import Sheet
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file
 from dcgan_viz.locking import one_at_a_time
+from dcgan_viz.untrusted import EXACT, MAXIMUM_FILE, read_json, shown
 
 MAXIMUM_BOXES = 200
 
@@ -20,6 +22,20 @@ Rectangle = tuple[float, float, float, float]
 
 Answer = tuple[Rectangle, ...] | str
 """Boxes around what was asked for, none where there is nothing; or "yes", "no"; or, for both kinds, "unclear"."""
+
+
+@dataclass(frozen=True)
+class _AnswersFile:
+    __pydantic_config__: ClassVar = EXACT
+
+    trial: str
+    contributor: str
+    answers: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        wrong = next((key for key in self.answers if not re.fullmatch("-?(0|[1-9][0-9]{0,8})", key)), None)
+        if wrong is not None:
+            raise UserError(f"answers are by the numbers of pictures, not {shown(wrong)}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ def read_answer(data: Any, sheet: Sheet) -> Answer:
     """
     if sheet.answer_kind == "yes-no":
         if data not in ("yes", "no", "unclear"):
-            raise UserError(f"the answer must be yes, no or unclear, not {data!r:.80}")
+            raise UserError(f"the answer must be yes, no or unclear, not {shown(data)}")
         return str(data)
     return "unclear" if data == "unclear" else read_rectangles(data, sheet.width, sheet.height)
 
@@ -105,14 +121,14 @@ def read_rectangles(data: Any, width: int, height: int) -> tuple[Rectangle, ...]
         raise UserError(f"at most {MAXIMUM_BOXES} boxes a sample, as a list of [left, top, width, height]")
     rectangles = []
     for entry in data:
-        try:
-            left, top, across, down = (float(value) for value in entry)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"a box is [left, top, width, height], not {entry!r:.80}") from error
+        if not isinstance(entry, list | tuple) or len(entry) != 4 or any(type(v) not in (int, float) for v in entry):
+            raise UserError(f"a box is [left, top, width, height], not {shown(entry)}")
+        # Far outside first: the sum of a fraction and a whole number of 400 digits overflows.
+        left, top, across, down = entry if all(abs(v) <= width + height for v in entry) else (0, 0, 0, 0)
         inside = left >= 0 and top >= 0 and left + across <= width and top + down <= height
         if not (inside and across > 0 and down > 0):
             raise UserError(f"the box {entry!r:.80} does not lie in the {width}x{height} sample")
-        rectangles.append((left, top, across, down))
+        rectangles.append((float(left), float(top), float(across), float(down)))
     return tuple(rectangles)
 
 
@@ -131,26 +147,21 @@ def load_answers(path: str | Path, sheet: Sheet) -> Answers:
     UserError
         If the file is missing, damaged or incomplete, belongs to another trial, or an answer does not fit.
     """
-    try:
-        data = json.loads(Path(path).read_text())
-        trial, contributor, entries = str(data["trial"]), str(data["contributor"]), dict(data["answers"])
-        indexed = {int(key): value for key, value in entries.items()}
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    remedy = "it must be JSON with trial, contributor and answers by picture"
+    data = read_json(Path(path), _AnswersFile, "does not hold the answers to a blind trial", remedy, MAXIMUM_FILE)
+    if data.trial != sheet.digest:
         raise UserError(
-            f"{path} does not hold the answers to a blind trial ({type(error).__name__}: {error}): it must be JSON with "
-            "trial, contributor and answers by picture"
-        ) from error
-    if trial != sheet.digest:
-        raise UserError(f"{path} answers another trial ({trial[:12]}, this one is {sheet.digest[:12]}): choose its own")
+            f"{path} answers another trial ({shown(data.trial[:12])}, this one is {sheet.digest[:12]}): choose its own"
+        )
     given: dict[int, Answer] = {}
-    for index, value in sorted(indexed.items()):
+    for index, value in sorted((int(key), value) for key, value in data.answers.items()):
         if not 0 <= index < len(sheet.pictures):
             raise UserError(f"{path} answers picture {index}, and there are {len(sheet.pictures)} from 0: correct it")
         try:
             given[index] = read_answer(value, sheet)
         except UserError as error:
             raise UserError(f"{path}, picture {index}: {error}") from error
-    return Answers(trial, contributor, given)
+    return Answers(data.trial, data.contributor, given)
 
 
 def save_answers(answers: Answers, path: str | Path) -> Path:

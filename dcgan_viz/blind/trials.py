@@ -12,18 +12,63 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_folder
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 AnswerKind = Literal["boxes", "yes-no"]
 
 TRIAL_FILE, KEY_FILE, ANSWERS_FILE, PICTURES_FOLDER = "trial.json", "key.json", "answers.json", "pictures"
+
+
+MAXIMUM_PICTURES = 10_000
+"""Nobody judges more; a number beyond is a mistake."""
+
+MAXIMUM_BYTES = 2**30
+"""Of all pictures of a trial together."""
+
+REMEDY = "name a folder that holds a blind trial, or make the trial again"
+
+
+@dataclass(frozen=True)
+class _SheetFile:
+    """``trial.json``."""
+
+    __pydantic_config__: ClassVar = EXACT
+
+    question: str
+    answer_kind: AnswerKind
+    count: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAXIMUM_PICTURES:
+            raise UserError(f"count must be from 1 to {MAXIMUM_PICTURES:,}, not {self.count}")
+
+
+@dataclass(frozen=True)
+class _KeyFile:
+    """``key.json``."""
+
+    __pydantic_config__: ClassVar = EXACT
+
+    trial: str
+    seed: int
+    conditions: tuple[str, ...]
+    condition: tuple[int, ...]
+    pair: tuple[int, ...]
+    settings: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.conditions or len(set(self.conditions)) < len(self.conditions) or self.seed < 0:
+            raise UserError("it must name its conditions, each once, and a seed from 0")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -233,18 +278,13 @@ def load_sheet(folder: str | Path) -> Sheet:
         If the folder is no trial, or a file in it is missing, damaged or not the one that was written.
     """
     path = Path(folder)
-    data = _read_json(path / TRIAL_FILE)
-    try:
-        question, answer_kind, count, digest = (data[n] for n in ("question", "answer_kind", "count", "digest"))
-        if answer_kind not in get_args(AnswerKind):
-            raise ValueError(f"{answer_kind!r} as its kind of answer")
-        pictures = [_read_picture(path / PICTURES_FOLDER / _picture_name(index)) for index in range(count)]
-        sheet = Sheet(pictures=np.stack(pictures), question=str(question), answer_kind=answer_kind)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} is damaged ({error}): make the trial again") from error
-    if sheet.digest != digest:
+    data = read_json(path / TRIAL_FILE, _SheetFile, "is damaged", REMEDY, MAXIMUM_CARD)
+    sheet = Sheet(
+        pictures=_read_pictures(path / PICTURES_FOLDER, data.count),
+        question=data.question,
+        answer_kind=data.answer_kind,
+    )
+    if sheet.digest != data.digest:
         raise UserError(f"the pictures or the question of {path} are not those that were written: make the trial again")
     return sheet
 
@@ -267,25 +307,21 @@ def load_trial(folder: str | Path) -> BlindTrial:
         If the folder is no trial, or a file in it is missing, damaged or of another trial.
     """
     sheet, path = load_sheet(folder), Path(folder) / KEY_FILE
-    key = _read_json(path)
-    try:
-        trial = BlindTrial(
-            pictures=sheet.pictures,
-            question=sheet.question,
-            answer_kind=sheet.answer_kind,
-            conditions=tuple(str(name) for name in key["conditions"]),
-            condition=np.array(key["condition"], np.int64),
-            pair=np.array(key["pair"], np.int64),
-            seed=int(key["seed"]),
-            settings=dict(key["settings"]),
-        )
-        belongs_to = key["trial"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): make the trial again") from error
-    if belongs_to != sheet.digest:
+    key = read_json(path, _KeyFile, "is damaged", REMEDY, MAXIMUM_CARD)
+    if key.trial != sheet.digest:
         raise UserError(f"{path} is the key of another trial: put back its own, or make the trial again")
+    trial = BlindTrial(
+        pictures=sheet.pictures,
+        question=sheet.question,
+        answer_kind=sheet.answer_kind,
+        conditions=key.conditions,
+        condition=np.array(key.condition, np.int64),
+        pair=np.array(key.pair, np.int64),
+        seed=key.seed,
+        settings=key.settings,
+    )
     conditions = len(trial.conditions)
-    latents = len(sheet.pictures) // max(conditions, 1)
+    latents = len(sheet.pictures) // conditions
     every = {(condition, pair) for condition in range(conditions) for pair in range(latents)}
     named = list(zip(trial.condition.tolist(), trial.pair.tolist(), strict=False))
     if not len(named) == len(trial.pair) == len(trial.condition) == len(sheet.pictures) or {*named} != every:
@@ -297,20 +333,25 @@ def _picture_name(index: int) -> str:
     return f"{index:05}.png"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable ({error}): name a folder that holds a blind trial") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path} is not what it should be: name a folder that holds a blind trial")
-    return data
-
-
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged: make the trial again") from error
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+def _read_pictures(folder: Path, count: int) -> NDArray[np.uint8]:
+    """All pictures (N, H, W, C) of a trial, whose sizes are looked at before they are decoded."""
+    pictures: NDArray[np.uint8] | None = None
+    for index in range(count):
+        try:
+            pixels = read_pixels(folder / _picture_name(index))
+        except UserError as error:
+            raise UserError(f"{error}: make the trial again") from error
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        if pictures is None:
+            if count * pixels.size > MAXIMUM_BYTES:
+                raise UserError(
+                    f"{folder} would hold {count:,} pictures of {pixels.size:,} bytes: that is no blind trial"
+                )
+            pictures = np.empty((count, *pixels.shape), np.uint8)
+        if pixels.shape != pictures.shape[1:]:
+            raise UserError(
+                f"{folder / _picture_name(index)} is not of the size of the first picture: make the trial again"
+            )
+        pictures[index] = pixels
+    assert pictures is not None
+    return pictures

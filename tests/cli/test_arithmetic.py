@@ -87,7 +87,7 @@ def test_wrong_requests_are_one_sentence(refused, named: Path) -> None:
     assert "no classifier of 'man'" in sentence("man", "--expect", "man")
     assert "with --expect, or leave out --classifier" in sentence("man", "--classifier", "gender")
     assert "positive control" in sentence("man", "--blind", "trial")
-    assert "holds no concepts" in sentence("man", "--concepts", "missing.json")
+    assert "missing.json cannot be read" in sentence("man", "--concepts", "missing.json")
     (named / "concepts.json").unlink()
     assert "comes without concepts" in sentence("man")
     assert not Path("results").exists()

@@ -89,7 +89,7 @@ def test_wrong_answers_are_refused_and_change_nothing(refused, folder: Path, tmp
     ):
         file.write_text(json.dumps({**data, **change}))
         assert sentence in refused("blind", folder, "--answers", file)
-    assert "does not hold the answers" in refused("blind", folder, "--answers", tmp_path / "nothing.json")
+    assert "cannot be read: No such file" in refused("blind", folder, "--answers", tmp_path / "nothing.json")
     assert not (folder / "answers.json").exists()
 
 

@@ -43,7 +43,7 @@ def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
 def test_wrong_requests_are_one_sentence(refused, annotated: Path) -> None:
     assert "has no boxes of 'door' (it has window)" in refused("forget", "--model", annotated, "--object", "door")
     assert "choose from 1: project" in refused("forget", "--model", annotated, "--layer", 7)
-    assert "not readable COCO" in refused("forget", "--model", annotated, "--annotations", "missing.json")
+    assert "missing.json cannot be read" in refused("forget", "--model", annotated, "--annotations", "missing.json")
     Path("precious").mkdir()
     Path("precious/thesis.tex").write_text("x")
     assert "already holds other files" in refused("forget", "--model", annotated, "--out", "precious")

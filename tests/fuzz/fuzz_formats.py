@@ -17,7 +17,7 @@ from PIL import Image
 from dcgan_viz.annotations.boxes import inside_boxes, load_annotations, merge_annotations
 from dcgan_viz.annotations.concepts import load_concepts, save_concepts
 from dcgan_viz.annotations.formats import read_foreign
-from dcgan_viz.annotations.masks import box_masks, load_coco
+from dcgan_viz.annotations.masks import box_masks, load_coco, load_masks
 from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
@@ -324,5 +324,8 @@ FORMATS = [
     Format("foreign-coco", lambda: {"a.json": as_json(FOREIGN_COCO)}, read_boxes),
     Format("yolo", lambda: {**YOLO, "classes.txt": b"lamp\nwindow\n"}, read_boxes),
     Format("yolo-yaml", lambda: {**YOLO, "data.yaml": YAML}, read_boxes),
+    Format("coco", make_coco, read_coco),
+    Format("masks", make_masks, load_masks),
+    Format("trials", make_trial, read_trial),
     Format("labels", lambda: {"t.csv": TABLE}, read_table),
 ]
