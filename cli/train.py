@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from dcgan_viz.data.images import ImageSet
+    from dcgan_viz.judges.encoder import Encoder
     from dcgan_viz.model import DCGAN
     from dcgan_viz.networks import NetworkSpec
     from dcgan_viz.training.execution import Precision
@@ -78,6 +81,11 @@ DEFAULT_EPOCHS = 25
 )
 @click.option("--keep", type=click.IntRange(1), default=3, show_default=True, help="Newest checkpoints that stay.")
 @click.option("--keep-every", type=click.IntRange(0), default=0, help="Checkpoints at multiples of N stay for good.")
+@click.option(
+    "--monitor",
+    metavar="bundled|FOLDER",
+    help="Measure the kernel distance to the images at every checkpoint, in an encoder's features, and keep the best.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option(
     "--precision",
@@ -122,6 +130,7 @@ def train(
     checkpoint_every: int | None,
     keep: int,
     keep_every: int,
+    monitor: str | None,
     device: str,
     precision: Precision,
     resume: bool,
@@ -183,6 +192,7 @@ def train(
         steps,
         epochs,
         start_from,
+        monitor,
         device,
         precision,
         skip_broken,
@@ -209,6 +219,7 @@ class _Wanted:
     steps: int | None
     epochs: float | None
     start_from: str | None
+    monitor: str | None
     device: str
     precision: Precision
     skip_broken: bool
@@ -233,6 +244,7 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     device = choose_device(wanted.device)
     precision = choose_execution(device, wanted.precision).precision
     check_new(wanted.out)
+    encoder = _encoder(wanted, device)
     images = _read(wanted, networks)
     settings = replace(settings, steps=_steps(wanted, len(images), settings.batch_size, DEFAULT_EPOCHS))
     _, size, _ = networks.image_shape
@@ -248,7 +260,7 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     with stopping("this step") as asked:
         result = run(
             images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
-            stop=asked, say=say, progress=show, **wanted.upkeep,
+            quality=_quality(encoder, images), stop=asked, say=say, progress=show, **wanted.upkeep,
         )  # fmt: skip
     return result, asked
 
@@ -264,6 +276,7 @@ def _resume(wanted: _Wanted, from_step: int | None) -> tuple[TrainingResult, Sto
     run = saved.run
     _refuse_contradictions(wanted, saved)
     device = choose_device(wanted.device)
+    encoder = _encoder(wanted, device)
     images = _read(wanted, run.networks)
     steps = run.settings.steps
     if wanted.steps is not None or wanted.epochs is not None:
@@ -272,7 +285,7 @@ def _resume(wanted: _Wanted, from_step: int | None) -> tuple[TrainingResult, Sto
     with stopping("this step") as asked:
         result = resume_training(
             images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
-            device=device, stop=asked, say=say, progress=show, **wanted.upkeep,
+            device=device, quality=_quality(encoder, images), stop=asked, say=say, progress=show, **wanted.upkeep,
         )  # fmt: skip
     return result, asked
 
@@ -378,6 +391,20 @@ def _read(wanted: _Wanted, networks: NetworkSpec) -> ImageSet:
     return load_images(wanted.data, size, channels, skip_broken=wanted.skip_broken, progress=show)
 
 
+def _encoder(wanted: _Wanted, device: str) -> Encoder | None:
+    from dcgan_viz.judges.encoder import load_encoder
+
+    if wanted.monitor is None or not leads():
+        return None
+    return load_encoder(None if wanted.monitor == "bundled" else wanted.monitor, device)
+
+
+def _quality(encoder: Encoder | None, images: ImageSet) -> Callable[[Tensor], float] | None:
+    from dcgan_viz.analysis.quality.monitoring import kernel_quality
+
+    return None if encoder is None else kernel_quality(encoder, images)
+
+
 def _steps(wanted: _Wanted, images: int, batch_size: int, epochs: float) -> int:
     """Batches that were asked for, in steps or in epochs, or of so many epochs."""
     if wanted.steps is not None:
@@ -424,10 +451,12 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
         return
     folder, model = str(result.folder), str(result.model)
     if as_json:
-        click.echo(json.dumps({"folder": folder, "model": model, "steps": result.steps, "warnings": result.warnings}))
+        numbers = {"folder": folder, "model": model, "steps": result.steps, "warnings": result.warnings}
+        click.echo(json.dumps({**numbers, **_given(best=result.best)}))
     else:
+        best = "" if result.best is None else f"; the best was that of step {result.best}, in {result.folder / 'best'}"
         click.echo(
-            f"{result.steps} steps done; the model is in {model}: dcgan-viz sample --model {shlex.quote(folder)}"
+            f"{result.steps} steps done; the model is in {model}{best}: dcgan-viz sample --model {shlex.quote(folder)}"
         )
 
 
@@ -443,7 +472,7 @@ def _command(**decided: Any) -> str:
         words.append(option.opts[0])
         if not option.is_flag:
             value = context.params[name]
-            is_path = isinstance(value, Path) or (name == "start_from" and Path(value).exists())
+            is_path = isinstance(value, Path) or (name in ("start_from", "monitor") and Path(value).exists())
             words.append(str(Path(value).absolute() if is_path else value))
     for name, value in decided.items():
         words += ["--" + name, str(value)]

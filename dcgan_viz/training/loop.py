@@ -90,6 +90,8 @@ class TrainingResult:
         Whether these are all that were asked for; otherwise the run was stopped after a checkpoint.
     checkpoint : Path
         The newest.
+    best : int, optional
+        The checkpoint of the lowest quality number, whose model is in ``best/``.
     warnings : tuple of str
         What the monitor said at the last checkpoint.
     """
@@ -99,6 +101,7 @@ class TrainingResult:
     steps: int
     finished: bool
     checkpoint: Path
+    best: int | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -343,7 +346,9 @@ class _Training:
             raise UserError(f"another process of this run has ended after step {self.done}; {self._last()}") from error
         self.close()
         newest = checkpoint_path(self.folder / CHECKPOINTS, self.done)
-        return TrainingResult(self.folder, self.folder / MODEL, self.done, self.done == total, newest, self.warnings)
+        return TrainingResult(
+            self.folder, self.folder / MODEL, self.done, self.done == total, newest, self.health.best, self.warnings
+        )
 
     def close(self) -> None:
         """Write what the log holds back."""

@@ -218,6 +218,27 @@ def test_start_from_takes_the_models_networks(run: Run, refused: Callable[..., s
     assert "leave out --width 8 and --kernel 5, which contradict the networks of first" in sentence
 
 
+# --- Keeping the best ---------------------------------------------------------------------------------------------
+
+
+def test_monitor_keeps_the_best_and_names_it(run: Run, refused: Callable[..., str], array: Path) -> None:
+    from dcgan_viz.judges.encoder import Encoder, EncoderCard
+    from dcgan_viz.judges.encoder_network import EncoderNetwork
+
+    torch.manual_seed(0)
+    widths = (4, 6, 8)
+    Encoder(EncoderNetwork(3, 2, widths).eval(), EncoderCard("tiny", ("a", "b"), widths=widths)).save("encoder")
+    done = start(run, array, "--steps 4 --checkpoint-every 1 --monitor encoder --json")
+    measured = [json.loads(line)["quality"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    best = 1 + measured.index(min(measured))
+    assert json.loads(done.stdout)["best"] == best
+    assert load("run/best").card.training["steps"] == best
+    again = run("train", array, "--out", "run", "--resume", "--monitor", "encoder")
+    assert f"the best was that of step {best}, in run/best" in again.stdout
+    words = f"{TINY} --steps 1 --monitor nowhere".split()
+    assert "nowhere holds no whole encoder" in refused("train", "no-images", "--out", "other", *words)
+
+
 # --- Numbers that are none ----------------------------------------------------------------------------------------
 
 
