@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import model_option
+from dcgan_viz.cli.options import model_option, overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@overwrite_option
 def annotate(
     label: str,
     model: str,
@@ -50,6 +51,7 @@ def annotate(
     seed: int,
     contributor: str,
     port: int,
+    overwrite: bool,
 ) -> None:
     """Draw boxes around an object on a model's samples, in the browser.
 
@@ -77,9 +79,9 @@ def annotate(
         _export(loaded, export_samples, count, seed, scale, f"--object {label} --model {model}")
         return
     if source:
-        _import(loaded, label, source, path, contributor)
+        _import(loaded, label, source, path, contributor, overwrite)
     elif auto:
-        _find(loaded, label, path, count, seed)
+        _find(loaded, label, path, count, seed, overwrite)
     else:
         _draw(loaded, label, path, count, seed, contributor, port)
     click.echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
@@ -100,7 +102,7 @@ def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contribut
         serve_annotations(model, label, annotations, path, port=port, ready=ready)
 
 
-def _find(model: DCGAN, label: str, path: Path, count: int, seed: int) -> None:
+def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite: bool) -> None:
     """By the model's segmenter."""
     from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
     from dcgan_viz.annotations.boxes import save_annotations
@@ -110,18 +112,21 @@ def _find(model: DCGAN, label: str, path: Path, count: int, seed: int) -> None:
     segmenter = find_segmenter(model)
     if segmenter is None:
         raise UserError(f"{model.card.name} has no segmenter beside it: draw by hand, or make one with train-segmenter")
-    _refuse_existing(path)
+    _refuse_existing(path, overwrite)
     annotations = automatic_boxes(model, segmenter, (label,), count=count, seed=seed)
-    save_annotations(annotations, path)
+    save_annotations(annotations, path, overwrite)
     shown = len({box.image for box in annotations.boxes})
     click.echo(f"{len(annotations.boxes)} boxes of {label} on {shown} of {count} samples, by a segmenter")
 
 
-def _refuse_existing(path: Path) -> None:
+def _refuse_existing(path: Path, overwrite: bool) -> None:
     from dcgan_viz.errors import UserError
 
-    if path.exists():
-        raise UserError(f"{path} already exists, perhaps with boxes drawn by hand: choose another --out")
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"{path} already exists, perhaps with boxes drawn by hand: choose another --out, or replace it with "
+            "--overwrite"
+        )
 
 
 def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, options: str) -> None:
@@ -136,14 +141,14 @@ def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, optio
     )
 
 
-def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str) -> None:
+def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str, overwrite: bool) -> None:
     """From another tool."""
     from dcgan_viz.annotations.boxes import save_annotations
     from dcgan_viz.annotations.sample_files import find_samples, import_boxes
 
-    _refuse_existing(path)
+    _refuse_existing(path, overwrite)
     annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)
-    save_annotations(annotations, path)
+    save_annotations(annotations, path, overwrite)
     click.echo(
         f"{len(annotations.boxes)} boxes of {label} on {len({box.image for box in annotations.boxes})} of "
         f"{len(annotations.reviewed_images())} samples that were looked at (of {annotations.count}); "

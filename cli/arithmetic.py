@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
+
+DEFAULT_OUT = "results/arithmetic"
 
 
 @click.command(cls=Command, short_help="Add and subtract concepts in the latent space.")
@@ -29,7 +40,7 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 )
 @seed_option
 @device_option
-@out_option("results/arithmetic")
+@out_option(DEFAULT_OUT)
 @json_option
 def arithmetic(
     expression: str,
@@ -42,7 +53,8 @@ def arithmetic(
     blind: Path | None,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Add and subtract concepts in the latent space, and draw the result.
@@ -57,7 +69,7 @@ def arithmetic(
     """
     from dcgan_viz.analysis.latent import arithmetic as analysis
     from dcgan_viz.annotations.concepts import find_concepts
-    from dcgan_viz.blind.report import save_trial
+    from dcgan_viz.blind.trials import check_trial_folder, save_trial
     from dcgan_viz.errors import UserError
     from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
     from dcgan_viz.judges.classifier import find_classifier, load_classifier
@@ -70,6 +82,9 @@ def arithmetic(
         raise UserError(
             "a blind trial needs a positive control: name the concept that the result should show, --wanted"
         )
+    check_out(analysis.Arithmetic, out, overwrite)
+    if blind is not None:
+        check_trial_folder(blind, overwrite)
     loaded = load(model, device)
     named = find_concepts(loaded, concepts)
     judge = None
@@ -87,7 +102,7 @@ def arithmetic(
         progress=show,
     )
     trial = None if blind is None else analysis.blind_trial(result, seed=seed)
-    folder = result.save(out, {"arithmetic": arithmetic_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"arithmetic": arithmetic_figure(result)}, overwrite=overwrite)
     sentence = (
         f"{result.expression}: the sum is {result.reach.length:.2f} times as long as an ordinary z, "
         f"{100 * result.reach.outside:.0f} % of its coordinates beyond ±1\n"
@@ -99,6 +114,6 @@ def arithmetic(
         share = f"{100 * rate.share:.0f} % [{low:.0f}, {high:.0f}] of {rate.pictures}"
         sentence += f"\n  {expect}, {rate.condition}: {share}"
     if trial is not None and blind is not None:
-        save_trial(trial, blind)
+        save_trial(trial, blind, overwrite)
         sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"
     finish(result, folder, sentence, as_json)

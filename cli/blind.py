@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import finish, json_option, out_option
+from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option
 
 if TYPE_CHECKING:
     from dcgan_viz.blind.report import BlindResult
     from dcgan_viz.statistics import Interval
+
+
+DEFAULT_OUT = "results/blind"
 
 
 @click.command(cls=Command, short_help="Judge pictures without knowing how they were drawn.")
@@ -24,10 +27,17 @@ if TYPE_CHECKING:
 )
 @click.option("--contributor", help="Who judges; written into the answers.  [default: not stated]")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
-@out_option("results/blind")
+@out_option(DEFAULT_OUT)
 @json_option
 def blind(
-    trial: Path, report: bool, answers: Path | None, contributor: str | None, port: int, out: Path, as_json: bool
+    trial: Path,
+    report: bool,
+    answers: Path | None,
+    contributor: str | None,
+    port: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Judge pictures in the browser without knowing how they were drawn, then compare.
 
@@ -52,9 +62,10 @@ def blind(
         judged = len(add_answers(answers, path, sheet).given)
         click.echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
     if report:
-        from dcgan_viz.blind.report import judge
+        from dcgan_viz.blind.report import BlindResult, judge
         from dcgan_viz.figures.blind import blind_figure
 
+        check_out(BlindResult, out, overwrite)
         loaded = load_trial(trial)
         result = judge(loaded, open_answers(path, loaded))
         if result.missing:
@@ -63,7 +74,8 @@ def blind(
                 "were drawn, so whoever has seen it judges no longer blind",
                 err=True,
             )
-        finish(result, result.save(out, {"blind": blind_figure(result)}), _sentence(result), as_json)
+        folder = result.save(out_folder(out, DEFAULT_OUT), {"blind": blind_figure(result)}, overwrite=overwrite)
+        finish(result, folder, _sentence(result), as_json)
     elif answers is None:
         _ask(trial, contributor, port)
 

@@ -1,12 +1,16 @@
-"""What every command shares: ``--debug``, and errors that are one sentence."""
+"""What every command shares: ``--debug``, errors that are one sentence, and the line that would run it again."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.folders import current_command
 
 
 class Failure(click.ClickException):
@@ -26,6 +30,7 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; errors keep their traceback only under ``--debug``."""
+        token = current_command.set(command_line(context))
         try:
             return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -38,7 +43,66 @@ class Command(click.Command):
             raise Failure(
                 f"unexpected {type(error).__name__}: {error}; please report it with what --debug shows"
             ) from error
+        finally:
+            current_command.reset(token)
 
 
 def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.meta["dcgan_viz.debug"] = value
+
+
+RECORDED = ("model", "seed", "device", "precision")
+"""Options that a recorded command has even where they were not given: a default may change."""
+
+NOT_RECORDED = ("as_json", "overwrite")
+"""Options that change nothing of what is computed."""
+
+
+def command_line(context: click.Context | None = None, leave_out: Collection[str] = (), **values: Any) -> str:
+    """A command as a line that can be pasted anywhere: quoted, with full paths, seed and device.
+
+    Parameters
+    ----------
+    context : click.Context, optional
+        Of the command; by default of the one that is running.
+    leave_out : collection of str
+        Names of parameters that do not belong to it, such as ``resume``.
+    **values
+        Of parameters that were decided later, such as the precision that ``auto`` became.
+
+    Returns
+    -------
+    str
+    """
+    context = context or click.get_current_context()
+    arguments: list[str] = []
+    options: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in (*NOT_RECORDED, *leave_out) or name not in context.params:
+            continue
+        value = values.get(name, context.params[name])
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(parameter, click.Argument):
+            arguments.extend(_word(parameter, one) for one in (value if parameter.nargs == -1 else [value]))
+        elif isinstance(parameter, click.Option) and value is not None and (given or name in (*RECORDED, *values)):
+            if parameter.is_flag:
+                options.extend(parameter.opts[:1] if value else [])
+            else:
+                for one in value if parameter.multiple else [value]:
+                    options.extend([max(parameter.opts, key=len), _word(parameter, one)])
+    # Values that start with a dash would read as options before the two dashes.
+    marked = ["--"] if any(word.startswith("-") for word in arguments) else []
+    return shlex.join(["dcgan-viz", str(context.command.name), *options, *marked, *arguments])
+
+
+def _word(parameter: click.Parameter, value: Any) -> str:
+    """A value as it is typed; what lies on disk by its full path."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    takes = parameter.metavar or ""
+    path = Path(str(value))
+    is_file = "FILE" in takes and path.is_file()
+    # A folder with a bundled model's name is taken for a model only if it is one.
+    is_model = "FOLDER" in takes and any((path / place / "card.json").is_file() for place in (".", "model"))
+    return str(path.absolute()) if is_file or is_model else str(value)

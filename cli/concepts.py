@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import model_option
+from dcgan_viz.cli.options import model_option, overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.annotations.concepts import Concepts
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     help="Draw the samples with their numbers to a PNG, instead of the page.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@overwrite_option
 def concepts(
     model: str,
     out: Path | None,
@@ -42,6 +43,7 @@ def concepts(
     given: tuple[str, ...],
     sheet: Path | None,
     port: int,
+    overwrite: bool,
 ) -> None:
     """Pick the samples of a model that show a concept, such as "smiling woman".
 
@@ -68,7 +70,7 @@ def concepts(
         return open_concepts(loaded, path, count=count, seed=seed, contributor=contributor, method=method)
 
     if sheet is not None:
-        for file in _draw_sheets(loaded, current(), sheet):
+        for file in _draw_sheets(loaded, current(), sheet, overwrite):
             click.echo(f"samples of {model} (seed {current().seed}) with their numbers written to {file}")
     if given:
         named = _parse(given)
@@ -117,11 +119,13 @@ def _name(current: Concepts, named: dict[str, tuple[int, ...]], path: Path) -> N
     click.echo(f"{listing}\nwritten to {path}")
 
 
-def _draw_sheets(model: DCGAN, current: Concepts, path: Path) -> list[Path]:
+def _draw_sheets(model: DCGAN, current: Concepts, path: Path, overwrite: bool) -> list[Path]:
     from dcgan_viz.data.images import to_pixels
-    from dcgan_viz.media.pictures import numbered_sheets, save_picture
+    from dcgan_viz.media.pictures import SHEET_PICTURES, check_picture, numbered_sheets, save_picture
 
+    sheets = -(-current.count // SHEET_PICTURES)
+    files = [path] if sheets == 1 else [path.with_stem(f"{path.stem}-{n}") for n in range(1, sheets + 1)]
+    for file in files:
+        check_picture(file, overwrite=overwrite)
     pages = numbered_sheets(to_pixels(model.sample(current.count, current.seed)))
-    if len(pages) == 1:
-        return [save_picture(pages[0], path)]
-    return [save_picture(page, path.with_stem(f"{path.stem}-{n}")) for n, page in enumerate(pages, start=1)]
+    return [save_picture(page, file, overwrite=overwrite) for page, file in zip(pages, files, strict=True)]

@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
+
+DEFAULT_OUT = "results/directions"
 
 
 @click.command(cls=Command, short_help="Find directions of the latent space without labels.")
@@ -25,10 +36,18 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 @model_option
 @seed_option
 @device_option
-@out_option("results/directions")
+@out_option(DEFAULT_OUT)
 @json_option
 def directions(
-    count: int, samples: int, reach: float, model: str, seed: int, device: str, out: Path, as_json: bool
+    count: int,
+    samples: int,
+    reach: float,
+    model: str,
+    seed: int,
+    device: str,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Find directions of the latent space without labels, and look along them.
 
@@ -44,8 +63,9 @@ def directions(
     from dcgan_viz.figures.latent.directions import directions_figure
     from dcgan_viz.model import load
 
+    check_out(analysis.Directions, out, overwrite)
     result = analysis.directions(load(model, device), count=count, samples=samples, reach=reach, seed=seed)
-    folder = result.save(out, {"directions": directions_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"directions": directions_figure(result)}, overwrite=overwrite)
     grey = result.random_changes[0]
     lines = [
         f"{method}: " + ", ".join(f"{d.changes[0].mean:.1f}" for d in result.found if d.method == method)

@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.quality.evaluation import Evaluation
     from dcgan_viz.estimate import Estimate
+
+
+DEFAULT_OUT = "results/evaluate"
 
 
 @click.command(cls=Command, short_help="Measure how good and how varied samples are.")
@@ -29,7 +41,7 @@ if TYPE_CHECKING:
 @model_option
 @seed_option
 @device_option
-@out_option("results/evaluate")
+@out_option(DEFAULT_OUT)
 @json_option
 def evaluate(
     data: Path | None,
@@ -39,7 +51,8 @@ def evaluate(
     model: str,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Measure how far a model's samples are from real images, and how much of them they cover.
@@ -54,6 +67,7 @@ def evaluate(
     dcgan-viz evaluate --model bedrooms --data lsun_bedrooms_10k.zip
     dcgan-viz evaluate --model runs/mine --data photographs/ --inception weights-inception-2015-12-05-6726825d.pth
     """
+    from dcgan_viz.analysis.quality.evaluation import Evaluation
     from dcgan_viz.analysis.quality.evaluation import evaluate as run
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
@@ -65,6 +79,7 @@ def evaluate(
     from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural
 
+    check_out(Evaluation, out, overwrite)
     loaded = load(model, device)
     if encoder is not None and inception is not None:
         raise UserError("give --encoder or --inception, not both: samples are measured in one of them")
@@ -87,7 +102,7 @@ def evaluate(
         segmenter=find_segmenter(loaded),
         progress=show,
     )
-    folder = result.save(out, {"evaluate": evaluation_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"evaluate": evaluation_figure(result)}, overwrite=overwrite)
     finish(result, folder, _sentences(result), as_json)
 
 

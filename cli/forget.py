@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
 
     Add = Callable[[str, Result, Figure, str], None]
     """Saves a further part of the result under a name, with its figure and the sentence that tells it."""
+
+
+DEFAULT_OUT = "results/forget"
 
 
 @click.command(cls=Command, short_help="Zero the maps that draw an object.")
@@ -99,7 +110,7 @@ if TYPE_CHECKING:
     help="Also save the model that has forgotten, as a folder for --model.",
 )
 @device_option
-@out_option("results/forget")
+@out_option(DEFAULT_OUT)
 @json_option
 def forget(
     labels: tuple[str, ...],
@@ -121,7 +132,8 @@ def forget(
     seed: int,
     save_as: Path | None,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Zero the generator maps that draw an object, and draw without them.
@@ -145,6 +157,7 @@ def forget(
 
     if save_as is not None and where != "everywhere":
         raise click.UsageError("--save-as saves weights, which draw without the maps everywhere: leave out --where")
+    _check_places(out, blind, save_as, overwrite, dose_response, insertion, show_maps)
     loaded = load(model, device)
     reader = find_segmenter(loaded) if segmenter is None else load_segmenter(segmenter, device)
     if reader is None and (dose_response or insertion):
@@ -165,12 +178,12 @@ def forget(
         segmenter=reader,
         seed=seed,
     )
-    folder = result.save(out, {"forget": forgetting_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"forget": forgetting_figure(result)}, overwrite=overwrite)
     sentences = [_sentence(result)]
     parts: dict[str, Result] = {}
 
     def add(name: str, part: Result, figure: Figure, sentence: str) -> None:
-        part.save(folder / name, {name: figure})
+        part.save(folder / name, {name: figure}, overwrite=overwrite)
         parts[name] = part
         sentences.append(sentence)
 
@@ -183,11 +196,40 @@ def forget(
     if show_maps:
         _add_maps(loaded, result, seed, add)
     if blind is not None:
-        sentences.append(_save_blind(result, blind, seed))
+        sentences.append(_save_blind(result, blind, seed, overwrite))
     if save_as is not None:
-        without_maps(loaded, result.layer, result.maps, strength).save(save_as)
+        without_maps(loaded, result.layer, result.maps, strength).save(save_as, overwrite)
         sentences.append(f"the model that has forgotten is in {save_as}")
     finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _check_places(
+    out: Path | None,
+    blind: Path | None,
+    save_as: Path | None,
+    overwrite: bool,
+    dose_response: bool,
+    insertion: bool,
+    show_maps: bool,
+) -> None:
+    """Refuse places where something is in the way, before anything is computed."""
+    from dcgan_viz.analysis.forgetting.dose_response import DoseResponse
+    from dcgan_viz.analysis.forgetting.forgetting import Forgetting
+    from dcgan_viz.analysis.forgetting.insertion import Insertion
+    from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
+    from dcgan_viz.blind.trials import check_trial_folder
+    from dcgan_viz.model import DCGAN
+
+    parts: tuple[tuple[bool, str, type[Result]], ...] = (
+        (dose_response, "dose-response", DoseResponse),
+        (insertion, "insertion", Insertion),
+        (show_maps, "maps", MapPictures),
+    )
+    check_out(Forgetting, out, overwrite, *((name, kind) for asked, name, kind in parts if asked))
+    if blind is not None:
+        check_trial_folder(blind, overwrite)
+    if save_as is not None:
+        DCGAN.check_folder(save_as, overwrite)
 
 
 def _boxes(loaded: DCGAN, annotations: Path | None, labels: tuple[str, ...], reader: Segmenter | None) -> Annotations:
@@ -293,7 +335,7 @@ def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Add) -> None:
     add("maps", part, map_pictures_figure(part), f"the highest-ranked map for {label} is {part.maps[0]}")
 
 
-def _save_blind(result: Forgetting, folder: Path, seed: int) -> str:
+def _save_blind(result: Forgetting, folder: Path, seed: int, overwrite: bool) -> str:
     from dcgan_viz.blind.report import prepare_trial, save_trial
 
     trial = prepare_trial(
@@ -307,5 +349,5 @@ def _save_blind(result: Forgetting, folder: Path, seed: int) -> str:
         settings=result.numbers()["settings"],
         seed=seed,
     )
-    save_trial(trial, folder)
+    save_trial(trial, folder, overwrite)
     return f"{len(trial.pictures)} shuffled pictures to judge: dcgan-viz blind {folder}"

@@ -9,10 +9,12 @@ import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import (
+    check_out,
     device_option,
     finish,
     json_option,
     model_option,
+    out_folder,
     out_option,
     parse_numbers,
     seed_option,
@@ -38,6 +40,7 @@ METHOD_NAMES = (
     "occlusion",
 )
 SHOWN_UNITS = 16
+DEFAULT_OUT = "results/guided-backprop"
 
 
 @click.command("guided-backprop", cls=Command)
@@ -76,7 +79,7 @@ SHOWN_UNITS = 16
 @model_option
 @seed_option
 @device_option
-@out_option("results/guided-backprop")
+@out_option(DEFAULT_OUT)
 @json_option
 def guided_backprop(
     layer: str | None,
@@ -92,7 +95,8 @@ def guided_backprop(
     model: str,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """See what excites the discriminator's feature maps.
@@ -109,8 +113,9 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 5 --sanity --method all
     """
     from dcgan_viz.analysis.attribution import guided_backprop as analysis
-    from dcgan_viz.analysis.attribution.methods import compare_methods
-    from dcgan_viz.analysis.attribution.sanity import check_layer
+    from dcgan_viz.analysis.attribution.detection import Detection
+    from dcgan_viz.analysis.attribution.methods import MethodComparison, compare_methods
+    from dcgan_viz.analysis.attribution.sanity import SanityCheck, check_layer
     from dcgan_viz.figures.attribution.atlas import atlas_figure
     from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
     from dcgan_viz.figures.attribution.methods import methods_figure
@@ -118,6 +123,12 @@ def guided_backprop(
     from dcgan_viz.networks.layers import find_layer
     from dcgan_viz.report.atlas import atlas_page
 
+    further: tuple[tuple[bool, str, type[Result]], ...] = (
+        (label is not None, "detection", Detection),
+        (sanity, "sanity", SanityCheck),
+        (bool(methods), "methods", MethodComparison),
+    )
+    check_out(analysis.GuidedBackprop, out, overwrite, *((name, kind) for asked, name, kind in further if asked))
     loaded = load(model, device)
     chosen_layer = find_layer(loaded.discriminator_layers, layer or len(loaded.discriminator_layers))
     chosen = parse_numbers(maps or "0-5", "--maps")
@@ -138,7 +149,7 @@ def guided_backprop(
         source=source,
     )
     figures = {"guided-backprop": guided_backprop_figure(result), "atlas": atlas_figure(result)}
-    folder = result.save(out, figures, {"atlas": atlas_page(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), figures, {"atlas": atlas_page(result)}, overwrite)
     strongest = max(result.responses, key=lambda response: response.value)
     parts: dict[str, Result] = {}
     sentences = [
@@ -147,7 +158,7 @@ def guided_backprop(
     ]
     if detection is not None:
         parts["detection"] = detection
-        sentences.append(_save_detection(detection, folder))
+        sentences.append(_save_detection(detection, folder, overwrite))
     if sanity:
         parts["sanity"] = checked = check_layer(
             loaded,
@@ -157,7 +168,7 @@ def guided_backprop(
             seed=seed,
             source=source,
         )
-        sentences.append(_save_sanity(checked, folder))
+        sentences.append(_save_sanity(checked, folder, overwrite))
     if methods:
         parts["methods"] = compared = compare_methods(
             loaded,
@@ -168,7 +179,7 @@ def guided_backprop(
             rule=rule,
             seed=seed,
         )
-        compared.save(folder / "methods", {"methods": methods_figure(compared)})
+        compared.save(folder / "methods", {"methods": methods_figure(compared)}, overwrite=overwrite)
     finish(result, folder, "\n".join(sentences), as_json, parts)
 
 
@@ -201,10 +212,10 @@ def _detect(
     return rank_maps(loaded, layer, pictures, masks, label, seed=seed, source=source)
 
 
-def _save_detection(detection: Detection, folder: Path) -> str:
+def _save_detection(detection: Detection, folder: Path, overwrite: bool) -> str:
     from dcgan_viz.figures.attribution.detection import detection_figure
 
-    detection.save(folder / "detection", {"detection": detection_figure(detection)})
+    detection.save(folder / "detection", {"detection": detection_figure(detection)}, overwrite=overwrite)
     best = detection.best[0]
     interval = best.average_precision_interval
     return (
@@ -214,10 +225,10 @@ def _save_detection(detection: Detection, folder: Path) -> str:
     )
 
 
-def _save_sanity(checked: SanityCheck, folder: Path) -> str:
+def _save_sanity(checked: SanityCheck, folder: Path, overwrite: bool) -> str:
     from dcgan_viz.figures.attribution.sanity import sanity_figure
 
-    checked.save(folder / "sanity", {"sanity": sanity_figure(checked)})
+    checked.save(folder / "sanity", {"sanity": sanity_figure(checked)}, overwrite=overwrite)
     number = checked.explained_layer
     own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
     return (

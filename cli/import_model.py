@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.options import overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.foreign.importing import Imported
@@ -82,6 +83,7 @@ class Numbers(click.ParamType):
 @click.option("--name", default="imported", show_default=True, help="On the model's card.")
 @click.option("--data-note", default="not stated", show_default=True, help="On the card: what it was trained on.")
 @click.option("--terms", default="not stated", show_default=True, help="On the card: under which terms.")
+@overwrite_option
 def import_model(
     generator: str,
     discriminator: str | None,
@@ -90,6 +92,7 @@ def import_model(
     name: str,
     data_note: str,
     terms: str,
+    overwrite: bool,
     **told: Any,
 ) -> None:
     """Make a model of weights that were trained elsewhere.
@@ -107,7 +110,9 @@ def import_model(
     """
     from dcgan_viz.foreign import importing
     from dcgan_viz.foreign.containers import read_weights
+    from dcgan_viz.model import DCGAN
 
+    DCGAN.check_folder(out, overwrite)
     weights = read_weights(generator)
     judge = None if discriminator is None else read_weights(discriminator)
     source: Source | None = told["prior"]
@@ -125,7 +130,7 @@ def import_model(
         for what, difference in importing.check(imported, check).items():
             click.echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
     model = imported.model(name, data_note, terms)
-    folder = model.save(out, exact=True)
+    folder = model.save(out, overwrite, exact=True)
     click.echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
 
 

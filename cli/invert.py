@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
+
+DEFAULT_OUT = "results/invert"
 
 
 @click.command(cls=Command, short_help="Find the latents of photographs.")
@@ -31,7 +42,7 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 @model_option
 @seed_option
 @device_option
-@out_option("results/invert")
+@out_option(DEFAULT_OUT)
 @json_option
 def invert(
     photographs: tuple[Path, ...],
@@ -44,7 +55,8 @@ def invert(
     model: str,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Find the latents whose pictures are most like photographs, and say how good they are.
@@ -59,7 +71,7 @@ def invert(
     dcgan-viz walk --points results/invert/latents.npy --closed --film mine.webp
     """
     from dcgan_viz.analysis.latent import inversion
-    from dcgan_viz.data.latents import LATENTS_FILE, save_latents
+    from dcgan_viz.data.latents import LATENTS_FILE
     from dcgan_viz.data.photographs import load_photographs
     from dcgan_viz.figures.latent.inversion import inversion_figure
     from dcgan_viz.model import load
@@ -68,6 +80,7 @@ def invert(
     sources = [*photographs, *([] if images is None else [images])]
     if not sources:
         raise click.UsageError("name photographs, or give --images")
+    check_out(inversion.Inversion, out, overwrite)
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape
     found = load_photographs(sources, size, channels, limit=count)
@@ -82,11 +95,11 @@ def invert(
         seed=seed,
         progress=show,
     )
-    folder = result.save(out, {"inversion": inversion_figure(result)})
-    latents = save_latents(result.latents, folder / LATENTS_FILE)
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"inversion": inversion_figure(result)}, overwrite=overwrite)
     lines = [
         f"{inverted.name}: {inverted.found.pixels:.1f} grey levels, PSNR {inverted.found.psnr:.1f} dB, "
         f"SSIM {inverted.found.ssim:.2f}, features {inverted.found.features:.2f}"
         for inverted in result.inverted
     ]
-    finish(result, folder, "\n".join([*lines, result.verdict, f"walk --points {latents} walks between them"]), as_json)
+    lines += [result.verdict, f"walk --points {folder / LATENTS_FILE} walks between them"]
+    finish(result, folder, "\n".join(lines), as_json)

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.memorization.memorization import Memorization
     from dcgan_viz.estimate import Estimate
     from dcgan_viz.statistics import Interval
+
+
+DEFAULT_OUT = "results/memorization"
 
 
 @click.command(cls=Command, short_help="Test whether a generator copies its training images.")
@@ -27,10 +39,18 @@ if TYPE_CHECKING:
 @model_option
 @seed_option
 @device_option
-@out_option("results/memorization")
+@out_option(DEFAULT_OUT)
 @json_option
 def memorization(
-    data: Path | None, held_out: Path | None, samples: int, model: str, seed: int, device: str, out: Path, as_json: bool
+    data: Path | None,
+    held_out: Path | None,
+    samples: int,
+    model: str,
+    seed: int,
+    device: str,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Test whether a generator copies its training images.
 
@@ -52,6 +72,7 @@ def memorization(
     from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural, training_rooms
 
+    check_out(analysis.Memorization, out, overwrite)
     loaded = load(model, device)
     if data is None and not is_procedural(loaded.card):
         raise UserError(f"{loaded.card.name} was trained on images that do not come with it: give them with --data")
@@ -77,7 +98,7 @@ def memorization(
         progress=show,
     )
     figures = {"memorization": memorization_figure(result), "nearest": nearest_figure(result)}
-    folder = result.save(out, figures)
+    folder = result.save(out_folder(out, DEFAULT_OUT), figures, overwrite=overwrite)
     finish(result, folder, _sentences(result), as_json)
 
 

@@ -47,15 +47,49 @@ def json_option(function: Function) -> Function:
     )
 
 
-def out_option(default: str) -> Callable[[Function], Function]:
-    """``--out FOLDER``: where the result goes."""
+def overwrite_option(function: Function) -> Function:
+    """``--overwrite``: whether somebody else's files may be replaced."""
     return click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        default=Path(default),
-        show_default=True,
-        help="Where the result is written.",
-    )
+        "--overwrite",
+        is_flag=True,
+        help="Replace files of the same names that this command did not write, or that were changed since.",
+    )(function)
+
+
+def out_option(default: str) -> Callable[[Function], Function]:
+    """``--out FOLDER`` and ``--overwrite``: where the result goes, and whether it may go there."""
+
+    def add(function: Function) -> Function:
+        option = click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help=f"Where the result is written.  [default: {default}, or {default}-2 and so on where that exists]",
+        )
+        return option(overwrite_option(function))
+
+    return add
+
+
+def check_out(result: type[Result], out: Path | None, overwrite: bool, *parts: tuple[str, type[Result]]) -> None:
+    """Refuse a folder where the result, or one of its parts by their names, would find something in its way."""
+    if out is None:
+        # A new folder is made.
+        return
+    result.check_folder(out, overwrite)
+    for name, part in parts:
+        part.check_folder(out / name, overwrite)
+
+
+def out_folder(out: Path | None, default: str) -> Path:
+    """The folder that was asked for or, without one, a new one: the default, or that with the next free number."""
+    from dcgan_viz.folders import new_folder, remove_empty
+
+    if out is not None:
+        return out
+    folder = new_folder(Path(default))
+    # Nothing is left of it should nothing be written after all.
+    click.get_current_context().call_on_close(lambda: remove_empty(folder))
+    return folder
 
 
 def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import json_option, seed_option
+from dcgan_viz.cli.options import json_option, overwrite_option, seed_option
 
 
 @click.command(cls=Command, short_help="Draw procedural bedrooms with masks.")
@@ -16,8 +16,9 @@ from dcgan_viz.cli.options import json_option, seed_option
 @click.option("--size", type=int, default=64, show_default=True, help="Side in pixels, 32 to 256.")
 @seed_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@overwrite_option
 @json_option
-def rooms(count: int, size: int, seed: int, out: Path, as_json: bool) -> None:
+def rooms(count: int, size: int, seed: int, out: Path, overwrite: bool, as_json: bool) -> None:
     """Draw N procedural bedrooms of which it is known where everything is.
 
     Writes images/, masks/ (0 the room, then window, bed, lamp, painting, door, rug) and annotations.json with COCO
@@ -30,7 +31,7 @@ def rooms(count: int, size: int, seed: int, out: Path, as_json: bool) -> None:
     """
     from dcgan_viz.rooms.drawing import ANNOTATIONS_FILE, save_rooms
 
-    folder = save_rooms(count, out, size, seed=seed)
+    folder = save_rooms(count, out, size, seed=seed, overwrite=overwrite)
     boxes = json.loads((folder / ANNOTATIONS_FILE).read_text())["annotations"]
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "rooms": count, "size": size, "seed": seed, "boxes": len(boxes)}))

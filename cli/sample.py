@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, model_option, seed_option
+from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, seed_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.model import DCGAN
+
+DEFAULT_PICTURE, DEFAULT_FOLDER = Path("samples.png"), "samples"
 
 
 @click.command(cls=Command)
 @model_option
 @click.option("--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many samples.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, show_default=True, help="Enlarge each pixel.")
+@click.option("--each", is_flag=True, help="Write each sample as a PNG of its own, instead of one picture of all.")
 @seed_option
 @device_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("samples.png"),
-    show_default=True,
-    help="The PNG to write.",
+    help="The picture to write (.png, .jpg or .webp), or with --each the folder.  [default: samples.png or samples, "
+    "with a number where that exists]",
 )
-def sample(model: str, count: int, scale: int, seed: int, device: str, out: Path) -> None:
-    """Draw a grid of samples to a PNG.
+@overwrite_option
+def sample(
+    model: str, count: int, scale: int, each: bool, seed: int, device: str, out: Path | None, overwrite: bool
+) -> None:
+    """Draw samples, as one picture or each on its own.
 
     \b
     dcgan-viz sample
     dcgan-viz sample --model runs/mine --count 100 --seed 7 --out mine.png
+    dcgan-viz sample --count 10000 --scale 1 --each --out drawn
     """
-    from dcgan_viz.data.images import to_pixels
-    from dcgan_viz.media.pictures import save_picture, tile
+    from dcgan_viz.annotations.sample_files import save_samples
     from dcgan_viz.model import load
 
-    pixels = to_pixels(load(model, device).sample(count, seed))
-    save_picture(tile(pixels), out, scale)
-    click.echo(f"{count} samples of {model} (seed {seed}) written to {out}")
+    loaded = load(model, device)
+    if each:
+        place = out_folder(out, DEFAULT_FOLDER)
+        save_samples(loaded, place, count=count, seed=seed, scale=scale, overwrite=overwrite)
+    else:
+        place = _draw_page(loaded, count, scale, seed, out, overwrite)
+    click.echo(f"{count} samples of {model} (seed {seed}) written to {place}")
+
+
+def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None, overwrite: bool) -> Path:
+    import numpy as np
+
+    from dcgan_viz.data.images import to_pixels
+    from dcgan_viz.files import free_path
+    from dcgan_viz.media.pictures import check_picture, page_shape, save_picture, tile
+    from dcgan_viz.model import SAMPLE_BATCH
+
+    channels, height, width = model.networks.image_shape
+    check_picture(out or DEFAULT_PICTURE, page_shape((count, height, width, channels)), scale, overwrite or out is None)
+    batches = model.latents(count, seed).split(SAMPLE_BATCH)
+    page = tile(np.concatenate([to_pixels(model.generate(z)) for z in batches]))
+    return save_picture(page, out or free_path(DEFAULT_PICTURE), scale, overwrite)

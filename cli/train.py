@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import json_option
+from dcgan_viz.cli.options import json_option, overwrite_option
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
@@ -100,6 +100,7 @@ DEFAULT_EPOCHS = 25
 @click.option("--name", help="On the model's card.  [default: untitled]")
 @click.option("--data-note", help="On the card: what the images are.  [default: not stated]")
 @click.option("--terms", help="On the card: the terms of the images.  [default: not stated]")
+@overwrite_option
 @json_option
 def train(
     data: Path,
@@ -139,6 +140,7 @@ def train(
     name: str | None,
     data_note: str | None,
     terms: str | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Train the paper's networks on the images in DATA.
@@ -199,7 +201,7 @@ def train(
         {"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
     )
     try:
-        result, asked = _resume(wanted, from_step) if resume else _begin(wanted)
+        result, asked = _resume(wanted, from_step, overwrite) if resume else _begin(wanted)
     except KeyboardInterrupt:
         click.echo(f"stopped; {_way_on(out)}", err=True)
         click.get_current_context().exit(130)
@@ -265,7 +267,7 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     return result, asked
 
 
-def _resume(wanted: _Wanted, from_step: int | None) -> tuple[TrainingResult, Stopping]:
+def _resume(wanted: _Wanted, from_step: int | None, overwrite: bool) -> tuple[TrainingResult, Stopping]:
     """Go on with a run as it was begun."""
     from dcgan_viz.progress import say, show
     from dcgan_viz.training.execution import choose_device
@@ -285,7 +287,8 @@ def _resume(wanted: _Wanted, from_step: int | None) -> tuple[TrainingResult, Sto
     with stopping("this step") as asked:
         result = resume_training(
             images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
-            device=device, quality=_quality(encoder, images), stop=asked, say=say, progress=show, **wanted.upkeep,
+            overwrite=overwrite, device=device, quality=_quality(encoder, images), stop=asked, say=say, progress=show,
+            **wanted.upkeep,
         )  # fmt: skip
     return result, asked
 
@@ -467,7 +470,7 @@ def _command(**decided: Any) -> str:
     for option in context.command.params:
         name = str(option.name)
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if not isinstance(option, click.Option) or not given or name in (*decided, "epochs", "as_json"):
+        if not isinstance(option, click.Option) or not given or name in (*decided, "epochs", "overwrite", "as_json"):
             continue
         words.append(option.opts[0])
         if not option.is_flag:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, json_option, seed_option
+from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
 @click.command("train-classifier", cls=Command, short_help="Train a network that names an attribute of pictures.")
@@ -28,6 +28,7 @@ from dcgan_viz.cli.options import device_option, json_option, seed_option
 @seed_option
 @device_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@overwrite_option
 @json_option
 def train_classifier(
     data: Path,
@@ -40,6 +41,7 @@ def train_classifier(
     seed: int,
     device: str,
     out: Path,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Train a small network that tells classes of pictures apart, and say how often it is right.
@@ -53,14 +55,16 @@ def train_classifier(
     dcgan-viz train-classifier photographs.zip --labels labels.csv --out runs/mine
     dcgan-viz train-classifier utkface.zip --labels utkface --out runs/faces/model/classifiers/gender
     """
-    import shlex
     from dataclasses import asdict, replace
 
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
+    from dcgan_viz.judges.classifier import CARD_FILE
     from dcgan_viz.judges.classifier_training import train_classifier as run
+    from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import show
 
+    check_network_folder(out, CARD_FILE, overwrite)
     images = load_images(data, size, int(channels), progress=show)
     found = read_labels(labels, images.names)
     classifier = run(
@@ -74,11 +78,10 @@ def train_classifier(
         terms=terms,
         progress=show,
     )
-    chosen = [*(["--labels", labels] if labels else []), "--size", size, "--channels", channels, "--held-out", held_out]
-    words = ["dcgan-viz", "train-classifier", data.name, *chosen, "--epochs", epochs, "--seed", seed, "--out", out.name]
-    training = {**classifier.card.training, "command": shlex.join(str(word) for word in words)}
+    command = command_line(size=size, channels=channels, held_out=held_out, epochs=epochs)
+    training = {**classifier.card.training, "command": command}
     classifier = replace(classifier, card=replace(classifier.card, training=training))
-    classifier.save(out)
+    classifier.save(out, overwrite)
     if as_json:
         click.echo(json.dumps({"folder": str(out), "accuracies": [asdict(a) for a in classifier.card.accuracies]}))
         return

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, json_option, seed_option
+from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
 @click.command("train-encoder", cls=Command, short_help="Train the network in whose features samples are measured.")
@@ -19,9 +19,18 @@ from dcgan_viz.cli.options import device_option, json_option, seed_option
 @seed_option
 @device_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@overwrite_option
 @json_option
 def train_encoder(
-    data: Path, epochs: int, name: str, terms: str, seed: int, device: str, out: Path, as_json: bool
+    data: Path,
+    epochs: int,
+    name: str,
+    terms: str,
+    seed: int,
+    device: str,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Train a small residual network on labelled pictures, whose features `evaluate` measures samples in.
 
@@ -32,7 +41,6 @@ def train_encoder(
     dcgan-viz train-encoder cifar10.zip --out runs/encoder
     dcgan-viz evaluate --model runs/mine --data photographs/ --encoder runs/encoder
     """
-    import shlex
     from dataclasses import asdict, replace
 
     import numpy as np
@@ -40,10 +48,12 @@ def train_encoder(
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
     from dcgan_viz.errors import UserError
-    from dcgan_viz.judges.encoder import SIZE
+    from dcgan_viz.judges.encoder import CARD_FILE, SIZE
     from dcgan_viz.judges.encoder_training import train_encoder as run
+    from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import show
 
+    check_network_folder(out, CARD_FILE, overwrite)
     images = load_images(data, SIZE, 3, progress=show)
     parts = [image.split("/", 1) for image in images.names]
     if {part[0] for part in parts} != {"train", "test"}:
@@ -60,21 +70,8 @@ def train_encoder(
         terms=terms,
         progress=show,
     )
-    words = [
-        "dcgan-viz",
-        "train-encoder",
-        data.name,
-        "--epochs",
-        epochs,
-        "--name",
-        name,
-        "--seed",
-        seed,
-        "--out",
-        out.name,
-    ]
-    training = {**encoder.card.training, "command": shlex.join(str(word) for word in words)}
-    replace(encoder, card=replace(encoder.card, training=training)).save(out)
+    training = {**encoder.card.training, "command": command_line(epochs=epochs)}
+    replace(encoder, card=replace(encoder.card, training=training)).save(out, overwrite)
     accuracy = encoder.card.accuracy
     assert accuracy is not None
     if as_json:

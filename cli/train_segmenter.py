@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, json_option, seed_option
+from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
 @click.command("train-segmenter", cls=Command, short_help="Train a network that finds objects in pictures.")
@@ -18,8 +18,11 @@ from dcgan_viz.cli.options import device_option, json_option, seed_option
 @seed_option
 @device_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@overwrite_option
 @json_option
-def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: str, out: Path, as_json: bool) -> None:
+def train_segmenter(
+    data: Path, held_out: int, steps: int, seed: int, device: str, out: Path, overwrite: bool, as_json: bool
+) -> None:
     """Train a network that names every pixel, on pictures with masks.
 
     DATA is a folder as dcgan-viz rooms writes it: images/, masks/ with the same names whose grey levels are labels, and
@@ -37,9 +40,12 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
     from dataclasses import replace
 
     from dcgan_viz.annotations.masks import load_masks
+    from dcgan_viz.judges.segmenter import CARD_FILE
     from dcgan_viz.judges.segmenter_training import train_segmenter as run
+    from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import say, show
 
+    check_network_folder(out, CARD_FILE, overwrite)
     pixels, masks, objects = load_masks(data)
     segmenter = run(
         pixels,
@@ -53,9 +59,9 @@ def train_segmenter(data: Path, held_out: int, steps: int, seed: int, device: st
         progress=show,
         say=lambda sentence: say(f"warning: {sentence}"),
     )
-    command = f"dcgan-viz train-segmenter {data} --held-out {held_out} --steps {steps} --seed {seed} --out {out}"
+    command = command_line(held_out=held_out, steps=steps)
     card = replace(segmenter.card, training={**segmenter.card.training, "command": command})
-    replace(segmenter, card=card).save(out)
+    replace(segmenter, card=card).save(out, overwrite)
     if as_json:
         click.echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou, "patches": card.patches}))
         return

@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
+
+DEFAULT_OUT = "results/turn"
 
 
 @click.command(cls=Command, short_help="Add a turn vector to new samples.")
@@ -29,7 +40,7 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 )
 @seed_option
 @device_option
-@out_option("results/turn")
+@out_option(DEFAULT_OUT)
 @json_option
 def turn(
     model: str,
@@ -42,7 +53,8 @@ def turn(
     blind: Path | None,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Turn new samples from one side to the other.
@@ -57,11 +69,14 @@ def turn(
     """
     from dcgan_viz.analysis.latent import turn as analysis
     from dcgan_viz.annotations.concepts import find_concepts
-    from dcgan_viz.blind.report import save_trial
+    from dcgan_viz.blind.trials import check_trial_folder, save_trial
     from dcgan_viz.figures.latent.turn import turn_figure
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
 
+    check_out(analysis.Turn, out, overwrite)
+    if blind is not None:
+        check_trial_folder(blind, overwrite)
     loaded = load(model, device)
     result = analysis.turn(
         loaded,
@@ -74,7 +89,7 @@ def turn(
         seed=seed,
         progress=show,
     )
-    folder = result.save(out, {"turn": turn_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"turn": turn_figure(result)}, overwrite=overwrite)
     odd, random = result.oddness, result.random_interval
     sentence = (
         f"{rows} samples from {left} to {right}\n{100 * odd.value:.0f} % [{100 * odd.interval.low:.0f}, "
@@ -83,6 +98,6 @@ def turn(
     )
     if blind is not None:
         trial = analysis.blind_trial(loaded, result, seed=seed + 2)
-        save_trial(trial, blind)
+        save_trial(trial, blind, overwrite)
         sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"
     finish(result, folder, sentence, as_json)

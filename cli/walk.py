@@ -7,7 +7,18 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import device_option, finish, json_option, model_option, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    device_option,
+    finish,
+    json_option,
+    model_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
+
+DEFAULT_OUT = "results/walk"
 
 
 @click.command(cls=Command, short_help="Walk through the latent space.")
@@ -33,7 +44,7 @@ from dcgan_viz.cli.options import device_option, finish, json_option, model_opti
 @model_option
 @seed_option
 @device_option
-@out_option("results/walk")
+@out_option(DEFAULT_OUT)
 @json_option
 def walk(
     points: Path | None,
@@ -46,7 +57,8 @@ def walk(
     model: str,
     seed: int,
     device: str,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Walk through the latent space from one point to the next.
@@ -71,7 +83,8 @@ def walk(
     if points is not None and rows is not None:
         raise click.UsageError("--points decides how many rows there are: leave out --rows")
     if film is not None:
-        check_film(film)
+        check_film(film, overwrite)
+    check_out(walks.Walk, out, overwrite)
     loaded = load(model, device)
     places = None if points is None else load_latents(points, loaded.latent_dim)
     rows = rows or 8
@@ -86,11 +99,11 @@ def walk(
         source="given points" if points is None else f"points of {points.name}",
         progress=show,
     )
-    folder = result.save(out, {"walk": walk_figure(result)})
+    folder = result.save(out_folder(out, DEFAULT_OUT), {"walk": walk_figure(result)}, overwrite=overwrite)
     sentence = f"{len(result.rows)} rows of {steps} pictures; {result.sentence()}"
     if film is not None:
         pictures = walks.walk_frames(loaded, places, rows=rows, frames=frames, closed=closed, seed=seed)
         total = len(result.rows) * frames + (not closed)
-        save_film(show(pictures, Stage("drawing the film", total, "frame")), film)
+        save_film(show(pictures, Stage("drawing the film", total, "frame")), film, overwrite=overwrite)
         sentence += f"\nfilm of {total} frames written to {film}"
     finish(result, folder, sentence, as_json)

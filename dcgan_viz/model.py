@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
+from dcgan_viz.folders import check_folder, is_half_replaced, staged_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
 from dcgan_viz.networks.modules import Discriminator, Generator, make_discriminator
 from dcgan_viz.networks.protocol import DiscriminatorNetwork, GeneratorNetwork
 from dcgan_viz.networks.spec import NetworkSpec, Prior
 from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network, save_tensors
-from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, read_json
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, parse_json, read_json
 
 CARD_FILE, PAGE_FILE = "card.json", "README.md"
 
@@ -235,30 +235,48 @@ class DCGAN:
             digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, folder: str | Path, *, exact: bool = False) -> Path:
+    @staticmethod
+    def check_folder(folder: str | Path, overwrite: bool = False) -> None:
+        """Refuse a folder in which `save` would find something in its way, before a model is made.
+
+        Raises
+        ------
+        UserError
+            As in `save`.
+        """
+        check_folder(Path(folder), "DCGAN", (WEIGHTS_FILE, CARD_FILE, PAGE_FILE), overwrite)
+
+    def save(self, folder: str | Path, overwrite: bool = False, *, exact: bool = False) -> Path:
         """Write the model as a folder: weights, card and readable page.
+
+        What else lies in the folder, such as annotations, stays. A model that is there is exchanged by renames and can
+        be loaded at every moment.
 
         Parameters
         ----------
-        folder : str or Path
+        folder : path
+        overwrite : bool
+            Replace files of the same names, whosever they are.
         exact : bool
             Keep kernels as they are, too; otherwise they become fp16, in half the space.
 
         Raises
         ------
         UserError
-            If the folder is not a model's, cannot be written, or the disk is full.
+            If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
         """
         path = Path(folder)
+        self.check_folder(path, overwrite)
         sides = {"generator": self.generator, "discriminator": self.discriminator}
         networks = nn.ModuleDict({side: cast(nn.Module, network) for side, network in sides.items()})
-        with atomic_folder(path, CARD_FILE) as temporary:
+        own = {"networks": json.dumps(self.networks.to_dict())}
+        with staged_folder(path, "DCGAN", first=WEIGHTS_FILE, overwrite=overwrite) as stage:
             if exact:
-                save_tensors(network_tensors(networks), temporary / WEIGHTS_FILE)
+                save_tensors(network_tensors(networks), stage / WEIGHTS_FILE, own)
             else:
-                save_network(networks, temporary / WEIGHTS_FILE)
-            (temporary / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
-            (temporary / PAGE_FILE).write_text(self.card.page())
+                save_network(networks, stage / WEIGHTS_FILE, own)
+            (stage / CARD_FILE).write_text(json.dumps(self.card.to_dict(), indent=2) + "\n")
+            (stage / PAGE_FILE).write_text(self.card.page())
         return path
 
 
@@ -338,6 +356,9 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     folder = _find(name)
     card = _read_card(folder / CARD_FILE)
     with open_tensors(folder / WEIGHTS_FILE) as file:
+        if is_half_replaced(folder) and "networks" in file.metadata:
+            # The card may still, or already, be another model's: these weights say themselves what they are of.
+            card = replace(card, networks=parse_json(file.metadata["networks"], NetworkSpec))
         networks = file.network(lambda: _networks(card.networks))
     generator, discriminator = networks["generator"], networks["discriminator"]
     assert isinstance(generator, Generator)

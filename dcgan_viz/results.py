@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.files import atomic_folder
+from dcgan_viz.folders import check_folder, staged_folder
 from dcgan_viz.versions import versions
 
 if TYPE_CHECKING:
@@ -43,32 +43,59 @@ class Result:
         plain = {n: _plain(v) for n, v in fields.items() if not isinstance(v, np.ndarray)}
         return {"kind": type(self).__name__, **plain, "versions": versions()}
 
-    def save(self, folder: str | Path, figures: Mapping[str, Figure], pages: Mapping[str, str] | None = None) -> Path:
+    def separate_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays that are also saved as ``.npy`` files of their own, by name, for commands that read them."""
+        return {}
+
+    @classmethod
+    def check_folder(cls, folder: str | Path, overwrite: bool = False) -> None:
+        """Refuse a folder in which `save` would find something in its way, before anything is computed.
+
+        Raises
+        ------
+        UserError
+            As in `save`.
+        """
+        check_folder(Path(folder), cls.__name__, (RESULT_FILE, ARRAYS_FILE), overwrite)
+
+    def save(
+        self,
+        folder: str | Path,
+        figures: Mapping[str, Figure],
+        pages: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
         """Write ``result.json``, ``arrays.npz``, a PNG of each figure and each page, all or nothing.
 
         Parameters
         ----------
         folder : path
-            Made, or replaced if it holds an earlier result.
+            Made, or written into; of what lies there only an earlier result of this type is replaced, as far as it is
+            as it was written.
         figures : mapping of str to matplotlib Figure
             By file name without ending.
         pages : mapping of str to str, optional
             HTML text by file name without ending.
+        overwrite : bool
+            Replace files of the same names, whosever they are.
 
         Raises
         ------
         UserError
-            If the folder holds something else, cannot be written, or the disk is full.
+            If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
         """
         path = Path(folder)
-        with atomic_folder(path, RESULT_FILE) as temporary:
-            (temporary / RESULT_FILE).write_text(json.dumps(self.numbers(), indent=2) + "\n")
+        self.check_folder(path, overwrite)
+        with staged_folder(path, type(self).__name__, overwrite=overwrite) as stage:
+            (stage / RESULT_FILE).write_text(json.dumps(self.numbers(), indent=2) + "\n")
             arrays: dict[str, Any] = self.arrays()
-            np.savez_compressed(temporary / ARRAYS_FILE, **arrays)
+            np.savez_compressed(stage / ARRAYS_FILE, **arrays)
+            for name, array in self.separate_arrays().items():
+                np.save(stage / f"{name}.npy", array)
             for name, figure in figures.items():
-                figure.savefig(temporary / f"{name}.png")
+                figure.savefig(stage / f"{name}.png")
             for name, text in (pages or {}).items():
-                (temporary / f"{name}.html").write_text(text)
+                (stage / f"{name}.html").write_text(text)
         return path
 
 

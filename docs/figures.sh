@@ -5,14 +5,14 @@ cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-dcgan-viz sample --count 48 --out docs/samples.png
+dcgan-viz sample --count 48 --overwrite --out docs/samples.png
 dcgan-viz forget --object window --out "$out/forget"
 dcgan-viz blind docs/blind-window --report --out "$out/blind"
 dcgan-viz forget --model rooms --object window --rank-by learned --top 26 --dose-response --insertion --maps \
   --out "$out/rooms"
 dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
-dcgan-viz walk --rows 4 --closed --film docs/walk.webp --out "$out/walk"
+dcgan-viz walk --rows 4 --closed --film docs/walk.webp --overwrite --out "$out/walk"
 dcgan-viz memorization --model rooms --out "$out/memorization"
 dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
 dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
@@ -37,5 +37,5 @@ palette = np.array(
     [[30, 30, 30], [90, 200, 255], [220, 60, 60], [255, 220, 0], [180, 80, 220], [140, 90, 40], [60, 180, 90]], np.uint8
 )
 rooms = draw_rooms(8, size=128, seed=0, first=100)
-save_picture(tile(np.concatenate([rooms.pixels, palette[rooms.masks]]), columns=8), "docs/rooms.png")
+save_picture(tile(np.concatenate([rooms.pixels, palette[rooms.masks]]), columns=8), "docs/rooms.png", overwrite=True)
 PYTHON

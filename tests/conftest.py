@@ -44,7 +44,7 @@ def tiny_model() -> DCGAN:
     return build_model(dcgan(16, width=4, latent=8, top_layer=True))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model() -> Callable[..., DCGAN]:
     """Builds an untrained model of a specification."""
     return build_model

@@ -12,7 +12,7 @@ import pytest
 
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, atomic_folder
+from dcgan_viz.files import atomic_file, free_path, refuse_existing, temporary_name
 from dcgan_viz.model import load
 
 
@@ -30,33 +30,51 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [f.name for f in target.parent.iterdir()] == ["file.txt"]
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "result"
-    for text in ("first", "second"):
-        with atomic_folder(target, "mark") as temporary:
-            (temporary / "mark").write_text(text)
-            (temporary / text).touch()
-    assert sorted(f.name for f in target.iterdir()) == ["mark", "second"]
-    with pytest.raises(ZeroDivisionError), atomic_folder(target, "mark") as temporary:
-        (temporary / "mark").write_text("third")
-        _ = 1 / 0
-    assert (target / "mark").read_text() == "second"
-    assert [f.name for f in tmp_path.iterdir()] == ["result"]
+def test_a_file_keeps_who_may_read_it_and_a_link_is_followed(tmp_path: Path) -> None:
+    target, link = tmp_path / "elsewhere" / "file.txt", tmp_path / "link.txt"
+    target.parent.mkdir()
+    target.write_text("first")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    with atomic_file(link) as temporary:
+        temporary.write_text("second")
+    assert link.is_symlink()
+    assert target.read_text() == "second"
+    assert target.stat().st_mode & 0o777 == 0o600
+    target.unlink()
+    with atomic_file(link) as temporary:
+        temporary.write_text("third")
+    assert target.read_text() == "third"
 
 
-def test_what_belongs_to_somebody_else_stays(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="already holds other files"), atomic_folder(tmp_path, "mark"):
-        pass
-    with pytest.raises(UserError, match="is a file"), atomic_folder(tmp_path / "thesis.tex", "mark"):
-        pass
-    assert (tmp_path / "thesis.tex").read_text() == "precious"
+def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = temporary_name(".txt")
+    of_dead = mine.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    elsewhere = ".dcgan-viz-00000000-" + of_dead.split("-", 3)[3]
+    stage = tmp_path / of_dead.removesuffix(".txt")
+    (stage / "images").mkdir(parents=True)
+    (stage / "images" / "a.png").touch()
+    kept = [mine, elsewhere, ".dcgan-viz-notes.txt", ".hidden"]
+    for name in (*kept, of_dead):
+        (tmp_path / name).touch()
+    with atomic_file(tmp_path / "file.txt") as temporary:
+        temporary.touch()
+    assert {f.name for f in tmp_path.iterdir()} == {*kept, "file.txt"}
 
 
-def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
-    with atomic_folder(tmp_path, "mark") as temporary:
-        (temporary / "mark").touch()
-    assert (tmp_path / "mark").exists()
+def test_an_existing_file_is_refused_unless_it_is_ours_or_given_up(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    refuse_existing(path)
+    path.touch()
+    with pytest.raises(UserError, match=r"file\.txt already exists: .* --overwrite"):
+        refuse_existing(path)
+    refuse_existing(path, overwrite=True)
+    refuse_existing(path, is_ours=lambda _: True)
+    with pytest.raises(UserError, match="is a folder"):
+        refuse_existing(tmp_path, overwrite=True)
+    assert free_path(path).name == "file-2.txt"
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ BASE = {
     "errors",
     "estimate",
     "files",
+    "folders",
     "locking",
     "progress",
     "results",

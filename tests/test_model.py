@@ -101,13 +101,6 @@ def test_a_pickle_bomb_does_not_go_off(tiny_folder: Path, refused) -> None:
     assert not Path("exploded").exists()
 
 
-def test_saving_over_somebody_elses_folder_is_refused(tiny_model: DCGAN, tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="already holds other files"):
-        tiny_model.save(tmp_path)
-    assert (tmp_path / "thesis.tex").read_text() == "precious"
-
-
 @pytest.mark.parametrize("name", bundled_models())
 def test_every_bundled_model_is_whole(name: str) -> None:
     model = load(name)

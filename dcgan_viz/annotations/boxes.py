@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.annotations.coco import Annotation, Coco
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.files import atomic_file, json_holds, refuse_existing
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 from dcgan_viz.untrusted import LENIENT, read_json, shown
@@ -218,8 +218,24 @@ def sample_name(index: int) -> str:
     return f"sample-{index:04}.png"
 
 
-def save_annotations(annotations: Annotations, path: str | Path) -> Path:
-    """Write boxes as COCO JSON, with where they come from in ``info``."""
+def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool = False) -> Path:
+    """Write boxes as COCO JSON, with where they come from in ``info``.
+
+    Parameters
+    ----------
+    annotations : Annotations
+    path : path
+        Replaced if such boxes are there.
+    overwrite : bool
+        Replace whatever file is there.
+
+    Raises
+    ------
+    UserError
+        If another file is there, the folder cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    refuse_existing(target, overwrite, lambda file: json_holds(file, "info", "dcgan_viz"))
     numbers = {label: index for index, label in enumerate(annotations.looked_for, start=1)}
     data = {
         "info": {
@@ -258,7 +274,6 @@ def save_annotations(annotations: Annotations, path: str | Path) -> Path:
             for index, box in enumerate(annotations.boxes, start=1)
         ],
     }
-    target = Path(path)
     with atomic_file(target) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n")
     return target

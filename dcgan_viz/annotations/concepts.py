@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.files import atomic_file, json_holds, refuse_existing
 from dcgan_viz.model import DCGAN
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
@@ -196,14 +196,15 @@ def load_concepts(path: str | Path) -> Concepts:
 
 
 def save_concepts(concepts: Concepts, path: str | Path) -> Path:
-    """Write concepts as JSON, whole or not at all.
+    """Write concepts as JSON, whole or not at all; such a file is replaced.
 
     Raises
     ------
     UserError
-        If the folder cannot be written or the disk is full.
+        If another file is there, the folder cannot be written, or the disk is full.
     """
     target = Path(path)
+    refuse_existing(target, is_ours=lambda file: json_holds(file, "generator_digest"))
     head = {
         "seed": concepts.seed,
         "count": concepts.count,

@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element
 from dcgan_viz.annotations.class_names import find_class_names
 from dcgan_viz.annotations.coco import FARTHEST, Coco, Id
 from dcgan_viz.errors import UserError
+from dcgan_viz.folders import MANIFEST_FILE
 from dcgan_viz.untrusted import LENIENT, load_plain, parse_json, parse_xml, read_text, shown
 
 KNOWN = (
@@ -136,7 +137,9 @@ def _annotation_files(place: Path) -> list[Path]:
     if not place.is_dir():
         raise UserError(f"there is no {place}: give a file or folder with annotations")
     inside = [f for f in sorted(place.rglob("*")) if not any(p.startswith(".") for p in f.relative_to(place).parts)]
-    files = [f for f in inside if f.suffix.lower() in ENDINGS and f.name not in (SAMPLES_FILE, "classes.txt")]
+    files = [
+        f for f in inside if f.suffix.lower() in ENDINGS and f.name not in (SAMPLES_FILE, MANIFEST_FILE, "classes.txt")
+    ]
     if not files:
         endings = Counter(f.suffix.lower() or "no ending" for f in inside if f.is_file())
         found = ", ".join(f"{number} {ending}" for ending, number in endings.most_common(5)) or "nothing"

@@ -14,8 +14,8 @@ from dcgan_viz.annotations.boxes import MAXIMUM_SAMPLES, Annotations, Box, sampl
 from dcgan_viz.annotations.formats import SAMPLES_FILE, Picture, Region, read_foreign
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
-from dcgan_viz.model import DCGAN
+from dcgan_viz.folders import check_folder, staged_folder
+from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
@@ -62,14 +62,68 @@ class Samples:
             raise UserError(f"seed must not be negative, not {self.seed}")
 
 
-def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: int = 2015, scale: int = 1) -> Path:
+def save_samples(
+    model: DCGAN,
+    folder: str | Path,
+    *,
+    count: int,
+    seed: int,
+    scale: int = 1,
+    smooth: bool = False,
+    overwrite: bool = False,
+) -> Path:
     """Write a model's samples as ``sample-0000.png`` and so on, with ``samples.json`` that says which they are.
+
+    They are drawn and written a batch at a time, so that there may be any number of them.
 
     Parameters
     ----------
     model : DCGAN
     folder : path
-        New or empty: annotations that lie in an old one are not to be lost.
+        Made, or written into; of what lies there only earlier samples are replaced.
+    count, seed : int
+    scale : int
+        Enlarge the pictures.
+    smooth : bool
+        Enlarge them smoothly, instead of making each pixel a square.
+    overwrite : bool
+        Replace files of the same names, whosever they are.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UserError
+        If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
+    """
+    path = Path(folder)
+    check_folder(path, "Samples", (SAMPLES_FILE, *map(sample_name, range(count))), overwrite)
+    size = model.image_shape[1]
+    written = Samples(model.card.name, model.generator_digest(), count, seed, size, scale)
+    resampling = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    latents = model.latents(count, seed)
+    with staged_folder(path, "Samples", overwrite=overwrite) as stage:
+        for start in range(0, count, SAMPLE_BATCH):
+            pixels = to_pixels(model.generate(latents[start : start + SAMPLE_BATCH]))
+            for index, picture in enumerate(pixels, start):
+                image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+                if scale > 1:
+                    image = image.resize((size * scale, size * scale), resampling)
+                image.save(stage / sample_name(index))
+        (stage / SAMPLES_FILE).write_text(json.dumps(asdict(written), indent=1) + "\n")
+    return path
+
+
+def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: int = 2015, scale: int = 1) -> Path:
+    """Write a model's samples for other annotation tools, as `save_samples` does.
+
+    Parameters
+    ----------
+    model : DCGAN
+    folder : path
+        New or empty: annotations that lie in an old one are of other samples.
     count, seed : int
     scale : int
         Enlarge the pictures, smoothly, for tools that show them as they are.
@@ -86,17 +140,7 @@ def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: 
     path = Path(folder)
     if path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path} already holds files, perhaps annotations: choose a new folder")
-    size = model.image_shape[1]
-    samples = Samples(model.card.name, model.generator_digest(), count, seed, size, scale)
-    pixels = to_pixels(model.sample(count, seed))
-    with atomic_folder(path, SAMPLES_FILE) as temporary:
-        for index, picture in enumerate(pixels):
-            image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-            if scale > 1:
-                image = image.resize((size * scale, size * scale), Image.Resampling.BICUBIC)
-            image.save(temporary / sample_name(index))
-        (temporary / SAMPLES_FILE).write_text(json.dumps(asdict(samples), indent=1) + "\n")
-    return path
+    return save_samples(model, path, count=count, seed=seed, scale=scale, smooth=True)
 
 
 def find_samples(annotations: str | Path) -> Samples:

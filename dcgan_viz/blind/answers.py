@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from dcgan_viz.blind.trials import Sheet
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.files import atomic_file, json_holds, refuse_existing
 from dcgan_viz.locking import one_at_a_time
 from dcgan_viz.untrusted import EXACT, MAXIMUM_FILE, read_json, shown
 
@@ -165,8 +165,15 @@ def load_answers(path: str | Path, sheet: Sheet) -> Answers:
 
 
 def save_answers(answers: Answers, path: str | Path) -> Path:
-    """Write answers, under a temporary name first."""
+    """Write answers, whole or not at all; such a file is replaced.
+
+    Raises
+    ------
+    UserError
+        If another file is there, the folder cannot be written, or the disk is full.
+    """
     target = Path(path)
+    refuse_existing(target, is_ours=lambda file: json_holds(file, "trial"))
     data = {"trial": answers.trial, "contributor": answers.contributor, "answers": answers.given}
     with atomic_file(target) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
+from dcgan_viz.folders import check_folder, staged_folder
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 AnswerKind = Literal["boxes", "yes-no"]
@@ -218,7 +218,21 @@ def _shuffle(pair: NDArray[np.int64], seed: int) -> list[int]:
             return order
 
 
-def save_trial(trial: BlindTrial, folder: str | Path) -> Path:
+def check_trial_folder(folder: str | Path, overwrite: bool = False) -> None:
+    """Refuse a folder in which `save_trial` would find something in its way, before anything is drawn.
+
+    Raises
+    ------
+    UserError
+        As in `save_trial`.
+    """
+    path = Path(folder)
+    if (path / ANSWERS_FILE).exists():
+        raise UserError(f"{path} holds a trial with answers, which would be lost: choose another folder")
+    check_folder(path, "BlindTrial", (TRIAL_FILE, KEY_FILE, f"{PICTURES_FOLDER}/{_picture_name(0)}"), overwrite)
+
+
+def save_trial(trial: BlindTrial, folder: str | Path, overwrite: bool = False) -> Path:
     """Write a trial as a folder, ready to be judged by ``dcgan-viz blind``.
 
     Parameters
@@ -226,7 +240,9 @@ def save_trial(trial: BlindTrial, folder: str | Path) -> Path:
     trial : BlindTrial
         From `prepare_trial`.
     folder : path
-        Made, or replaced if it holds an earlier trial that nobody has judged.
+        Made, or written into; of what lies there only an earlier trial that nobody has judged is replaced.
+    overwrite : bool
+        Replace files of the same names, whosever they are; answers never.
 
     Returns
     -------
@@ -236,11 +252,10 @@ def save_trial(trial: BlindTrial, folder: str | Path) -> Path:
     Raises
     ------
     UserError
-        If the folder holds answers or something else, or cannot be written.
+        If the folder holds answers, somebody else's file has one of the names, or the folder cannot be written.
     """
     path = Path(folder)
-    if (path / ANSWERS_FILE).exists():
-        raise UserError(f"{path} holds a trial with answers, which would be lost: choose another folder")
+    check_trial_folder(path, overwrite)
     sheet = {"question": trial.question, "answer_kind": trial.answer_kind, "count": len(trial.pictures)}
     key = {
         "trial": trial.digest,
@@ -250,13 +265,13 @@ def save_trial(trial: BlindTrial, folder: str | Path) -> Path:
         "pair": trial.pair.tolist(),
         "settings": trial.settings,
     }
-    with atomic_folder(path, TRIAL_FILE) as temporary:
-        (temporary / PICTURES_FOLDER).mkdir()
+    with staged_folder(path, "BlindTrial", overwrite=overwrite) as stage:
+        (stage / PICTURES_FOLDER).mkdir()
         for index, picture in enumerate(trial.pictures):
             image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-            image.save(temporary / PICTURES_FOLDER / _picture_name(index))
-        (temporary / TRIAL_FILE).write_text(json.dumps({**sheet, "digest": trial.digest}, indent=1) + "\n")
-        (temporary / KEY_FILE).write_text(json.dumps(key) + "\n")
+            image.save(stage / PICTURES_FOLDER / _picture_name(index))
+        (stage / TRIAL_FILE).write_text(json.dumps({**sheet, "digest": trial.digest}, indent=1) + "\n")
+        (stage / KEY_FILE).write_text(json.dumps(key) + "\n")
     return path
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.files import atomic_file, refuse_existing
 
 LATENTS_FILE = "latents.npy"
 
@@ -57,15 +57,16 @@ def load_latents(path: str | Path, latent: int) -> Tensor:
     return torch.from_numpy(points.astype(np.float32))
 
 
-def save_latents(latents: Tensor | NDArray[np.float32], path: str | Path) -> Path:
+def save_latents(latents: Tensor | NDArray[np.float32], path: str | Path, overwrite: bool = False) -> Path:
     """Write latents (n, latent) as ``.npy``, whole or not at all.
 
     Raises
     ------
     UserError
-        If the folder cannot be written or the disk is full.
+        If there is a file already and `overwrite` is not set, the folder cannot be written, or the disk is full.
     """
     target = Path(path)
+    refuse_existing(target, overwrite)
     with atomic_file(target) as temporary:
         np.save(temporary, np.asarray(latents, np.float32))
     return target

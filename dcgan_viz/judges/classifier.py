@@ -106,9 +106,16 @@ class Classifier:
             raise UserError(f"the classifier knows no {name!r}: choose from {', '.join(self.card.classes)}")
         return self.card.classes.index(name)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write weights and card as a folder, all or nothing."""
-        return save_folder(self.network, self.card, folder, CARD_FILE)
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write weights and card as a folder, all or nothing.
+
+        Raises
+        ------
+        UserError
+            If somebody else's file has one of the names and `overwrite` is not set, the folder cannot be written, or
+            the disk is full.
+        """
+        return save_folder(self.network, self.card, folder, CARD_FILE, overwrite)
 
 
 def load_classifier(folder: str | Path, device: str | torch.device = "cpu") -> Classifier:

@@ -137,9 +137,9 @@ class Encoder:
         place = next(self.network.parameters()).device
         return self.network.features(at_encoder_size(images.to(place))).float().cpu()
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Write weights and card as a folder, all or nothing."""
-        return save_folder(self.network, self.card, folder, CARD_FILE)
+        return save_folder(self.network, self.card, folder, CARD_FILE, overwrite)
 
 
 def load_encoder(folder: str | Path | None = None, device: str | torch.device = "cpu") -> Encoder:

@@ -101,9 +101,16 @@ class Segmenter:
             raise UserError(f"the segmenter knows no {name!r}: choose from {', '.join(self.objects)}")
         return self.objects.index(name) + 1
 
-    def save(self, folder: str | Path) -> Path:
-        """Write weights and card as a folder, all or nothing."""
-        return save_folder(self.network, self.card, folder, CARD_FILE)
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Write weights and card as a folder, all or nothing.
+
+        Raises
+        ------
+        UserError
+            If somebody else's file has one of the names and `overwrite` is not set, the folder cannot be written, or
+            the disk is full.
+        """
+        return save_folder(self.network, self.card, folder, CARD_FILE, overwrite)
 
 
 def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Segmenter:

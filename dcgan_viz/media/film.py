@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file
+from dcgan_viz.files import atomic_file, refuse_existing
 
 LARGEST_WEBP = 2**32 - 10
 """Bytes: a WebP's length is a number of 32 bits."""
 
 
 def save_film(
-    frames: Iterable[NDArray[np.uint8]], path: str | Path, *, frames_per_second: int = 24, scale: int = 4
+    frames: Iterable[NDArray[np.uint8]],
+    path: str | Path,
+    *,
+    frames_per_second: int = 24,
+    scale: int = 4,
+    overwrite: bool = False,
 ) -> Path:
     """Write a film that repeats forever (WebP, GIF) or plays once (MP4).
 
@@ -35,11 +40,13 @@ def save_film(
     frames_per_second : int
     scale : int
         Each pixel becomes `scale` squared.
+    overwrite : bool
+        Replace a file that is there.
 
     Raises
     ------
     UserError
-        If the ending is another, the extra is missing, there are no frames, or the file cannot be written.
+        As `check_film`; also if there are no frames, or the file cannot be written.
 
     Examples
     --------
@@ -49,7 +56,7 @@ def save_film(
     'black.webp'
     """
     target = Path(path)
-    check_film(target)
+    check_film(target, overwrite)
     enlarged = (_enlarge(frame, scale) for frame in frames)
     save = _WRITERS[target.suffix.lower()]
     with atomic_file(target) as temporary:
@@ -60,13 +67,14 @@ def save_film(
     return target
 
 
-def check_film(path: Path) -> None:
+def check_film(path: Path, overwrite: bool = False) -> None:
     """Refuse a film that could not be written, before anything is drawn for it.
 
     Raises
     ------
     UserError
-        If the ending is not a film's, or MP4 is asked for and PyAV is not installed.
+        If the ending is not a film's, MP4 is asked for and PyAV is not installed, or there is a file already that is
+        not to be overwritten.
     """
     ending = path.suffix.lower()
     if ending not in _WRITERS:
@@ -78,6 +86,7 @@ def check_film(path: Path) -> None:
             raise UserError(
                 "MP4 needs PyAV: pip install 'dcgan-viz[film]', or choose a name that ends in .webp"
             ) from error
+    refuse_existing(path, overwrite)
 
 
 def _enlarge(frame: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

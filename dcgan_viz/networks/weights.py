@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, atomic_folder
+from dcgan_viz.files import atomic_file
+from dcgan_viz.folders import check_folder, staged_folder
 from dcgan_viz.networks.protocol import TorchModule
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 
@@ -241,12 +242,42 @@ def check_judge(names: Sequence[str], size: int, channels: int, widths: Sequence
         raise UserError(f"widths must be 1 to 8 numbers of maps from 1 to {MAXIMUM_SCALE:,}")
 
 
-def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: str) -> Path:
-    """Write weights and card, a dataclass, as a folder, all or nothing."""
-    with atomic_folder(Path(folder), card_file) as temporary:
-        save_network(network, temporary / WEIGHTS_FILE)
-        (temporary / card_file).write_text(json.dumps(asdict(card), indent=2) + "\n")
-    return Path(folder)
+def check_network_folder(folder: str | Path, card_file: str, overwrite: bool = False) -> None:
+    """Refuse a folder in which `save_folder` would find something in its way, before a network is trained for it.
+
+    Raises
+    ------
+    UserError
+        As in `save_folder`.
+    """
+    check_folder(Path(folder), Path(card_file).stem, (WEIGHTS_FILE, card_file), overwrite)
+
+
+def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: str, overwrite: bool = False) -> Path:
+    """Write weights and card, a dataclass, as a folder, all or nothing.
+
+    Parameters
+    ----------
+    network : nn.Module
+    card : dataclass
+    folder : path
+        Made, or written into; of what lies there only an earlier network of this kind is replaced.
+    card_file : str
+        Its name tells the kind.
+    overwrite : bool
+        Replace files of the same names, whosever they are.
+
+    Raises
+    ------
+    UserError
+        If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
+    """
+    path = Path(folder)
+    check_network_folder(path, card_file, overwrite)
+    with staged_folder(path, Path(card_file).stem, first=WEIGHTS_FILE, overwrite=overwrite) as stage:
+        save_network(network, stage / WEIGHTS_FILE)
+        (stage / card_file).write_text(json.dumps(asdict(card), indent=2) + "\n")
+    return path
 
 
 @contextmanager

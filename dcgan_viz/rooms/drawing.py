@@ -22,7 +22,7 @@ from PIL import Image
 
 from dcgan_viz.annotations.runs import encode_runs
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_folder
+from dcgan_viz.folders import check_folder, staged_folder
 from dcgan_viz.versions import versions
 
 OBJECTS = ("window", "bed", "lamp", "painting", "door", "rug")
@@ -151,16 +151,18 @@ def _draw(numbers: range, size: int, seed: int) -> list[NDArray[np.uint8]]:
     return [np.stack(parts) for parts in zip(*rooms, strict=True)]
 
 
-def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0) -> Path:
+def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0, overwrite: bool = False) -> Path:
     """Write rooms as ``images/*.png``, ``masks/*.png`` and COCO boxes, all or nothing.
 
     Parameters
     ----------
     count : int
     folder : path
-        Made, or replaced if it holds earlier rooms.
+        Made, or written into; of what lies there only earlier rooms are replaced.
     size, seed : int
         As in `draw_rooms`.
+    overwrite : bool
+        Replace files of the same names, whosever they are.
 
     Returns
     -------
@@ -169,20 +171,23 @@ def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0)
     Raises
     ------
     UserError
-        As `draw_rooms`; also if the folder holds something else, cannot be written, or the disk is full.
+        As `draw_rooms`; also if somebody else's file has one of the names, the folder cannot be written, or the disk
+        is full.
     """
     path = Path(folder)
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
-    with atomic_folder(path, ANNOTATIONS_FILE) as temporary, ThreadPoolExecutor(os.cpu_count()) as pool:
+    first = (f"{name}/{_room_name(0)}" for name in ("images", "masks"))
+    check_folder(path, "Rooms", (ANNOTATIONS_FILE, *first), overwrite)
+    with staged_folder(path, "Rooms", overwrite=overwrite) as stage, ThreadPoolExecutor(os.cpu_count()) as pool:
         for name in ("images", "masks"):
-            (temporary / name).mkdir()
+            (stage / name).mkdir()
         for start in range(0, count, 64 * BATCH):
             rooms = draw_rooms(min(64 * BATCH, count - start), size, seed=seed, first=start)
             numbers = range(start, start + len(rooms.pixels))
-            list(pool.map(lambda k, r=rooms, s=start: _save(r, k - s, temporary, f"room-{k:06}.png"), numbers))
+            list(pool.map(lambda k, r=rooms, s=start: _save(r, k - s, stage, _room_name(k)), numbers))
             for number in numbers:
-                images.append({"id": number, "file_name": f"room-{number:06}.png", "width": size, "height": size})
+                images.append({"id": number, "file_name": _room_name(number), "width": size, "height": size})
                 annotations.extend(_boxes(rooms, number - start, number, len(annotations) + 1))
         data = {
             "info": {"description": f"{count} procedural bedrooms", "seed": seed, "versions": versions()},
@@ -190,8 +195,12 @@ def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0)
             "categories": [{"id": k, "name": name} for k, name in enumerate(OBJECTS, start=1)],
             "annotations": annotations,
         }
-        (temporary / ANNOTATIONS_FILE).write_text(json.dumps(data) + "\n")
+        (stage / ANNOTATIONS_FILE).write_text(json.dumps(data) + "\n")
     return path
+
+
+def _room_name(number: int) -> str:
+    return f"room-{number:06}.png"
 
 
 def _save(rooms: Rooms, index: int, folder: Path, name: str) -> None:

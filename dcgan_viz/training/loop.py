@@ -218,6 +218,7 @@ def resume_training(
     checkpoint_every: int | None = None,
     keep: int = 3,
     keep_every: int = 0,
+    overwrite: bool = False,
     device: str = "auto",
     quality: Quality | None = None,
     stop: Stop = never,
@@ -241,6 +242,8 @@ def resume_training(
     card : Card, optional
     checkpoint_every : int, optional
         By default as before.
+    overwrite : bool
+        Replace the model, its card and grids of samples even where they were changed since the run wrote them.
     keep, keep_every, device, quality, stop, say, progress
         As in `train`.
 
@@ -251,7 +254,8 @@ def resume_training(
     Raises
     ------
     UserError
-        As in `train`; also if there is no such checkpoint, the images are others, or more steps are done than `steps`.
+        As in `train`; also if there is no such checkpoint, the images are others, more steps are done than `steps`, or
+        the run's model was changed by somebody.
 
     Examples
     --------
@@ -265,6 +269,8 @@ def resume_training(
     """
     folder, say = Path(out), say if leads() else ignore
     saved = read_run(folder, from_step)
+    for place in (MODEL, BEST):
+        DCGAN.check_folder(folder / place, overwrite)
     settings = replace(saved.run.settings, steps=saved.run.settings.steps if steps is None else steps)
     _check_resumable(saved, images, settings.steps)
     fabric = launch(choose_device(device), saved.run.execution)
@@ -291,7 +297,7 @@ def resume_training(
                 f"{batches.images_a_step} images, in another order, so the weights will not be those of an unbroken run"
             )
         say(f"resuming after step {start.step}")
-        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start)
+        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start, overwrite)
         return training.go_on(stop, progress)
 
 
@@ -310,9 +316,11 @@ class _Training:
         quality: Quality | None,
         say: Callable[[str], None],
         start: Checkpoint | None = None,
+        overwrite: bool = False,
     ) -> None:
         self.folder, self.run, self.images, self.batches, self.fabric = folder, run, images, batches, fabric
         self.keep, self.keep_every, self.quality, self.say = keep, keep_every, quality, say
+        self.overwrite = overwrite
         torch.manual_seed(run.settings.seed)
         originals = images.tensor(np.arange(len(images))) if run.settings.copying else None
         self.players = Adversaries(fabric, run.networks, run.settings, run.execution.memory_format, originals)
@@ -453,12 +461,13 @@ class _Training:
         prune_checkpoints(self.folder / CHECKPOINTS, self.keep, self.keep_every, protected)
 
     def _save_grid(self, samples: Tensor) -> None:
-        save_picture(tile(to_pixels(samples)), self.folder / SAMPLES / f"step-{self.done:08d}.png")
+        file = self.folder / SAMPLES / f"step-{self.done:08d}.png"
+        save_picture(tile(to_pixels(samples)), file, overwrite=self.overwrite)
 
     def _save_model(self, model: DCGAN) -> None:
         if self.health.best == self.done:
-            model.save(self.folder / BEST)
-        with_best(model, self.health).save(self.folder / MODEL)
+            model.save(self.folder / BEST, self.overwrite)
+        with_best(model, self.health).save(self.folder / MODEL, self.overwrite)
 
     def _model(self) -> DCGAN:
         return take_model(self.players, self.run, self.images, self.done, self.images_seen)

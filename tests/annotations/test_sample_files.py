@@ -46,7 +46,11 @@ def coco(path: Path, boxes: dict[str, list[list[float]]], side: float = 128) -> 
 def test_samples_are_written_as_the_model_draws_them(tiny_model: DCGAN, folder: Path, tmp_path: Path) -> None:
     pixels = to_pixels(tiny_model.sample(5, seed=3))
     plain = export_samples(tiny_model, tmp_path / "plain", count=5, seed=3)
-    assert sorted(f.name for f in plain.iterdir()) == [*(f"sample-000{k}.png" for k in range(5)), "samples.json"]
+    assert sorted(f.name for f in plain.iterdir()) == [
+        "manifest.json",
+        *(f"sample-000{k}.png" for k in range(5)),
+        "samples.json",
+    ]
     for index in range(5):
         name = f"sample-{index:04}.png"
         assert np.array_equal(np.asarray(Image.open(plain / name)), pixels[index])

@@ -157,8 +157,8 @@ def test_a_trial_that_was_judged_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="would be lost"):
         save_trial(trial, folder)
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").touch()
-    with pytest.raises(UserError, match="already holds other files"):
+    (tmp_path / "thesis" / "key.json").touch()
+    with pytest.raises(UserError, match=r"key\.json was not written by this command"):
         save_trial(trial, tmp_path / "thesis")
 
 

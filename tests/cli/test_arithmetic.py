@@ -49,7 +49,9 @@ def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     assert printed.pop("folder") == "results/arithmetic"
     folder = Path("results/arithmetic")
     assert printed == json.loads((folder / "result.json").read_text())
-    assert sorted(f.name for f in folder.iterdir()) == ["arithmetic.png", "arrays.npz", "result.json"]
+    assert sorted(f.name for f in folder.iterdir()) == sorted(
+        ["manifest.json", "arithmetic.png", "arrays.npz", "result.json"]
+    )
     assert printed["expression"] == "smiling woman − woman + man"
     assert printed["operands"][2]["exemplars"] == [4, 7, 9]
     assert [rate["pictures"] for rate in printed["measurement"]["rates"]] == [5, 5, 5, 3, 3, 4, 6, 500]

@@ -10,7 +10,9 @@ def test_directions_are_saved_to_be_applied(run, tiny_folder) -> None:
     outcome = run("directions", "--model", tiny_folder, "--count", 2, "--samples", 1)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/directions")
-    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "directions.png", "result.json"]
+    assert sorted(f.name for f in folder.iterdir()) == sorted(
+        ["manifest.json", "arrays.npz", "directions.png", "result.json"]
+    )
     arrays = np.load(folder / "arrays.npz")
     assert arrays["principal"].shape == arrays["factorised"].shape == (2, 8)
     numbers = json.loads((folder / "result.json").read_text())

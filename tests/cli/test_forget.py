@@ -45,12 +45,14 @@ def test_wrong_requests_are_one_sentence(refused, annotated: Path) -> None:
     assert "choose from 1: project" in refused("forget", "--model", annotated, "--layer", 7)
     assert "missing.json cannot be read" in refused("forget", "--model", annotated, "--annotations", "missing.json")
     Path("precious").mkdir()
-    Path("precious/thesis.tex").write_text("x")
-    assert "already holds other files" in refused("forget", "--model", annotated, "--out", "precious")
+    Path("precious/result.json").write_text("x")
+    assert "precious/result.json was not written by this command" in refused(
+        "forget", "--model", annotated, "--out", "precious"
+    )
     Path("file").write_text("x")
     assert "is a file" in refused("forget", "--model", annotated, "--out", "file")
     assert "cannot write" in refused("forget", "--model", annotated, "--out", "/proc/nowhere/result")
-    assert sorted(p.name for p in Path("precious").iterdir()) == ["thesis.tex"]
+    assert sorted(p.name for p in Path("precious").iterdir()) == ["result.json"]
 
 
 def test_a_full_disk_leaves_nothing_behind(refused, annotated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ def test_guided_backprop_writes_figure_and_numbers(run, tiny_folder) -> None:
         "atlas.html",
         "atlas.png",
         "guided-backprop.png",
+        "manifest.json",
         "result.json",
     ]
     numbers = json.loads((folder / "result.json").read_text())
@@ -82,7 +83,9 @@ def test_everything_at_once(run, annotated: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/guided-backprop")
     for name in ("detection", "sanity", "methods"):
-        assert sorted(f.name for f in (folder / name).iterdir()) == sorted(["arrays.npz", f"{name}.png", "result.json"])
+        assert sorted(f.name for f in (folder / name).iterdir()) == sorted(
+            ["arrays.npz", f"{name}.png", "manifest.json", "result.json"]
+        )
     detection = json.loads((folder / "detection" / "result.json").read_text())
     main = json.loads((folder / "result.json").read_text())
     assert main["maps"] == [found["map"] for found in detection["best"][:6]]

@@ -13,7 +13,13 @@ def test_photographs_can_be_walked_between(run, tiny_folder, photographs) -> Non
     outcome = run("invert", *files, "--images", photographs, "--count", 3, "--model", tiny_folder, *QUICK)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/invert")
-    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "inversion.png", "latents.npy", "result.json"]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "arrays.npz",
+        "inversion.png",
+        "latents.npy",
+        "manifest.json",
+        "result.json",
+    ]
     numbers = json.loads((folder / "result.json").read_text())
     assert [i["name"] for i in numbers["inverted"]][:2] == ["00.png", "01.png"]
     assert len(numbers["inverted"]) == 5

@@ -27,11 +27,12 @@ def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Pa
     assert "rule: A picture is near a training image when" in outcome.stdout
     assert sorted(f.name for f in Path("results/memorization").iterdir()) == [
         "arrays.npz",
+        "manifest.json",
         "memorization.png",
         "nearest.png",
         "result.json",
     ]
-    numbers = json.loads(Path("results/memorization/result.json").read_text())
+    numbers = json.loads(Path("results/memorization-2/result.json").read_text())
     assert numbers["copies"] is False
     assert len(numbers["near"]) == 2
     assert len(numbers["shown"]) == 16

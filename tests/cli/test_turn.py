@@ -21,7 +21,9 @@ def test_turn_writes_a_whole_result(run, named: Path) -> None:
     outcome = run(*line)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/turn")
-    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "result.json", "turn.png"]
+    assert sorted(f.name for f in folder.iterdir()) == sorted(
+        ["manifest.json", "arrays.npz", "result.json", "turn.png"]
+    )
     numbers = json.loads((folder / "result.json").read_text())
     assert numbers["right_exemplars"] == [1, 2, 5, 6]
     assert f"{100 * numbers['oddness']['value']:.0f} % [" in outcome.stdout

@@ -210,8 +210,8 @@ def test_the_command_writes_them(run, refused) -> None:
     assert len(list(Path("rooms/images").iterdir())) == 5
     assert "32 to 256 pixels wide, not 16" in refused("rooms", 5, "--size", 16, "--out", "more")
     Path("mine").mkdir()
-    Path("mine/thesis.tex").touch()
-    assert "already holds other files" in refused("rooms", 5, "--out", "mine")
+    Path("mine/annotations.json").touch()
+    assert "annotations.json was not written by this command" in refused("rooms", 5, "--out", "mine")
     assert "cannot write /proc/rooms" in refused("rooms", 5, "--out", "/proc/rooms")
     with pytest.raises(UserError, match="at least 1"):
         draw_rooms(0)

@@ -152,7 +152,9 @@ def test_a_finished_run_gets_what_it_lacks(whole: Path, tmp_path: Path) -> None:
         assert (tmp_path / lost).exists()
     card = json.loads((tmp_path / "model" / "card.json").read_text())
     (tmp_path / "model" / "card.json").write_text(json.dumps({**card, "training": {"steps": 8}}))
-    resume_training(IMAGES, tmp_path, device="cpu")
+    with pytest.raises(UserError, match=r"card\.json has been changed since it was written"):
+        resume_training(IMAGES, tmp_path, device="cpu")
+    resume_training(IMAGES, tmp_path, device="cpu", overwrite=True)
     assert load(tmp_path).card.training["steps"] == 12
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,6 +116,10 @@ class Inversion(Result):
     again: float
     again_interval: Interval
     verdict: str
+
+    def separate_arrays(self) -> dict[str, NDArray[Any]]:
+        """``latents.npy``, which ``walk --points`` takes."""
+        return {"latents": self.latents}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.options import device_option, json_option, model_option, overwrite_option, seed_option
+
+
+@click.command("draw", cls=Command)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("others", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--set", "sets", multiple=True)
+@click.option("--flip", is_flag=True)
+@click.option("--count", type=int, default=3)
+@click.option("--labels", metavar="FILE|utkface")
+@click.option("--precision", default="auto")
+@click.option("--resume", is_flag=True)
+@model_option
+@seed_option
+@device_option
+@overwrite_option
+@json_option
+def draw(**_: object) -> None:
+    click.echo(command_line(leave_out=("resume",), precision="bf16"))
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*words: str) -> list[str]:
+        outcome = CliRunner().invoke(draw, words)
+        assert outcome.exit_code == 0, outcome.output
+        assert outcome.stdout.count("\n") == 1
+        # As a shell would read it, and run again it is the same.
+        found = shlex.split(outcome.stdout)
+        assert CliRunner().invoke(draw, found[2:]).stdout == outcome.stdout
+        return found
+
+    return invoke
+
+
+def test_it_names_device_seed_and_what_was_decided_and_full_paths(recorded, tmp_path: Path) -> None:
+    assert recorded("my photographs.zip", "--resume", "--json", "--overwrite") == [
+        "dcgan-viz", "draw", "--precision", "bf16", "--model", "bedrooms", "--seed", "0", "--device", "cpu",
+        f"{tmp_path}/my photographs.zip",
+    ]  # fmt: skip
+
+
+def test_everything_that_was_given_is_there_and_quoted(recorded, tmp_path: Path) -> None:
+    words = recorded("a", "b's", "--set", "smiling woman=3", "--set", "$HOME=1", "--flip", "--count", "5")
+    assert words[-2:] == [f"{tmp_path}/a", f"{tmp_path}/b's"]
+    assert words[2:9] == ["--set", "smiling woman=3", "--set", "$HOME=1", "--flip", "--count", "5"]
+
+
+def test_names_stay_names_and_what_lies_on_disk_gets_its_full_path(recorded, tmp_path: Path) -> None:
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "card.json").touch()
+    (tmp_path / "labels.csv").touch()
+    found = recorded("a", "--model", "rooms", "--labels", "utkface")
+    assert {"rooms", "utkface"} < set(found)
+    found = recorded("a", "--model", "mine", "--labels", "labels.csv")
+    assert {f"{tmp_path}/mine", f"{tmp_path}/labels.csv"} < set(found)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.model import DCGAN, load
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is an error."""
+
+    def draw(*_: object) -> None:
+        raise AssertionError("something was drawn")
+
+    monkeypatch.setattr(DCGAN, "generate", draw)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", ["samples", "s.xyz", "s.npy", "folder.d/s"])
+def test_a_name_that_is_no_pictures_is_refused_before_anything_is_drawn(name: str, refused, tiny_folder: Path) -> None:
+    assert "its name must end in .png, .jpg, .jpeg or .webp" in refused("sample", "--model", tiny_folder, "--out", name)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_that_memory_does_not_hold_is_refused_before_anything_is_drawn(refused, make_model) -> None:
+    from dcgan_viz.networks import dcgan
+
+    folder = make_model(dcgan(64, width=2, latent=4)).save("wide")
+    sentence = refused("sample", "--model", folder, "--count", 10_000, "--scale", 16)
+    assert "105632x105632 pixels needs 31.4 GiB of memory" in sentence
+    assert "--each" in sentence
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_holiday_picture_is_refused_before_anything_is_drawn(refused, tiny_folder: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "holiday.png")
+    before = (tmp_path / "holiday.png").read_bytes()
+    assert "holiday.png already exists" in refused("sample", "--model", tiny_folder, "--out", "holiday.png")
+    assert (tmp_path / "holiday.png").read_bytes() == before
+
+
+def test_a_linked_place_is_followed(run, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.png").symlink_to(tmp_path / "disk" / "grid.png")
+    for _ in range(2):
+        outcome = run("sample", "--model", tiny_folder, "--count", 4, "--out", "link.png")
+        assert outcome.exit_code == 0, outcome.output
+    assert (tmp_path / "link.png").is_symlink()
+    with Image.open(tmp_path / "disk" / "grid.png") as image:
+        assert image.size == (76, 76)
+
+
+def test_each_sample_is_the_one_on_the_page(run, tiny_folder: Path) -> None:
+    model = load(tiny_folder)
+    outcome = run("sample", "--model", tiny_folder, "--count", 70, "--seed", 3, "--scale", 2, "--each")
+    assert outcome.exit_code == 0, outcome.output
+    files = sorted(Path("samples").glob("sample-*.png"))
+    assert len(files) == 70
+    pixels = to_pixels(model.sample(70, seed=3))
+    for index in (0, 63, 64, 69):
+        with Image.open(files[index]) as image:
+            assert np.array_equal(np.asarray(image)[::2, ::2], pixels[index])
+    said = json.loads(Path("samples/samples.json").read_text())
+    assert (said["count"], said["seed"], said["scale"]) == (70, 3, 2)
+    assert said["generator_digest"] == model.generator_digest()
+
+
+def test_a_second_drawing_of_fewer_leaves_no_old_ones_but_what_was_edited(run, tiny_folder: Path) -> None:
+    line = ("sample", "--model", tiny_folder, "--each", "--out", "drawn", "--count")
+    assert run(*line, 6).exit_code == 0
+    Path("drawn/sample-0005.png").write_text("retouched")
+    assert run(*line, 3).exit_code == 0
+    assert sorted(f.name for f in Path("drawn").glob("*.png")) == [
+        *(f"sample-000{k}.png" for k in range(3)),
+        "sample-0005.png",
+    ]
