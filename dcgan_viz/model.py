@@ -354,7 +354,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     """
     place = find_device(device)
     folder = _find(name)
-    card = _read_card(folder / CARD_FILE)
+    card = read_card(folder / CARD_FILE)
     with open_tensors(folder / WEIGHTS_FILE) as file:
         if is_half_replaced(folder) and "networks" in file.metadata:
             # The card may still, or already, be another model's: these weights say themselves what they are of.
@@ -384,5 +384,12 @@ def _find(name: str | Path) -> Path:
     )
 
 
-def _read_card(path: Path) -> Card:
+def read_card(path: Path) -> Card:
+    """The card in a file.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged or of something else.
+    """
     return read_json(path, Card, "is not a model card of dcgan-viz", "copy the model again", MAXIMUM_CARD)

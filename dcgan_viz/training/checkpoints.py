@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,10 @@ from torch import Tensor
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import writing
 from dcgan_viz.networks.weights import TensorFile, open_tensors, save_tensors
+from dcgan_viz.untrusted import EXACT, parse_json, shown
+
+ENTRIES = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam remembers of a parameter."""
 
 _NAME = re.compile(r"step-(\d{8})\.safetensors")
 
@@ -37,6 +41,27 @@ class Checkpoint:
     step: int
     tensors: Mapping[str, Tensor]
     run: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint says beside its tensors.
+
+    Parameters
+    ----------
+    step : int
+    run : dict
+        As in `Checkpoint`.
+    """
+
+    __pydantic_config__: ClassVar = EXACT
+
+    step: int
+    run: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.step < 0:
+            raise UserError(f"step {self.step} is below 0")
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -66,11 +91,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     with open_tensors(path) as file:
         state = _state(file)
-        return Checkpoint(state["step"], file.read(), state["run"])
+        return Checkpoint(state.step, file.read(), state.run)
 
 
-def read_state(path: Path) -> Mapping[str, Any]:
-    """The ``step`` and the ``run`` of a checkpoint, without its tensors.
+def read_state(path: Path) -> State:
+    """What a checkpoint says beside its tensors, which are not read.
 
     Raises
     ------
@@ -81,14 +106,11 @@ def read_state(path: Path) -> Mapping[str, Any]:
         return _state(file)
 
 
-def _state(file: TensorFile) -> Mapping[str, Any]:
+def _state(file: TensorFile) -> State:
     try:
-        state: dict[str, Any] = json.loads(file.metadata["dcgan_viz_checkpoint"])
-        if not isinstance(state["step"], int) or not isinstance(state["run"], dict):
-            raise TypeError("its step or its run is of a wrong type")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{file.path} is not a whole checkpoint of dcgan-viz ({error!r})") from error
-    return state
+        return parse_json(file.metadata.get("dcgan_viz_checkpoint", ""), State)
+    except UserError as error:
+        raise UserError(f"{file.path} is not a whole checkpoint of dcgan-viz ({error})") from error
 
 
 def list_checkpoints(folder: Path) -> list[int]:
@@ -147,12 +169,14 @@ def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: Mapp
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(f"{name}."):
-            number, _, entry = key.removeprefix(f"{name}.").partition(".")
-            index = int(number) if number.isdecimal() else len(parameters)
-            if index >= len(parameters) or (tensor.ndim and tensor.shape != parameters[index].shape):
-                raise UserError(f"the checkpoint's {key:.80} belongs to other networks or is damaged")
+            found = re.fullmatch(rf"([0-9]{{1,6}})\.({'|'.join(ENTRIES)})", key.removeprefix(f"{name}."))
+            index, entry = (int(found[1]), found[2]) if found else (len(parameters), "")
+            if index >= len(parameters) or tensor.shape != (() if entry == "step" else parameters[index].shape):
+                raise UserError(f"the checkpoint's {shown(key)} belongs to other networks or is damaged")
             if tensor.ndim:
                 # Fused Adam walks weights and moments in memory order, so both must have the same strides.
                 tensor = torch.empty_like(parameters[index]).copy_(tensor)
             state.setdefault(index, {})[entry] = tensor
+    if state and not all(len(state.get(index, {})) == len(ENTRIES) for index in range(len(parameters))):
+        raise UserError(f"the checkpoint lacks a part of {name}: it is damaged")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

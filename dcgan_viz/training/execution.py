@@ -6,11 +6,12 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
 from dcgan_viz.devices import find_device
+from dcgan_viz.untrusted import EXACT
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -29,6 +30,8 @@ class Execution:
     channels_last : bool
         Memory layout of images and weights.
     """
+
+    __pydantic_config__: ClassVar = EXACT
 
     precision: Literal["fp32", "bf16"]
     channels_last: bool

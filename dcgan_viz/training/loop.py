@@ -48,7 +48,8 @@ from dcgan_viz.training.run import (
 )
 from dcgan_viz.training.settings import TrainingSettings
 from dcgan_viz.training.snapshot import take_model, with_best
-from dcgan_viz.training.step import Adversaries, StepMeans
+from dcgan_viz.training.step import Adversaries, StepMeans, check_weights
+from dcgan_viz.untrusted import check_plain
 from dcgan_viz.versions import versions
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ def resume_training(
         # Read again: another process may have been at work until now.
         saved = read_run(folder, from_step)
         start = load_checkpoint(checkpoint_path(folder / CHECKPOINTS, saved.step))
+        check_weights(saved.run.networks, start.tensors)
         if fabric.is_global_zero:
             _set_aside(saved, say)
         fabric.barrier()
@@ -336,7 +338,7 @@ class _Training:
         self.means.restore(start.tensors)
         self.done, self.health = start.step, Health.from_dict(start.run.get("health"))
         usual = start.step * self.run.settings.batch_size * processes
-        self.images_seen = int(start.run.get("images_seen", usual))
+        self.images_seen = check_plain(start.run.get("images_seen", usual), int)
 
     def go_on(self, stop: Stop, progress: Progress) -> TrainingResult:
         """Train from where the run is to its end, or until it is to stop."""

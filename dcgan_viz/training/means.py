@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dcgan_viz.errors import UserError
 from dcgan_viz.training.step import StepMeans
 
 if TYPE_CHECKING:
@@ -52,11 +53,21 @@ class MeanLosses:
         return {"tick.sums": self._reduced(), "tick.steps": torch.tensor(self.steps)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `tensors` took."""
+        """Put back what `tensors` took.
+
+        Raises
+        ------
+        UserError
+            If it is something else.
+        """
         self.restart()
-        if "tick.sums" in tensors:
-            self.sums.copy_(tensors["tick.sums"])
-            self.steps = self.restored = int(tensors["tick.steps"])
+        sums, steps = tensors.get("tick.sums"), tensors.get("tick.steps")
+        if sums is None and steps is None:
+            return
+        if sums is None or steps is None or sums.shape != self.sums.shape or steps.shape != ():
+            raise UserError("the checkpoint's sums of losses are damaged")
+        self.sums.copy_(sums)
+        self.steps = self.restored = int(steps)
 
     def _reduced(self) -> Tensor:
         reduced = self.fabric.all_reduce(self.sums.clone(), reduce_op="mean")

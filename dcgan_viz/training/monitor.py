@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.step import StepMeans
+from dcgan_viz.untrusted import EXACT, check_plain
 
 WON_LOSS = 0.05
 """The discriminator has won when its loss, averaged over a tick, falls below this (2 log 2 at the start)."""
@@ -42,6 +43,8 @@ class Health:
         Checkpoints measured since then.
     """
 
+    __pydantic_config__: ClassVar = EXACT
+
     last_healthy: int | None = None
     varied: bool = False
     best: int | None = None
@@ -58,11 +61,8 @@ class Health:
             If it is something else.
         """
         try:
-            health = cls(**data)
-            if not all(isinstance(n, int | None) for n in (health.last_healthy, health.best)):
-                raise TypeError("a step in it is no number")
-            return health
-        except TypeError as error:
+            return check_plain(data, cls)
+        except UserError as error:
             raise UserError(f"the checkpoint does not say how the run was: {error}") from error
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import CARD_FILE, Card
+from dcgan_viz.model import CARD_FILE, Card, read_card
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, read_state
 from dcgan_viz.training.execution import Execution
 from dcgan_viz.training.settings import TrainingSettings
+from dcgan_viz.untrusted import EXACT, LENIENT, check_plain
 
 CHECKPOINTS, SAMPLES, MODEL, BEST = "checkpoints", "samples", "model", "best"
 
@@ -84,38 +84,62 @@ class Run:
             If a part is missing or not what it should be.
         """
         try:
-            networks, settings = NetworkSpec.from_dict(data["networks"]), TrainingSettings.from_dict(data["settings"])
-            execution = Execution(**data["execution"])
-            if execution.precision not in ("fp32", "bf16") or not isinstance(execution.channels_last, bool):
-                raise ValueError(f"its execution is {execution}")
-            count, processes = int(data["images"]["count"]), int(data["devices"])
-            every = int(data.get("checkpoint_every") or usual_interval(count, settings, processes))
-            if min(count, processes, every) < 1:
-                raise ValueError("a number in it is below 1")
+            read = check_plain(data, _Saved)
+            every = read.checkpoint_every or usual_interval(read.images.count, read.settings, read.devices)
             return cls(
-                networks,
-                settings,
-                count,
-                str(data["images"]["sha256"]),
-                execution,
-                _read_card(data, networks, folder),
+                read.networks,
+                read.settings,
+                read.images.count,
+                read.images.sha256,
+                read.execution,
+                _read_card(read, folder),
                 every,
-                data.get("start_from"),
-                str(data["device"]),
-                {str(name): str(version) for name, version in data["versions"].items()},
-                processes,
+                read.start_from,
+                read.device,
+                read.versions,
+                read.devices,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UserError as error:
             raise UserError(f"{folder} holds no run of dcgan-viz that can go on: {error}") from error
 
 
-def _read_card(data: Mapping[str, Any], networks: NetworkSpec, folder: Path) -> Card:
-    if "card" in data:
-        return Card.from_dict({**data["card"], "networks": networks.to_dict(), "training": {}})
+@dataclass(frozen=True)
+class _Images:
+    __pydantic_config__: ClassVar = EXACT
+
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `Run.to_dict` writes; a run's state is beside it."""
+
+    __pydantic_config__: ClassVar = LENIENT
+
+    networks: NetworkSpec
+    settings: TrainingSettings
+    images: _Images
+    execution: Execution
+    device: str
+    versions: dict[str, str]
+    devices: int
+    card: dict[str, Any] | None = None
+    checkpoint_every: int | None = None
+    start_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.images.count, self.devices, self.checkpoint_every or 1) < 1:
+            raise UserError("a number in it is below 1")
+
+
+def _read_card(saved: _Saved, folder: Path) -> Card:
+    if saved.card is not None:
+        return Card.from_dict({**saved.card, "networks": saved.networks.to_dict(), "training": {}})
     try:
-        return Card.from_dict(json.loads((folder / MODEL / CARD_FILE).read_text()))
-    except (OSError, ValueError):
-        return Card("untitled", "a DCGAN", networks)
+        return read_card(folder / MODEL / CARD_FILE)
+    except UserError:
+        return Card("untitled", "a DCGAN", saved.networks)
 
 
 def usual_interval(image_count: int, settings: TrainingSettings, processes: int) -> int:
@@ -180,7 +204,7 @@ def read_run(folder: str | Path, from_step: int | None = None) -> SavedRun:
     for step in reversed(steps if from_step is None else [from_step]):
         try:
             return SavedRun(
-                Run.from_dict(read_state(checkpoint_path(checkpoints, step))["run"], path), step, tuple(damaged)
+                Run.from_dict(read_state(checkpoint_path(checkpoints, step)).run, path), step, tuple(damaged)
             )
         except UserError as error:
             damaged.append(checkpoint_path(checkpoints, step))

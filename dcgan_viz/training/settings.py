@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.augment import POLICIES
+from dcgan_viz.untrusted import EXACT, check_plain
 
 Updates = Literal["both", "alternate"]
 
@@ -50,6 +51,8 @@ class TrainingSettings:
     seed : int
         Of the initial weights, the order of the images, the latents and the augmentation.
     """
+
+    __pydantic_config__: ClassVar = EXACT
 
     steps: int
     batch_size: int = 128
@@ -98,8 +101,8 @@ class TrainingSettings:
             If a setting is unknown, of a wrong type or out of range.
         """
         try:
-            return cls(**{**data, "augment": tuple(data.get("augment", ()))})
-        except (TypeError, AttributeError) as error:
+            return check_plain(data, cls)
+        except UserError as error:
             raise UserError(f"these are not training settings of this version of dcgan-viz: {error}") from error
 
 

@@ -64,6 +64,30 @@ class StepMeans:
     d_generated: float
 
 
+def check_weights(networks: NetworkSpec, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse the tensors of a checkpoint of other networks, before memory is asked for these.
+
+    Raises
+    ------
+    UserError
+        If a tensor of a network is missing or of another shape.
+    """
+    with torch.device("meta"):
+        parts = {
+            "generator": Generator(networks.generator),
+            "discriminator": make_discriminator(networks.discriminator),
+        }
+    for part, network in parts.items():
+        for name, needed in network.state_dict().items():
+            found = tensors.get(f"{part}.{name}")
+            if found is None or found.shape != needed.shape:
+                shape = None if found is None else tuple(found.shape)
+                raise UserError(
+                    f"the checkpoint's {part}.{name} has shape {shape}, but its networks need {tuple(needed.shape)}: "
+                    "it is damaged"
+                )
+
+
 class Adversaries:
     """Both networks with their optimisers, and the step that plays them against each other.
 

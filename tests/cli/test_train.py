@@ -52,7 +52,7 @@ def test_what_auto_decided_is_in_the_run_the_card_and_its_command(run, photograp
     assert run(*line.split()).exit_code == 0
     decided = choose_execution("cpu")
     state = read_state(Path("run/checkpoints/step-00000001.safetensors"))
-    assert state["run"]["execution"] == asdict(decided)
+    assert state.run["execution"] == asdict(decided)
     card = load("run").card
     assert card.training["execution"] == asdict(decided)
     assert card.commands[0].endswith(f" --device cpu --precision {decided.precision} --steps 1")

@@ -22,6 +22,7 @@ from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
 from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
+from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
 from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, load_classifier, measure_accuracy
@@ -33,7 +34,14 @@ from dcgan_viz.judges.segmenter_network import SegmentationNetwork
 from dcgan_viz.model import DCGAN, Card, load
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
+from dcgan_viz.training.checkpoints import load_checkpoint, read_state
+from dcgan_viz.training.execution import launch
+from dcgan_viz.training.loop import train
+from dcgan_viz.training.means import MeanLosses
+from dcgan_viz.training.monitor import Health
+from dcgan_viz.training.run import Run
 from dcgan_viz.training.settings import TrainingSettings
+from dcgan_viz.training.step import Adversaries, check_weights
 
 Files = Mapping[str, bytes]
 
@@ -110,7 +118,16 @@ def read_settings(folder: Path) -> None:
 
 
 def make_segmenter() -> Files:
-    card = SegmenterCard(("w", "v"), 16, 3, "drawings", {"w": 0.5, "v": float("nan")}, {"steps": 3}, (2, 4))
+    card = SegmenterCard(
+        objects=("w", "v"),
+        size=16,
+        channels=3,
+        data="drawings",
+        held_out_iou={"w": 0.5, "v": float("nan")},
+        patches={"noise": {"w": 0.1, "v": 0.0}},
+        training={"steps": 3},
+        widths=(2, 4),
+    )
     return saved(Segmenter(SegmentationNetwork(3, 3, (2, 4)), card).save)
 
 
@@ -142,6 +159,29 @@ def make_encoder() -> Files:
 def read_encoder(folder: Path) -> None:
     encoder = load_encoder(folder)
     encoder.features(torch.zeros(1, encoder.card.channels, 32, 32))
+
+
+CHECKPOINT = "step-00000004.safetensors"
+
+
+def make_checkpoint() -> Files:
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingSettings(steps=4, batch_size=4)
+        images = ImageSet(noise, ("noise",) * len(noise))
+        train(images, dcgan(16, width=2, latent=4), settings, folder, device="cpu", precision="fp32")
+        return {CHECKPOINT: (Path(folder) / "checkpoints" / CHECKPOINT).read_bytes()}
+
+
+def read_checkpoint(folder: Path) -> None:
+    """As `resume_training` does, without the step after it."""
+    run = Run.from_dict(read_state(folder / CHECKPOINT).run, folder)
+    start = load_checkpoint(folder / CHECKPOINT)
+    check_weights(run.networks, start.tensors)
+    fabric = launch("cpu", run.execution)
+    Adversaries(fabric, run.networks, run.settings, run.execution.memory_format).restore(start.tensors)
+    MeanLosses(fabric, 4).restore(start.tensors)
+    Health.from_dict(start.run.get("health"))
 
 
 # --- Annotations ---------------------------------------------------------------------------------------------------
@@ -314,6 +354,8 @@ FORMATS = [
     Format("segmenter", make_segmenter, read_segmenter),
     Format("classifier", make_classifier, read_classifier),
     Format("encoder", make_encoder, read_encoder),
+    Format("checkpoint", make_checkpoint, read_checkpoint),
+    Format("settings", make_settings, read_settings),
     Format("annotations", make_annotations, read_annotations),
     Format("concepts", make_concepts, read_concepts),
     Format("samples", make_samples, find_samples),
