@@ -110,8 +110,7 @@ def arithmetic(
         f"{result.single_instability:.1f}"
     )
     for rate in () if result.measurement is None else result.measurement.rates:
-        low, high = 100 * rate.interval.low, 100 * rate.interval.high
-        share = f"{100 * rate.share:.0f} % [{low:.0f}, {high:.0f}] of {rate.pictures}"
+        share = f"{rate.share:.0%} of {rate.pictures}"
         sentence += f"\n  {expect}, {rate.condition}: {share}"
     if trial is not None and blind is not None:
         save_trial(trial, blind, overwrite)

@@ -13,7 +13,6 @@ from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, ou
 
 if TYPE_CHECKING:
     from dcgan_viz.blind.report import BlindResult
-    from dcgan_viz.statistics import Interval
 
 
 DEFAULT_OUT = "results/blind"
@@ -99,24 +98,20 @@ def _sentence(result: BlindResult) -> str:
     ]
     for presence in result.presences:
         clear = presence.judged - presence.unclear
-        found = f"{_percent(presence.share, presence.interval)} of {clear}" if clear else "not judged yet"
+        found = f"{presence.share:.1%} of {clear}" if clear else "not judged yet"
         unclear = f", {presence.unclear} unclear" if presence.unclear else ""
-        area = f", boxes cover {100 * presence.area:.1f} % of a picture" if clear and presence.area is not None else ""
+        area = (
+            f", boxes cover {100 * presence.area.value:.1f} % of a picture"
+            if clear and presence.area is not None
+            else ""
+        )
         lines.append(f"  {presence.condition}: {found}{unclear}{area}")
-    lines.append(
-        "difference between matched pictures, in points (95 % bootstrap intervals over sets, McNemar's exact test):"
-    )
+    lines.append("difference between matched pictures, in points (95 % score intervals, McNemar's exact test):")
     for change in result.differences:
         found = (
-            f"{_percent(change.share, change.interval, '+')} on {change.pairs}, p = {change.p_value:.2g}"
+            f"{change.share:+.1%} on {change.pairs}, p = {change.p_value:.2g}"
             if change.pairs
             else "no set judged under both yet"
         )
         lines.append(f"  {change.condition} minus {change.reference}: {found}")
     return "\n".join(lines)
-
-
-def _percent(share: float, interval: Interval, sign: str = "") -> str:
-    """A share or, with a sign, a difference of shares, in percent."""
-    value, low, high = (f"{100 * number:{sign}.1f}" for number in (share, interval.low, interval.high))
-    return f"{value} [{low}, {high}]" if sign else f"{value} % [{low}, {high}]"

@@ -68,14 +68,15 @@ def directions(
     folder = result.save(out_folder(out, DEFAULT_OUT), {"directions": directions_figure(result)}, overwrite=overwrite)
     grey = result.random_changes[0]
     lines = [
-        f"{method}: " + ", ".join(f"{d.changes[0].mean:.1f}" for d in result.found if d.method == method)
+        f"{method}: " + ", ".join(f"{d.changes[0].distance.value:.1f}" for d in result.found if d.method == method)
         for method in ("principal", "factorised")
     ]
     sentence = "\n".join(
         [
-            f"grey levels that change over {reach:g} standard deviations of z, strongest direction first",
+            f"change of the picture in grey levels over {reach:g} standard deviations of z, in the order of the share of "
+            "the variance (principal) or of the eigenvalues (factorised):",
             *lines,
-            f"random directions: {grey.mean:.1f} [{grey.interval.low:.1f}, {grey.interval.high:.1f}]",
+            f"random directions: {grey.distance:.1f}",
         ]
     )
     finish(result, folder, sentence, as_json)

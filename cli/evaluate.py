@@ -21,7 +21,6 @@ from dcgan_viz.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.quality.evaluation import Evaluation
-    from dcgan_viz.estimate import Estimate
 
 
 DEFAULT_OUT = "results/evaluate"
@@ -117,16 +116,10 @@ def _sentences(result: Evaluation) -> str:
     rows += [(name, estimate, floors[name], 2) for name, estimate in shares(result.quality).items()]
     lines = [f"{result.settings['images of each']} samples against as many of {result.settings['source']}:"]
     lines += [
-        f"{name} {_number(estimate, digits)}; other real images {_number(floor, digits)}"
-        for name, estimate, floor, digits in rows
+        f"{name} {estimate:.{digits}f}; other real images {floor:.{digits}f}" for name, estimate, floor, digits in rows
     ]
     lines += [
-        f"images with a {entry.object}: samples {_number(entry.generated, 2)}, real {_number(entry.real, 2)}"
+        f"images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
         for entry in result.objects
     ]
     return "\n".join(lines)
-
-
-def _number(estimate: Estimate, digits: int) -> str:
-    low, high = estimate.interval.low, estimate.interval.high
-    return f"{estimate.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

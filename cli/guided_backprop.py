@@ -217,10 +217,9 @@ def _save_detection(detection: Detection, folder: Path, overwrite: bool) -> str:
 
     detection.save(folder / "detection", {"detection": detection_figure(detection)}, overwrite=overwrite)
     best = detection.best[0]
-    interval = best.average_precision_interval
     return (
-        f"map {best.map} finds {detection.object} best: average precision {best.average_precision:.2f} "
-        f"[{interval.low:.2f}, {interval.high:.2f}], IoU {best.iou:.2f} on unseen images (chance "
+        f"map {best.map} finds {detection.object} best: average precision {best.average_precision:.2f}, "
+        f"IoU {best.iou:.2f} on unseen images (chance "
         f"{detection.prevalence:.2f})"
     )
 
@@ -232,7 +231,7 @@ def _save_sanity(checked: SanityCheck, folder: Path, overwrite: bool) -> str:
     number = checked.explained_layer
     own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
     return (
-        f"sanity: Spearman's correlation with the trained network's falls to {own.mean:.2f} when layer {number} "
-        f"is drawn anew, to {all_layers.mean:.2f} when all layers are, and is {checked.unrelated_mean[0].mean:.2f} "
+        f"sanity: Spearman's correlation with the trained network's falls to {own.mean.value:.2f} when layer {number} "
+        f"is drawn anew, to {all_layers.mean.value:.2f} when all layers are, and is {checked.unrelated_mean[0].mean.value:.2f} "
         "between different units"
     )

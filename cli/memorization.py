@@ -21,8 +21,6 @@ from dcgan_viz.cli.options import (
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.memorization.memorization import Memorization
-    from dcgan_viz.estimate import Estimate
-    from dcgan_viz.statistics import Interval
 
 
 DEFAULT_OUT = "results/memorization"
@@ -113,31 +111,24 @@ def _sentences(result: Memorization) -> str:
         result.verdict,
         f"rule: {result.rule}",
         "planted copies that are near (in pixels, in features): "
-        + "; ".join(f"{p.kind} {100 * p.pixels.share:.0f} %, {100 * p.features.share:.0f} %" for p in result.planted),
-        f"1-nearest-neighbour accuracies: real {_number(test.real)}, generated {_number(test.generated)}; permuted "
-        f"{_bounds(test.null)}; real against real {usual.real.value:.2f} and {usual.generated.value:.2f}",
+        + "; ".join(
+            f"{p.kind} {100 * p.pixels.share.value:.0f} %, {100 * p.features.share.value:.0f} %" for p in result.planted
+        ),
+        f"1-nearest-neighbour accuracies: real {test.real:.2f}, generated {test.generated:.2f}; permuted "
+        f"{test.null:.2f}; real against real {usual.real.value:.2f} and {usual.generated.value:.2f}",
     ]
     for name, quality in (("samples", result.quality), ("real against real", result.quality_reference)):
         lines.append(
-            f"{name}: precision {_number(quality.precision)}, recall {_number(quality.recall)}, density "
-            f"{_number(quality.density)}, coverage {_number(quality.coverage)}"
+            f"{name}: precision {quality.precision:.2f}, recall {quality.recall:.2f}, density "
+            f"{quality.density:.2f}, coverage {quality.coverage:.2f}"
         )
     lines.append(
-        f"walks, relative distance where they are fast minus where they are slow: {_number(walks.contrast, 3)}; shifted "
-        f"{_bounds(walks.null, 3)}; above 0 they dwell at training images"
+        f"walks, relative distance where they are fast minus where they are slow: {walks.contrast:.3f}; shifted "
+        f"{walks.null:.3f}; above 0 they dwell at training images"
     )
     if copying is not None:
         lines.append(
-            f"C_T {_number(copying.statistic, 1)}; permuted {_bounds(copying.null, 1)}; far below 0 samples are copies, or "
+            f"C_T {copying.statistic:.1f}; permuted {copying.null:.1f}; far below 0 samples are copies, or "
             "smoother than photographs"
         )
     return "\n".join(lines)
-
-
-def _number(estimate: Estimate, digits: int = 2) -> str:
-    # 0 is added so that nothing rounds to -0.
-    return f"{round(estimate.value, digits) + 0.0:.{digits}f} {_bounds(estimate.interval, digits)}"
-
-
-def _bounds(interval: Interval, digits: int = 2) -> str:
-    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

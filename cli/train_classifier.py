@@ -86,9 +86,8 @@ def train_classifier(
         click.echo(json.dumps({"folder": str(out), "accuracies": [asdict(a) for a in classifier.card.accuracies]}))
         return
     for accuracy in classifier.card.accuracies:
-        low, high = (100 * value for value in (accuracy.interval.low, accuracy.interval.high))
         click.echo(
-            f"{accuracy.subset}: {100 * accuracy.share:.1f} % [{low:.1f}, {high:.1f}] of {accuracy.pictures} held-out "
+            f"{accuracy.subset}: {accuracy.estimate:.1%} of {accuracy.pictures} held-out "
             f"pictures right, calibration error {accuracy.calibration_error:.3f}"
         )
     click.echo(f"written to {out}")

@@ -77,6 +77,5 @@ def train_encoder(
     if as_json:
         click.echo(json.dumps({"folder": str(out), "accuracy": asdict(accuracy)}))
         return
-    low, high = (100 * value for value in (accuracy.interval.low, accuracy.interval.high))
-    click.echo(f"{100 * accuracy.share:.1f} % [{low:.1f}, {high:.1f}] of {accuracy.pictures} held-out pictures right")
+    click.echo(f"{accuracy.estimate:.1%} of {accuracy.pictures} held-out pictures right")
     click.echo(f"written to {out}")

@@ -92,12 +92,12 @@ def turn(
     folder = result.save(out_folder(out, DEFAULT_OUT), {"turn": turn_figure(result)}, overwrite=overwrite)
     odd, random = result.oddness, result.random_interval
     sentence = (
-        f"{rows} samples from {left} to {right}\n{100 * odd.value:.0f} % [{100 * odd.interval.low:.0f}, "
-        f"{100 * odd.interval.high:.0f}] of the average change is odd under mirroring, as a turn is; random directions "
+        f"{rows} samples from {left} to {right}\n{odd:.0%} of "
+        f"the average change is odd under mirroring, as a turn is; random directions "
         f"{100 * result.random_oddness:.0f} % [{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})"
     )
     if blind is not None:
-        trial = analysis.blind_trial(loaded, result, seed=seed + 2)
+        trial = analysis.blind_trial(loaded, result, seed=seed)
         save_trial(trial, blind, overwrite)
         sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"
     finish(result, folder, sentence, as_json)

@@ -23,6 +23,7 @@ from dcgan_viz.networks.modules import Discriminator, Generator, make_discrimina
 from dcgan_viz.networks.protocol import DiscriminatorNetwork, GeneratorNetwork
 from dcgan_viz.networks.spec import NetworkSpec, Prior
 from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network, save_tensors
+from dcgan_viz.statistics import Seed
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, parse_json, read_json
 
 CARD_FILE, PAGE_FILE = "card.json", "README.md"
@@ -194,8 +195,8 @@ class DCGAN:
         self.discriminator.to(device)
         return self
 
-    def latents(self, count: int, seed: int) -> Tensor:
-        """`count` latents (count, latent) of the prior, on the CPU; the same for the same seed.
+    def latents(self, count: int, seed: Seed) -> Tensor:
+        """`count` latents (count, latent) of the prior, on the CPU; the same for the same seed, or stream of one.
 
         The first n latents do not depend on `count`.
         """
@@ -223,7 +224,7 @@ class DCGAN:
         """Feature maps (N, C, h, w) of a generator's layer, after its rectifier, on the CPU, for latents (N, latent)."""
         return torch.cat([self.generator.activations(z, layer).cpu() for z in latents.split(SAMPLE_BATCH)])
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
+    def sample(self, count: int, seed: Seed = 0) -> Tensor:
         """`count` images (count, C, H, W), float32 in [-1, 1] on the CPU, drawn with a seed."""
         return self.generate(self.latents(count, seed))
 

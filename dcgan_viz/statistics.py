@@ -1,80 +1,154 @@
-"""Intervals for what was measured on a sample."""
+"""Numbers that were measured on a sample, with their intervals and how these were obtained."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.optimize import brentq
+from scipy.stats import binomtest, bootstrap, norm
 
-from dcgan_viz.untrusted import EXACT
+Seed = int | Sequence[int]
+"""Of a stream of random numbers: a user's seed, or that seed and the number of a stream."""
+
+
+def stream(seed: Seed, number: int) -> tuple[int, ...]:
+    """The seed of one stream of a seed's random numbers: streams of one seed have nothing to do with each other.
+
+    With ``seed + number`` one seed's streams would be those of the next seed.
+
+    Examples
+    --------
+    >>> stream(7, 2), stream((7, 2), 1)
+    ((7, 2), (7, 2, 1))
+    """
+    return (seed, number) if isinstance(seed, int) else (*seed, number)
+
+
+RESAMPLES = 2000
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval.
+    """A range of values, such as the middle 95 % of a null distribution.
 
     Parameters
     ----------
     low, high : float
-    """
 
-    __pydantic_config__: ClassVar = EXACT
+    Examples
+    --------
+    >>> f"{Interval(0.1234, 0.5):.2f}", f"{Interval(-0.01, 0.5):.0%}"
+    ('[0.12, 0.50]', '[-1, 50]')
+    """
 
     low: float
     high: float
 
+    def __format__(self, spec: str) -> str:
+        return f"[{_number(self.low, spec)}, {_number(self.high, spec)}]"
 
-def bootstrap_interval(
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number that was measured on a sample, with its interval.
+
+    Formatted it is followed by the interval; a percent sign in the format gives percent, as in the examples.
+
+    Parameters
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval; NaN where there is too little to give one.
+    n : int
+        Independent units that it was measured on.
+    how : str
+        What the interval is, such as ``95 % bootstrap over samples``.
+
+    Examples
+    --------
+    >>> share = share_estimate(11, 20)
+    >>> f"{share:.2f}", f"{share:.0%}", f"{share:+.1%}"
+    ('0.55 [0.34, 0.74]', '55 % [34, 74]', '+55.0 % [+34.2, +74.2]')
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    how: str
+
+    def __format__(self, spec: str) -> str:
+        unit = " %" if spec.endswith("%") else ""
+        return f"{_number(self.value, spec)}{unit} {Interval(self.low, self.high):{spec}}"
+
+
+def _number(value: float, spec: str) -> str:
+    if spec.endswith("%"):
+        value, spec = 100 * value, f"{spec[:-1]}f"
+    text = f"{value:{spec}}"
+    # Nothing rounds to -0.
+    return f"{0.0:{spec}}" if text.startswith("-") and not text.strip("-0.") else text
+
+
+def bootstrap_estimate(
     values: NDArray[Any],
     statistic: Callable[..., Any] = np.mean,
     *,
-    seed: int = 0,
-    level: float = 0.95,
-    resamples: int = 2000,
-) -> Interval:
-    """The percentile bootstrap interval of a statistic (Efron 1979).
+    seed: Seed = 0,
+    over: str = "samples",
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of independent units with its 95 % percentile bootstrap interval (Efron 1979).
 
     Parameters
     ----------
     values : ndarray (n,)
-        One independent unit an entry: an image, a walk, not a pixel.
+        One independent unit an entry: an image, a walk, not a pixel. None, and there is no number.
     statistic : callable
         Takes an array and ``axis``, like `numpy.mean`.
-    seed : int
-    level : float
-        Coverage, between 0 and 1.
+    seed : int or sequence of int
+    over : str
+        What the units are.
     resamples : int
-
-    Returns
-    -------
-    Interval
 
     Examples
     --------
-    >>> bootstrap_interval(np.ones(5))
-    Interval(low=1.0, high=1.0)
+    >>> f"{bootstrap_estimate(np.ones(5)):.1f}"
+    '1.0 [1.0, 1.0]'
     """
-    random = np.random.default_rng(seed)
-    chosen = random.integers(0, len(values), (resamples, len(values)))
-    resampled = statistic(np.asarray(values)[chosen], axis=1)
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    how = f"95 % bootstrap over {over}"
+    if len(values) < 2:
+        value = float(statistic(values, axis=0)) if len(values) else float("nan")
+        return Estimate(value, float("nan"), float("nan"), len(values), how)
+    found = bootstrap(
+        (np.asarray(values),),
+        statistic,
+        n_resamples=resamples,
+        batch=max(1, 2**24 // len(values)),
+        confidence_level=LEVEL,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    )
+    low, high = found.confidence_interval
+    return Estimate(float(statistic(np.asarray(values), axis=0)), float(low), float(high), len(values), how)
 
 
-def resampled_means(values: NDArray[Any], *, seed: int = 0, resamples: int = 2000) -> NDArray[np.float64]:
+def resampled_means(values: NDArray[Any], *, seed: Seed = 0, resamples: int = RESAMPLES) -> NDArray[np.float64]:
     """Bootstrap replicates of the means of several quantities, all over the same resampled units.
 
-    What is computed from a row of them, a ratio or a difference, is paired by construction.
+    What is computed from a row of them, a ratio or a difference, is paired by construction; `estimate_of` makes an
+    estimate of it.
 
     Parameters
     ----------
     values : ndarray (n, ...)
         One independent unit a row.
-    seed : int
+    seed : int or sequence of int
     resamples : int
 
     Returns
@@ -92,31 +166,118 @@ def resampled_means(values: NDArray[Any], *, seed: int = 0, resamples: int = 200
     return means.reshape(resamples, *values.shape[1:])
 
 
-def interval_of(replicates: NDArray[Any], level: float = 0.95) -> Interval:
-    """The percentile interval of bootstrap replicates (n,), those that are not a number left out.
+def resampled_units(
+    units: int,
+    statistic: Callable[[NDArray[np.int64]], float],
+    *,
+    seed: Seed = 0,
+    over: str = "samples",
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of chosen units with its 95 % percentile bootstrap interval.
+
+    Parameters
+    ----------
+    units : int
+    statistic : callable
+        Takes the numbers of units, some of them more than once.
+    seed, over, resamples
+        As in `bootstrap_estimate`.
 
     Examples
     --------
-    >>> interval_of(np.array([2.0, 2.0, np.nan]))
-    Interval(low=2.0, high=2.0)
+    >>> values = np.array([2.0, 2.0, 2.0])
+    >>> f"{resampled_units(3, lambda chosen: values[chosen].mean()):.0f}"
+    '2 [2, 2]'
     """
-    known = replicates[np.isfinite(replicates)]
+    random = np.random.default_rng(seed)
+    replicates = [statistic(random.integers(0, units, units)) for _ in range(resamples)]
+    return estimate_of(statistic(np.arange(units)), np.array(replicates), units, over)
+
+
+def estimate_of(value: float, replicates: NDArray[Any], n: int, over: str = "samples") -> Estimate:
+    """A number with the percentile interval of its bootstrap replicates, those that are not a number left out.
+
+    Examples
+    --------
+    >>> f"{estimate_of(2.0, np.array([2.0, 2.0, np.nan]), n=7):.0f}"
+    '2 [2, 2]'
+    """
+    found = middle(replicates)
+    return Estimate(float(value), found.low, found.high, n, f"95 % bootstrap over {over}")
+
+
+def middle(values: NDArray[Any]) -> Interval:
+    """The middle 95 % of values (n,), those that are not a number left out.
+
+    Examples
+    --------
+    >>> f"{middle(np.arange(101.0)):.1f}"
+    '[2.5, 97.5]'
+    """
+    known = np.asarray(values)[np.isfinite(values)]
     if not len(known):
         return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """The 95 % score interval of a share (Wilson 1927); NaN without trials.
+def share_estimate(
+    successes: int, trials: int, *, method: Literal["wilson", "exact"] = "wilson", over: str = "samples"
+) -> Estimate:
+    """A share with its 95 % interval: the score interval (Wilson 1927) or the exact one (Clopper & Pearson 1934).
+
+    NaN without trials.
 
     Examples
     --------
-    >>> interval = wilson_interval(0, 10)
-    >>> round(interval.low, 3), round(interval.high, 3)
-    (0.0, 0.278)
+    >>> f"{share_estimate(0, 10):.1%}", f"{share_estimate(0, 10, method='exact'):.1%}"
+    ('0.0 % [0.0, 27.8]', '0.0 % [0.0, 30.8]')
     """
+    how = f"95 % {method.capitalize() if method == 'wilson' else method} over {over}"
     if trials == 0:
-        return Interval(np.nan, np.nan)
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return Interval(float(interval.low), float(interval.high))
+        return Estimate(float("nan"), float("nan"), float("nan"), 0, how)
+    found = binomtest(successes, trials).proportion_ci(LEVEL, method=method)
+    return Estimate(successes / trials, float(found.low), float(found.high), trials, how)
+
+
+def paired_difference(gained: int, lost: int, pairs: int, *, over: str = "pairs") -> Estimate:
+    """The difference of two paired shares with its 95 % score interval (Tango 1998); NaN without pairs.
+
+    A bootstrap gives [0, 0] when no pair changed, however few there are; this one does not.
+
+    Parameters
+    ----------
+    gained, lost : int
+        Pairs that succeed under the first condition alone, and under the second alone.
+    pairs : int
+
+    Examples
+    --------
+    >>> f"{paired_difference(0, 0, 38):+.1%}"
+    '+0.0 % [-9.2, +9.2]'
+    """
+    how = f"95 % score (Tango) over {over}"
+    if pairs == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0, how)
+    value = (gained - lost) / pairs
+    critical = float(norm.ppf((1 + LEVEL) / 2))
+
+    def score(difference: float) -> float:
+        # The restricted maximum-likelihood estimate of the share of pairs that were lost.
+        b = -gained - lost + (2 * pairs - gained + lost) * difference
+        c = -lost * difference * (1 - difference)
+        share = (np.sqrt(max(b * b - 8 * pairs * c, 0.0)) - b) / (4 * pairs)
+        variance = pairs * max(2 * share + difference * (1 - difference), 1e-15)
+        return float((gained - lost - pairs * difference) / np.sqrt(variance))
+
+    edge = 1 - 1e-9
+    low = -1.0 if score(-edge) <= critical else brentq(lambda d: score(d) - critical, -edge, value)
+    high = 1.0 if score(edge) >= -critical else brentq(lambda d: score(d) + critical, value, edge)
+    return Estimate(value, float(low), float(high), pairs, how)
+
+
+def bootstrap_interval(values: NDArray[Any], *, seed: Seed = 0) -> Interval:
+    """The interval of `bootstrap_estimate` alone."""
+    found = bootstrap_estimate(values, seed=seed)
+    return Interval(found.low, found.high)

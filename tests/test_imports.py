@@ -16,7 +16,6 @@ PROJECT = PACKAGE.parent
 BASE = {
     "devices",
     "errors",
-    "estimate",
     "files",
     "folders",
     "locking",

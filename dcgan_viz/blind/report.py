@@ -17,7 +17,7 @@ from dcgan_viz.blind.answers import Answers, Rectangle, is_present
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, bootstrap_interval, wilson_interval
+from dcgan_viz.statistics import Estimate, bootstrap_estimate, paired_difference, share_estimate, stream
 
 __all__ = [
     "BlindResult",
@@ -32,6 +32,9 @@ __all__ = [
     "save_trial",
 ]
 
+BOOTSTRAP = 1
+"""A stream of random numbers of a trial's seed."""
+
 
 @dataclass(frozen=True)
 class Presence:
@@ -42,14 +45,10 @@ class Presence:
     condition : str
     pictures, judged, unclear, present : int
         All, those that were judged, those judged unclear, and those that show it.
-    share : float
-        ``present / (judged - unclear)``; NaN if there is none.
-    interval : Interval
-        Its 95 % Wilson interval.
-    area : float, optional
+    share : Estimate
+        ``present / (judged - unclear)``, with its Wilson interval; NaN if there is none.
+    area : Estimate, optional
         Share of a picture that boxes cover, averaged over the clear pictures; None where no boxes were asked for.
-    area_interval : Interval, optional
-        Its 95 % bootstrap interval over latents.
     """
 
     condition: str
@@ -57,10 +56,8 @@ class Presence:
     judged: int
     unclear: int
     present: int
-    share: float
-    interval: Interval
-    area: float | None
-    area_interval: Interval | None
+    share: Estimate
+    area: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -73,30 +70,25 @@ class Difference:
         The difference is of the first minus the second.
     pairs : int
         Latents that were judged, and clear, under both.
-    share : float
-        Difference of the shares that show what was asked for, over these pairs; NaN if there is none.
-    interval : Interval
-        Its 95 % bootstrap interval over pairs.
+    share : Estimate
+        Difference of the shares that show what was asked for, over these pairs, with its paired score interval (Tango
+        1998); NaN if there is none.
     gained, lost : int
         Pairs that show it under `condition` alone, and under `reference` alone.
     p_value : float
         McNemar's exact test of `gained` against `lost`, two-sided.
-    area : float, optional
+    area : Estimate, optional
         Difference of the shares of a picture that boxes cover; None where no boxes were asked for.
-    area_interval : Interval, optional
-        Its 95 % bootstrap interval over pairs.
     """
 
     condition: str
     reference: str
     pairs: int
-    share: float
-    interval: Interval
+    share: Estimate
     gained: int
     lost: int
     p_value: float
-    area: float | None
-    area_interval: Interval | None
+    area: Estimate | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +161,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
     >>> trial = prepare_trial({"as drawn": drawn, "edited": drawn[::-1]}, "Is there a window?", "yes-no")
     >>> said = {i: "yes" if trial.condition[i] == 0 else "no" for i in range(6)}
     >>> result = judge(trial, Answers(trial.digest, "me", said))
-    >>> [presence.share for presence in result.presences], result.differences[0].share
+    >>> [presence.share.value for presence in result.presences], result.differences[0].share.value
     ([1.0, 0.0], -1.0)
     """
     if answers.trial != trial.digest:
@@ -219,7 +211,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
             "sets": count // conditions,
             "conditions": list(trial.conditions),
             "share_intervals": "95 % Wilson",
-            "difference_intervals": "95 % bootstrap over the sets that are clear under both conditions",
+            "difference_intervals": "95 % score (Tango) over the sets that are clear under both conditions",
         },
         question=trial.question,
         answer_kind=trial.answer_kind,
@@ -265,7 +257,6 @@ def _presence(
     seed: int,
 ) -> Presence:
     clear = shown[~np.isnan(shown)]
-    area, area_interval = (None, None) if covered is None else _mean(covered, seed)
     judged, present = int(answered.sum()), int(clear.sum())
     return Presence(
         condition=name,
@@ -273,10 +264,8 @@ def _presence(
         judged=judged,
         unclear=judged - len(clear),
         present=present,
-        share=present / len(clear) if len(clear) else np.nan,
-        interval=wilson_interval(present, len(clear)),
-        area=area,
-        area_interval=area_interval,
+        share=share_estimate(present, len(clear), over="clear pictures"),
+        area=None if covered is None else _mean(covered, seed),
     )
 
 
@@ -285,26 +274,20 @@ def _difference(
 ) -> Difference:
     """Of the first column minus the second."""
     change = shown[:, 0] - shown[:, 1]
-    share, interval = _mean(change, seed)
-    area, area_interval = (None, None) if covered is None else _mean(covered[:, 0] - covered[:, 1], seed)
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
+    pairs = int((~np.isnan(change)).sum())
     return Difference(
         condition=names[0],
         reference=names[1],
-        pairs=int((~np.isnan(change)).sum()),
-        share=share,
-        interval=interval,
+        pairs=pairs,
+        share=paired_difference(gained, lost, pairs, over="sets that are clear under both conditions"),
         gained=gained,
         lost=lost,
         p_value=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
-        area=area,
-        area_interval=area_interval,
+        area=None if covered is None else _mean(covered[:, 0] - covered[:, 1], seed),
     )
 
 
-def _mean(values: NDArray[np.float64], seed: int) -> tuple[float, Interval]:
-    """Mean and interval of the values that are known."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return np.nan, Interval(np.nan, np.nan)
-    return float(known.mean()), bootstrap_interval(known, seed=seed)
+def _mean(values: NDArray[np.float64], seed: int) -> Estimate:
+    """The mean of the values that are known."""
+    return bootstrap_estimate(values[~np.isnan(values)], seed=stream(seed, BOOTSTRAP), over="sets")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +12,18 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from dcgan_viz.blind.report import BlindResult
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
-from dcgan_viz.statistics import Interval
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    reach,
+    show_picture,
+)
+from dcgan_viz.statistics import Estimate
 
 COLUMNS = 10
 COLORS = ("#2c5d8f", "#c0392b", "#7f8c8d", "#b8860b", "#4b8b3b", "#6c4a8b")
@@ -42,7 +53,7 @@ def blind_figure(result: BlindResult) -> Figure:
             axis.set_axis_off()
         for axis, latent in zip(row, latents, strict=False):
             _show_judged(axis, result, int(np.flatnonzero((result.condition == number) & (result.pair == latent))[0]))
-        row[0].text(-0.08, 0.5, _wrap(name), transform=row[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(row[0], _wrap(name))
     with_area = result.answer_kind == "boxes"
     plots = bottom.subplots(1, 2 + with_area, width_ratios=[1, 0.75, 1] if with_area else [1, 1])
     _plot_presence(plots[0], result)
@@ -70,30 +81,27 @@ def _show_judged(axis: Axes, result: BlindResult, index: int) -> None:
 
 
 def _plot_presence(axis: Axes, result: BlindResult) -> None:
-    shares = [presence.share for presence in result.presences]
     labels = [
         f"{_wrap(p.condition)}\nn = {p.judged - p.unclear}" + (f", {p.unclear} unclear" if p.unclear else "")
         for p in result.presences
     ]
-    _bars(axis, shares, [presence.interval for presence in result.presences], labels)
+    _bars(axis, [presence.share for presence in result.presences], labels)
     axis.set_xlim(0, 105)
     axis.set_xlabel("pictures that show it (%)", fontsize=LABEL_SIZE)
     axis.set_title("presence", fontsize=LABEL_SIZE + 1)
 
 
 def _plot_area(axis: Axes, result: BlindResult) -> None:
-    areas = [(p.area, p.area_interval) for p in result.presences if p.area is not None and p.area_interval is not None]
-    _bars(axis, [area for area, _ in areas], [interval for _, interval in areas], [""] * len(areas))
+    areas = [p.area for p in result.presences if p.area is not None]
+    _bars(axis, areas, [""] * len(areas))
     axis.set_xlim(0)
     axis.set_xlabel("of a picture (%)", fontsize=LABEL_SIZE)
     axis.set_title("area in boxes", fontsize=LABEL_SIZE + 1)
 
 
 def _plot_differences(axis: Axes, result: BlindResult) -> None:
-    shares = 100 * np.array([change.share for change in result.differences])
-    places = np.arange(len(shares))
-    reach = _reach(shares, [change.interval for change in result.differences])
-    axis.errorbar(shares, places, xerr=reach, fmt="o", color="black", markersize=4, capsize=3)
+    shares = [change.share for change in result.differences]
+    plot_estimates(axis, shares, range(len(shares)), color="black", scale=100)
     axis.axvline(0, color="black", linewidth=0.6)
     labels = [
         f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, p = {d.p_value:.2g}" for d in result.differences
@@ -104,11 +112,11 @@ def _plot_differences(axis: Axes, result: BlindResult) -> None:
     _finish(axis, labels)
 
 
-def _bars(axis: Axes, values: list[float], intervals: list[Interval], labels: list[str]) -> None:
+def _bars(axis: Axes, estimates: Sequence[Estimate], labels: list[str]) -> None:
     """A bar a condition with its interval, in percent."""
-    lengths, places = 100 * np.array(values), np.arange(len(values))
+    lengths, places = [100 * e.value for e in estimates], np.arange(len(estimates))
     colors = [COLORS[place % len(COLORS)] for place in places]
-    axis.barh(places, lengths, 0.6, xerr=_reach(lengths, intervals), capsize=3, color=colors)
+    axis.barh(places, lengths, 0.6, xerr=reach(estimates, 100), capsize=3, color=colors)
     _finish(axis, labels)
 
 
@@ -116,13 +124,8 @@ def _finish(axis: Axes, labels: list[str]) -> None:
     """One line a label, the first on top."""
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.5, -0.5)
+    finish_axes(axis)
     axis.tick_params(labelsize=LABEL_SIZE - 1)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _reach(values: NDArray[np.float64], intervals: list[Interval]) -> NDArray[np.float64]:
-    """How far intervals, as shares, reach below and above values in percent."""
-    return np.abs(100 * np.array([[i.low for i in intervals], [i.high for i in intervals]]) - values)
 
 
 def _wrap(name: str) -> str:
@@ -144,5 +147,5 @@ def _caption(result: BlindResult, examples: int) -> str:
         f"shuffled (seed {settings['shuffle_seed']}) and {result.judged} of {len(result.pictures)} judged without being "
         f"told the condition (contributor: {result.contributor}). Above, {shown}, with the answers. Presence: share of "
         f"the clear pictures with 95 % Wilson intervals; unclear ones are left out. Differences: over the sets that are "
-        f"clear under both conditions, with 95 % bootstrap intervals over sets and McNemar's exact test.{area}"
+        f"clear under both conditions, with 95 % score intervals (Tango) and McNemar's exact test.{area}"
     )

@@ -17,7 +17,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier_network import WIDTHS, ClassifierNetwork
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.weights import WEIGHTS_FILE, check_judge, open_tensors, reading_folder, save_folder
-from dcgan_viz.statistics import Interval, wilson_interval
+from dcgan_viz.statistics import Estimate, Interval, share_estimate
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CARD_FILE = "classifier.json"
@@ -51,6 +51,11 @@ class Accuracy:
     share: float
     interval: Interval
     calibration_error: float
+
+    @property
+    def estimate(self) -> Estimate:
+        """The share as an estimate; on cards it is written as share and interval."""
+        return Estimate(self.share, self.interval.low, self.interval.high, self.pictures, "95 % Wilson over pictures")
 
 
 @dataclass(frozen=True)
@@ -226,11 +231,11 @@ def measure_accuracy(probabilities: NDArray[np.float32], truth: NDArray[np.int64
     confidence = probabilities.max(1)
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [abs(right[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
-    correct = int(right.sum())
+    share = share_estimate(int(right.sum()), len(truth), over="pictures")
     return Accuracy(
         subset=subset,
         pictures=len(truth),
-        share=correct / len(truth),
-        interval=wilson_interval(correct, len(truth)),
+        share=share.value,
+        interval=Interval(share.low, share.high),
         calibration_error=float(sum(gaps) / len(truth)),
     )

@@ -14,7 +14,7 @@ from dcgan_viz.blind.report import covered_area, judge
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.blind import blind_figure
-from dcgan_viz.statistics import wilson_interval
+from dcgan_viz.statistics import share_estimate
 
 NAMES = ("as drawn", "window maps zeroed", "random maps zeroed")
 
@@ -283,15 +283,6 @@ def test_answers_are_added_to_those_of_the_same_judge_alone(tmp_path: Path) -> N
 # The numbers.
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (57, 300)])
-def test_wilsons_interval_is_where_the_score_test_does_not_reject(successes: int, trials: int) -> None:
-    shares = np.linspace(0, 1, 200_001)
-    distance = np.abs(successes / trials - shares)
-    accepted = shares[distance <= 1.959964 * np.sqrt(shares * (1 - shares) / trials)]
-    interval = wilson_interval(successes, trials)
-    assert (interval.low, interval.high) == pytest.approx((accepted.min(), accepted.max()), abs=2e-5)
-
-
 def slow_area(boxes: Answer, size: int = 16, fine: int = 2) -> float:
     """Counts the half pixels that lie in a box."""
     found = 0
@@ -341,14 +332,13 @@ def test_the_report_counts_as_one_would_by_hand(kind: AnswerKind, share: float) 
         judged = [p for p in range(30) if place(trial, number, p) in answers.given]
         assert (presence.pictures, presence.judged) == (30, len(judged))
         assert (presence.present, presence.unclear) == (len(yes), len(judged) - len(seen))
-        assert presence.share == pytest.approx(len(yes) / len(seen))
-        assert presence.interval == wilson_interval(len(yes), len(seen))
+        assert presence.share == share_estimate(len(yes), len(seen), over="clear pictures")
         if kind == "boxes":
-            assert presence.area == pytest.approx(sum(area(number, p) for p in seen) / len(seen))
-            assert presence.area_interval is not None
-            assert presence.area_interval.low < presence.area < presence.area_interval.high
+            assert presence.area is not None
+            assert presence.area.value == pytest.approx(sum(area(number, p) for p in seen) / len(seen))
+            assert presence.area.low < presence.area.value < presence.area.high
         else:
-            assert presence.area is presence.area_interval is None
+            assert presence.area is None
 
     assert [(d.condition, d.reference) for d in result.differences] == [
         (NAMES[1], NAMES[0]),
@@ -359,14 +349,14 @@ def test_the_report_counts_as_one_would_by_hand(kind: AnswerKind, share: float) 
         both = [p for p in range(30) if shows(later, p) is not None and shows(earlier, p) is not None]
         changes = [int(bool(shows(later, p))) - int(bool(shows(earlier, p))) for p in both]
         assert difference.pairs == len(both)
-        assert difference.share == pytest.approx(sum(changes) / len(both))
+        assert difference.share.value == pytest.approx(sum(changes) / len(both))
         assert (difference.gained, difference.lost) == (changes.count(1), changes.count(-1))
         assert difference.p_value == pytest.approx(slow_mcnemar(difference.gained, difference.lost))
         if kind == "boxes":
             areas = [area(later, p) - area(earlier, p) for p in both]
-            assert difference.area == pytest.approx(sum(areas) / len(areas))
+            assert difference.area.value == pytest.approx(sum(areas) / len(areas))
         else:
-            assert difference.area is difference.area_interval is None
+            assert difference.area is None
 
 
 def test_the_paired_interval_resamples_latents_with_all_their_pictures() -> None:
@@ -382,13 +372,14 @@ def test_the_paired_interval_resamples_latents_with_all_their_pictures() -> None
         shares.append(sum(verdicts[p][1] for p in drawn) / 40 - sum(verdicts[p][0] for p in drawn) / 40)
         areas.append(sum(covered[p][1] - covered[p][0] for p in drawn) / 40)
     difference = result.differences[0]
-    assert difference.interval.low == pytest.approx(np.quantile(shares, 0.025), abs=0.03)
-    assert difference.interval.high == pytest.approx(np.quantile(shares, 0.975), abs=0.03)
-    assert difference.area_interval is not None
-    assert difference.area_interval.low == pytest.approx(np.quantile(areas, 0.025), abs=0.01)
-    assert difference.area_interval.high == pytest.approx(np.quantile(areas, 0.975), abs=0.01)
+    # The score interval is not the bootstrap's, but near it where there are many pairs.
+    assert difference.share.low == pytest.approx(np.quantile(shares, 0.025), abs=0.06)
+    assert difference.share.high == pytest.approx(np.quantile(shares, 0.975), abs=0.06)
+    assert difference.area is not None
+    assert difference.area.low == pytest.approx(np.quantile(areas, 0.025), abs=0.01)
+    assert difference.area.high == pytest.approx(np.quantile(areas, 0.975), abs=0.01)
     # With everything judged, the differences of the shares are the share of the differences.
-    assert difference.share == pytest.approx(result.presences[1].share - result.presences[0].share)
+    assert difference.share.value == pytest.approx(result.presences[1].share.value - result.presences[0].share.value)
 
 
 def test_the_report_does_not_depend_on_the_order_in_which_pictures_were_shown() -> None:
@@ -407,15 +398,15 @@ def test_a_report_without_pairs_says_that_nothing_is_known(tmp_path: Path) -> No
     trial = make_trial()
     result = judge(trial, Answers(trial.digest, "me", {place(trial, 0, 3): (), place(trial, 1, 4): "unclear"}))
     first, second, third = result.presences
-    assert (first.share, first.interval) == (0, wilson_interval(0, 1))
-    assert math.isnan(second.share)
+    assert first.share == share_estimate(0, 1, over="clear pictures")
+    assert math.isnan(second.share.value)
     assert (second.judged, second.unclear, third.judged) == (1, 1, 0)
     assert all(difference.pairs == 0 and difference.p_value == 1 for difference in result.differences)
     result.save(tmp_path / "result", {"blind": blind_figure(result)})
     text = (tmp_path / "result" / "result.json").read_text()
     saved = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert saved["differences"][0]["share"] is None
-    assert saved["presences"][1]["interval"] == {"low": None, "high": None}
+    assert [saved["differences"][0]["share"][name] for name in ("value", "low", "n")] == [None, None, 0]
+    assert saved["presences"][1]["share"]["high"] is None
 
 
 def test_no_answers_and_answers_of_another_trial_make_no_report() -> None:
@@ -465,5 +456,7 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
         expected = {None: "not judged", "unclear": "unclear", "no": "no", (): "no"}.get(answer, "yes")
         assert axis.get_title() == expected
     presence, differences = figure.axes[30], figure.axes[-1]
-    assert [bar.get_width() for bar in presence.patches] == pytest.approx([100 * p.share for p in result.presences])
-    assert differences.lines[0].get_xdata() == pytest.approx([100 * d.share for d in result.differences])
+    assert [bar.get_width() for bar in presence.patches] == pytest.approx(
+        [100 * p.share.value for p in result.presences]
+    )
+    assert differences.lines[0].get_xdata() == pytest.approx([100 * d.share.value for d in result.differences])

@@ -19,7 +19,7 @@ from dcgan_viz.judges.classifier import (
 )
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.model import load
-from dcgan_viz.statistics import wilson_interval
+from dcgan_viz.statistics import share_estimate
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_accuracy_and_calibration_agree_with_a_loop() -> None:
     right = sum(r for entries in bins.values() for r, _ in entries)
     assert accuracy.share == right / 400
     assert accuracy.calibration_error == pytest.approx(error, abs=1e-5)
-    assert accuracy.interval == wilson_interval(right, 400)
+    assert accuracy.estimate == share_estimate(right, 400, over="pictures")
     assert (accuracy.subset, accuracy.pictures) == ("some", 400)
     certain = measure_accuracy(np.eye(3, dtype=np.float32)[truth], truth, "all")
     assert (certain.share, certain.calibration_error) == (1.0, 0.0)

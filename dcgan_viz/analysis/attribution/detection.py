@@ -18,7 +18,7 @@ from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Estimate, resampled_units, stream
 
 FORWARD_BATCH = 64
 REPORTED = 12
@@ -29,6 +29,9 @@ SHOWN = 6
 
 THRESHOLDS = 99
 
+HALVES, BOOTSTRAP = 1, 2
+"""Streams of random numbers of a seed."""
+
 
 @dataclass(frozen=True)
 class DetectingMap:
@@ -38,22 +41,17 @@ class DetectingMap:
     ----------
     map : int
         Counted from 0.
-    average_precision : float
+    average_precision : Estimate
         Over positions, each weighted by the area that the object covers of the square above it.
-    average_precision_interval : Interval
-        95 %, from resampling images.
-    iou : float
+    iou : Estimate
         Intersection over union of the object with the positions above the threshold.
-    iou_interval : Interval
     threshold : float
         The activation that gave the best IoU on the images that ranked the maps.
     """
 
     map: int
-    average_precision: float
-    average_precision_interval: Interval
-    iou: float
-    iou_interval: Interval
+    average_precision: Estimate
+    iou: Estimate
     threshold: float
 
 
@@ -201,7 +199,7 @@ def _activations(discriminator: DiscriminatorNetwork, layer: int, images: Tensor
 
 def _halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two halves of the images, in ascending order, with as many that show the object in each."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(stream(seed, HALVES))
     first: list[NDArray[np.int64]] = []
     second: list[NDArray[np.int64]] = []
     for group in (np.flatnonzero(shows), np.flatnonzero(~shows)):
@@ -242,17 +240,12 @@ def _measure(
     threshold = max(thresholds, key=lambda t: _iou(known > t, covered[ranking_half]))
     tested, share = scores[test_half], covered[test_half]
 
-    def over_images(measure: Callable[[NDArray[np.int64]], float]) -> Interval:
-        def statistic(chosen: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
-            return np.array([measure(images) for images in chosen])
-
-        return bootstrap_interval(np.arange(len(test_half)), statistic, seed=seed, resamples=200)
+    def over_images(measure: Callable[[NDArray[np.int64]], float]) -> Estimate:
+        return resampled_units(len(test_half), measure, seed=stream(seed, BOOTSTRAP), over="images", resamples=200)
 
     return DetectingMap(
         map=number,
-        average_precision=_average_precision(tested, share),
-        average_precision_interval=over_images(lambda chosen: _average_precision(tested[chosen], share[chosen])),
-        iou=_iou(tested > threshold, share),
-        iou_interval=over_images(lambda chosen: _iou(tested[chosen] > threshold, share[chosen])),
+        average_precision=over_images(lambda chosen: _average_precision(tested[chosen], share[chosen])),
+        iou=over_images(lambda chosen: _iou(tested[chosen] > threshold, share[chosen])),
         threshold=float(threshold),
     )

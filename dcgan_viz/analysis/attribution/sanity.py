@@ -27,9 +27,12 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Estimate, bootstrap_estimate, stream
 
 MEASURES = ("spearman", "spearman_absolute", "ssim", "hog")
+
+BOOTSTRAP = 100
+"""The stream of random numbers after those of the layers, each of which has its own."""
 
 Randomisation = Literal["cascading", "independent"]
 
@@ -41,15 +44,12 @@ class Similarity:
     Parameters
     ----------
     measure : {"spearman", "spearman_absolute", "ssim", "hog"}
-    mean : float
+    mean : Estimate
         1 for identical attributions.
-    interval : Interval
-        95 %, from resampling attributions.
     """
 
     measure: str
-    mean: float
-    interval: Interval
+    mean: Estimate
 
 
 @dataclass(frozen=True)
@@ -268,6 +268,6 @@ def _compare(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.f
 
 def _summary(row: NDArray[np.float64], seed: int) -> tuple[Similarity, ...]:
     return tuple(
-        Similarity(measure, float(values.mean()), bootstrap_interval(values, seed=seed))
+        Similarity(measure, bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP), over="units"))
         for measure, values in zip(MEASURES, row, strict=True)
     )

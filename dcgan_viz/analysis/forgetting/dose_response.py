@@ -17,7 +17,7 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, interval_of, resampled_means
+from dcgan_viz.statistics import Interval, middle, resampled_means
 
 RANDOM, MATCHED = "random", "activation-matched"
 
@@ -256,9 +256,9 @@ def _best_dose(
         ranking=ranking,
         maps=doses[dose],
         removed=float(lost(means[0], dose, index)),
-        removed_interval=interval_of(lost(replicates[:, 0], dose, index)),
+        removed_interval=middle(lost(replicates[:, 0], dose, index)),
         spared_loss=float(lost(means[0], dose, spared)),
-        spared_loss_interval=interval_of(lost(replicates[:, 0], dose, spared)),
+        spared_loss_interval=middle(lost(replicates[:, 0], dose, spared)),
         margin_over_random=float(lost(means[0], dose, index) - lost(means[1], dose, index)),
-        margin_interval=interval_of(lost(replicates[:, 0], dose, index) - lost(replicates[:, 1], dose, index)),
+        margin_interval=middle(lost(replicates[:, 0], dose, index) - lost(replicates[:, 1], dose, index)),
     )

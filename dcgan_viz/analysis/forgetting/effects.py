@@ -18,7 +18,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.statistics import Interval, bootstrap_interval, interval_of, resampled_means
+from dcgan_viz.statistics import Interval, bootstrap_interval, middle, resampled_means
 
 MARGIN = 2
 """Pixels around an object that count as its region: its frame and what the deconvolutions smear."""
@@ -160,11 +160,11 @@ def measure_effects(
                 area_before=float(means[0, o]),
                 area_after=float(means[k + 1, o]),
                 removed=float(1 - _ratio(means[k + 1, o], means[0, o])),
-                removed_interval=interval_of(1 - _ratio(replicates[:, k + 1, o], replicates[:, 0, o])),
+                removed_interval=middle(1 - _ratio(replicates[:, k + 1, o], replicates[:, 0, o])),
                 present_before=float(shares[0, o]),
-                present_before_interval=interval_of(present_replicates[:, 0, o]),
+                present_before_interval=middle(present_replicates[:, 0, o]),
                 present_after=float(shares[k + 1, o]),
-                present_after_interval=interval_of(present_replicates[:, k + 1, o]),
+                present_after_interval=middle(present_replicates[:, k + 1, o]),
             )
             for o, label in enumerate(segmenter.objects)
         )
@@ -179,7 +179,7 @@ def measure_effects(
                 feature_distance=float(distance.mean()),
                 feature_distance_interval=bootstrap_interval(distance, seed=seed),
                 margin=float(gone[0] - gone[k]),
-                margin_interval=interval_of(gone_replicates[:, 0] - gone_replicates[:, k]),
+                margin_interval=middle(gone_replicates[:, 0] - gone_replicates[:, k]),
             )
         )
     return tuple(effects)

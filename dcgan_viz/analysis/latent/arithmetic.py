@@ -27,7 +27,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, wilson_interval
+from dcgan_viz.statistics import Estimate, share_estimate, stream
 
 EXEMPLARS = 3
 """Of each concept, as in the paper."""
@@ -36,6 +36,9 @@ NOISE = 0.25
 """Uniform, to either side, as in the paper."""
 
 NEIGHBOURS = 8
+NOISE_AND_TRIALS, ORDINARY = 1, 2
+"""Streams of random numbers of a seed."""
+
 BASE_SAMPLES = 500
 """Ordinary samples on which the classifier is asked too, for the rate that chance gives."""
 
@@ -89,16 +92,14 @@ class Rate:
         How they were drawn.
     pictures, present : int
         All, and those whose most probable class is the expected one.
-    share : float
-    interval : Interval
-        Its 95 % Wilson interval, over pictures.
+    share : Estimate
+        With its Wilson interval, over pictures.
     """
 
     condition: str
     pictures: int
     present: int
-    share: float
-    interval: Interval
+    share: Estimate
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def arithmetic(
     expected_number = 0 if classifier is None or expected is None else classifier.number(expected)
     names = list(dict.fromkeys([*(term.concept for term in terms), *([] if wanted is None else [wanted])]))
     pools = {name: concepts.latents(model, name, EXEMPLARS) for name in names}
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(stream(seed, NOISE_AND_TRIALS))
     prior = model.prior
     signs = torch.tensor([term.sign for term in terms], dtype=torch.float32)
 
@@ -291,7 +292,7 @@ def arithmetic(
                     "on single exemplars": singles,
                     "on pixels": in_pixels,
                     **{f"exemplars of {name}": to_pixels(model.generate(pool)) for name, pool in pools.items()},
-                    "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, seed=seed + 1)),
+                    "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, stream(seed, ORDINARY))),
                 }.items()
             ),
             classifier.card.accuracies,
@@ -435,4 +436,4 @@ def _instability(pictures: NDArray[np.uint8]) -> float:
 def _rate(condition: str, probabilities: NDArray[np.float32], number: int) -> Rate:
     present = int((probabilities.argmax(1) == number).sum())
     count = len(probabilities)
-    return Rate(condition, count, present, present / count, wilson_interval(present, count))
+    return Rate(condition, count, present, share_estimate(present, count, over="pictures"))

@@ -18,7 +18,7 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.protocol import GeneratorNetwork
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Estimate, bootstrap_estimate, middle, stream
 
 Method = Literal["principal", "factorised"]
 
@@ -29,27 +29,27 @@ RANDOM_DIRECTIONS = 32
 MEASURED_SAMPLES = 32
 UNRELATED_PAIRS = 128
 POSITIONS = 5
+DRAWN, UNRELATED, MEASURED, RANDOM, BOOTSTRAP = range(1, 6)
+"""Streams of random numbers of a seed: the samples that are shown have the seed itself."""
+
 SPREAD: dict[Prior, float] = {"uniform": 3**-0.5, "normal": 1.0}
 """Standard deviation of z along any direction."""
 
 
 @dataclass(frozen=True)
-class Change:
+class Movement:
     """How far samples move when z moves by the whole reach, averaged over both senses.
 
     Parameters
     ----------
     space : {"pixels", "features"}
         Root mean square in grey levels; distance in the discriminator's features, 1 between unrelated samples.
-    mean : float
-        Over samples.
-    interval : Interval
-        95 %: of one direction by bootstrap over samples; of random directions the middle 95 % of their means.
+    distance : Estimate
+        Mean over samples; of random directions the mean of these means, with their middle 95 %.
     """
 
     space: str
-    mean: float
-    interval: Interval
+    distance: Estimate
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Direction:
         Largest absolute cosine with a direction of the other method.
     kept : float
         How much of the reach is left when z is kept in the prior, averaged over samples.
-    changes : tuple of Change
+    changes : tuple of Movement
         In pixels and in features.
     """
 
@@ -81,7 +81,7 @@ class Direction:
     found_again: float | None
     agreement: float
     kept: float
-    changes: tuple[Change, Change]
+    changes: tuple[Movement, Movement]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Directions(Result):
     Parameters
     ----------
     principal, factorised : ndarray of float32 (count, latent)
-        Of length 1, the strongest first; add a multiple of one to a latent to move it.
+        Of length 1, in the order of their share of variance or eigenvalues; add a multiple of one to a latent to move it.
     random : ndarray of float32 (32, latent)
         Of length 1, for comparison.
     latents : ndarray of float32 (samples, latent)
@@ -102,7 +102,7 @@ class Directions(Result):
         Along the principal directions, the factorised ones, and the first random one.
     found : tuple of Direction
         The principal ones, then the factorised ones.
-    random_changes : tuple of Change
+    random_changes : tuple of Movement
         Of the random directions.
     """
 
@@ -113,7 +113,7 @@ class Directions(Result):
     amounts: NDArray[np.float64]
     pictures: NDArray[np.uint8]
     found: tuple[Direction, ...]
-    random_changes: tuple[Change, Change]
+    random_changes: tuple[Movement, Movement]
 
 
 def move(latents: Tensor, step: Tensor, prior: Prior) -> Tensor:
@@ -248,16 +248,16 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
         )
     if samples < 1 or reach <= 0:
         raise UserError(f"{samples} samples moved by {reach} show nothing: give at least 1 and more than 0")
-    drawn = model.latents(ACTIVATIONS, seed + 1)
+    drawn = model.latents(ACTIVATIONS, stream(seed, DRAWN))
     principal, variance = principal_directions(model.generator, drawn, count, seed)
     halves = [principal_directions(model.generator, half, count, seed)[0] for half in (drawn[::2], drawn[1::2])]
     factorised, share = factorised_directions(model.generator, count)
-    random = np.random.default_rng(seed).standard_normal((RANDOM_DIRECTIONS, latent))
+    random = np.random.default_rng(stream(seed, RANDOM)).standard_normal((RANDOM_DIRECTIONS, latent))
     random /= np.linalg.norm(random, axis=1, keepdims=True)
 
     length = reach * SPREAD[prior]
-    space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, seed + 2))
-    measured = model.latents(MEASURED_SAMPLES, seed + 3)
+    space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED)))
+    measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
     shown = model.latents(samples, seed)
     amounts = np.linspace(-length, length, POSITIONS)
     everything = torch.from_numpy(np.concatenate([principal, factorised, random])).float()
@@ -282,9 +282,9 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
             agreement=float(np.concatenate([overlap.max(1), overlap.max(0)])[k]),
             kept=float(kept[k].mean() / length),
             changes=cast(
-                tuple[Change, Change],
+                tuple[Movement, Movement],
                 tuple(
-                    Change(name, float(values.mean()), bootstrap_interval(values, seed=seed))
+                    Movement(name, bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP)))
                     for name, values in zip(("pixels", "features"), changes[:, k], strict=True)
                 ),
             ),
@@ -316,13 +316,16 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
         pictures=pictures,
         found=tuple(found),
         random_changes=cast(
-            tuple[Change, Change],
-            tuple(
-                Change(name, float(m.mean()), Interval(*np.quantile(m, [0.025, 0.975]).tolist()))
-                for name, m in zip(("pixels", "features"), means, strict=True)
-            ),
+            tuple[Movement, Movement],
+            tuple(Movement(name, _of_random(m)) for name, m in zip(("pixels", "features"), means, strict=True)),
         ),
     )
+
+
+def _of_random(means: NDArray[np.float64]) -> Estimate:
+    """The mean of random directions' means, with where the means of single ones lie."""
+    between = middle(means)
+    return Estimate(float(means.mean()), between.low, between.high, len(means), "the middle 95 % of single directions")
 
 
 def _changes(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import beta, chi
+from scipy.stats import chi
 from torch import Tensor
 
 from dcgan_viz.analysis.latent.similarity import peak_signal_to_noise, root_mean_squares, structural_similarities
@@ -21,9 +21,11 @@ from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, share_estimate, stream
 
 UNRELATED_PAIRS = 256
+UNRELATED, OWN, POOL = range(1, 4)
+"""Streams of random numbers of a seed."""
 LEARNING_RATE = 0.1
 FIRST_PART = 0.25
 """After this share of the steps only the best start of each picture goes on."""
@@ -95,10 +97,8 @@ class Inversion(Result):
     inverted, own : tuple of Inverted
     unrelated : Match
         Means between pairs of independent samples.
-    again : float
-        Share of the own samples that were found again: what the search can do.
-    again_interval : Interval
-        95 %, exact (Clopper & Pearson 1934).
+    again : Estimate
+        Share of the own samples that were found again: what the search can do. Its interval is exact.
     verdict : str
         Whether what is missing is the search's or the generator's fault.
     """
@@ -113,8 +113,7 @@ class Inversion(Result):
     inverted: tuple[Inverted, ...]
     own: tuple[Inverted, ...]
     unrelated: Match
-    again: float
-    again_interval: Interval
+    again: Estimate
     verdict: str
 
     def separate_arrays(self) -> dict[str, NDArray[Any]]:
@@ -310,13 +309,13 @@ def invert(
             "as many samples, 4 steps and 1 own sample"
         )
     names = list(names) if names is not None else [str(k) for k in range(len(photographs))]
-    strangers = model.sample(2 * UNRELATED_PAIRS, seed + 1)
+    strangers = model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED))
     loss = Loss(pixel_space(strangers), feature_space(model.discriminator, strangers))
-    own_samples = model.sample(own, seed + 2)
+    own_samples = model.sample(own, stream(seed, OWN))
     wanted = torch.cat([photographs, own_samples])
     with torch.no_grad():
         targets = torch.cat([loss.vectors(batch).cpu() for batch in wanted.split(SAMPLE_BATCH)])
-    pool = model.latents(samples, seed + 3)
+    pool = model.latents(samples, stream(seed, POOL))
     chosen, _ = nearest_samples(model, loss, targets, pool, starts, progress)
     first = max(1, round(steps * FIRST_PART))
     tried, losses = optimise(
@@ -346,8 +345,6 @@ def invert(
     ]
     count = len(photographs)
     again = sum(f.again for f in found[count:])
-    low = 0.0 if again == 0 else float(beta.ppf(0.025, again, own - again + 1))
-    high = 1.0 if again == own else float(beta.ppf(0.975, again + 1, own - again))
     return Inversion(
         settings={
             "model": model.card.name,
@@ -373,8 +370,7 @@ def invert(
         inverted=tuple(found[:count]),
         own=tuple(found[count:]),
         unrelated=unrelated,
-        again=again / own,
-        again_interval=Interval(low, high),
+        again=share_estimate(again, own, method="exact"),
         verdict=_verdict(found[:count], found[count:]),
     )
 

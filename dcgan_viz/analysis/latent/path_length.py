@@ -12,7 +12,7 @@ from torch import Tensor
 from dcgan_viz.analysis.latent.spaces import Space
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, stream
 
 EPSILON, PAIRS = 1e-4, 512
 BATCH = 64
@@ -26,18 +26,15 @@ class PathLength:
     ----------
     space : {"pixels", "features"}
         Pixels: root mean square difference, in the range [-1, 1].
-    mean : float
+    mean : Estimate
         Of d(G(z(t)), G(z(t + ε)))² / ε² over random pairs of latents and t from U(0, 1).
-    interval : Interval
-        95 %, bootstrap over pairs.
     relative : float
         The same in units of the mean squared distance of independent samples: 1 if the picture went straight from
         one to the other at even speed.
     """
 
     space: str
-    mean: float
-    interval: Interval
+    mean: Estimate
     relative: float
 
 
@@ -65,7 +62,7 @@ def blend(start: Tensor, end: Tensor, t: Tensor, prior: Prior) -> Tensor:
 
 @torch.no_grad()
 def path_length(
-    model: DCGAN, space: Space, unrelated: float, *, pairs: int = PAIRS, epsilon: float = EPSILON, seed: int = 0
+    model: DCGAN, space: Space, unrelated: float, *, pairs: int = PAIRS, epsilon: float = EPSILON, seed: Seed = 0
 ) -> tuple[PathLength, PathLength]:
     """The perceptual path length in z, of full paths (Karras et al. 2019, section 4.1), in pixels and in features.
 
@@ -90,7 +87,7 @@ def path_length(
     """
     # The points are blended in float64: in float32 two of them would round to other distances than ε.
     ends = model.latents(2 * pairs, seed).double()
-    t = torch.from_numpy(np.random.default_rng((seed, pairs)).random((pairs, 1)))
+    t = torch.from_numpy(np.random.default_rng(stream(seed, 1)).random((pairs, 1)))
     prior = model.prior
     starts, stops = (blend(ends[::2], ends[1::2], t + step, prior).float() for step in (0.0, epsilon))
     distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -105,6 +102,6 @@ def path_length(
     found = []
     for name, scale in (("pixels", unrelated), ("features", 1.0)):
         values = torch.cat(speeds[name]).numpy()
-        mean = float(values.mean())
-        found.append(PathLength(name, mean, bootstrap_interval(values, seed=seed), mean / max(scale, 1e-12)))
+        mean = bootstrap_estimate(values, seed=stream(seed, 2), over="pairs")
+        found.append(PathLength(name, mean, mean.value / max(scale, 1e-12)))
     return found[0], found[1]

@@ -23,11 +23,13 @@ from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.blind.trials import BlindTrial, prepare_trial
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.estimate import Estimate
 from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, interval_of, resampled_means
+from dcgan_viz.statistics import Estimate, Interval, estimate_of, middle, resampled_means, stream
+
+MEASURED, RANDOM, BOOTSTRAP, BLIND = range(1, 5)
+"""Streams of random numbers of a seed: the samples that are shown have the seed itself."""
 
 EXEMPLARS = 4
 """Of each side, as in the paper."""
@@ -53,8 +55,8 @@ class Turn(Result):
     outside : float
         Share of the coordinates beyond ±1 at the ends of the rows; the prior's own is 0 if it is uniform.
     oddness : Estimate
-        Share of the average change, from one end to the other, that is odd under mirroring; 95 % bootstrap interval over
-        samples. 1 for a pure turn, 0 for a change that is the same on both sides.
+        Share of the average change, from one end to the other, that is odd under mirroring: 1 for a
+        pure turn, 0 for a change that is the same on both sides.
     random_oddness : float
         The same for random directions of the same length, averaged.
     random_interval : Interval
@@ -150,9 +152,9 @@ def turn(
     shares = torch.linspace(0, 1, positions)[:, None]
     channels, height, width = model.image_shape
 
-    measured = model.latents(MEASURED_SAMPLES, seed + 1)
+    measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
     changes = _changes(model, measured, strength * vector)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(stream(seed, RANDOM))
     controls = []
     for _ in progress(range(RANDOM_DIRECTIONS), Stage("random directions", RANDOM_DIRECTIONS, "direction")):
         direction = torch.from_numpy(random.standard_normal(len(vector)).astype(np.float32))
@@ -183,9 +185,9 @@ def turn(
         left_exemplars=concepts.of(left)[:EXEMPLARS],
         right_exemplars=concepts.of(right)[:EXEMPLARS],
         outside=float((moved[:, [0, -1]].abs() > 1).float().mean()),
-        oddness=Estimate(found, interval_of(odd_share(resampled_means(detail, seed=seed)))),
+        oddness=estimate_of(found, odd_share(resampled_means(detail, seed=stream(seed, BOOTSTRAP))), MEASURED_SAMPLES),
         random_oddness=float(np.mean(controls)),
-        random_interval=interval_of(np.array(controls)),
+        random_interval=middle(np.array(controls)),
         p_value=float((1 + (np.array(controls) >= found).sum()) / (1 + RANDOM_DIRECTIONS)),
         exemplars=to_pixels(model.generate(torch.cat(sides))).reshape(2, EXEMPLARS, height, width, channels),
         averages=to_pixels(model.generate(torch.lerp(start, end, shares))),
@@ -235,7 +237,7 @@ def blind_trial(model: DCGAN, result: Turn, *, pictures: int = 30, seed: int = 0
     -------
     BlindTrial
     """
-    samples = model.latents(pictures, seed)
+    samples = model.latents(pictures, stream(seed, BLIND))
     step = result.settings["strength"] * torch.from_numpy(result.turn)
     shown = {
         "sample": samples,

@@ -19,12 +19,15 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
+from dcgan_viz.statistics import Seed, stream
 
 MEASURES = ("pixels", "1 − SSIM", "features")
 """How far apart two pictures are: root mean square in grey levels, one minus structural similarity, and the distance in
 the discriminator's features."""
 
 UNRELATED_PAIRS = 256
+UNRELATED, COMPARED, PATH_LENGTH = range(1, 4)
+"""Streams of random numbers of a seed: the points of the walk have the seed itself."""
 """Pairs of independent samples that a walk's steps are measured against."""
 
 RANDOM_WALKS = 399
@@ -299,13 +302,13 @@ def walk(
             f"{FEWEST_RANDOM_WALKS}"
         )
     prior = model.prior
-    strangers = model.sample(2 * UNRELATED_PAIRS, seed + 1)
+    strangers = model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED))
     space = feature_space(model.discriminator, strangers)
     unrelated = _distances(space, strangers.unflatten(0, (UNRELATED_PAIRS, 2))).mean(axis=(1, 2))
     latents = path(places, steps, prior, closed=closed)
     images = model.generate(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
     own = np.concatenate([_distances(space, leg[None]) for leg in images], axis=1)
-    ordinary = _random_distances(model, space, random_walks, steps, seed + 2, progress)
+    ordinary = _random_distances(model, space, random_walks, steps, stream(seed, COMPARED), progress)
     random_jumps = jump_ratios(ordinary, unrelated).max(2)
     pixel_square = (strangers[::2] - strangers[1::2]).square().mean().item()
     return Walk(
@@ -332,7 +335,7 @@ def walk(
             for name, of_walks, apart in zip(MEASURES, ordinary, unrelated, strict=True)
         ),
         rows=tuple(_row(own[:, row], unrelated, random_jumps) for row in range(own.shape[1])),
-        path_lengths=path_length(model, space, pixel_square, seed=seed + 3),
+        path_lengths=path_length(model, space, pixel_square, seed=stream(seed, PATH_LENGTH)),
     )
 
 
@@ -421,7 +424,7 @@ def _random_distances(
     space: Space,
     walks: int,
     steps: int,
-    seed: int,
+    seed: Seed,
     progress: Progress = silent,
 ) -> NDArray[np.float64]:
     """The distances on legs between independent random points (measures, walks, steps - 1), no two with a point in common."""

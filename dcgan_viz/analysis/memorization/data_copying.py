@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from dcgan_viz.estimate import Estimate
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, Interval, estimate_of, middle
 
 CELLS = 10
 SMALLEST_CELL = 20
@@ -98,17 +97,12 @@ def data_copying(
     null = statistic(permuted)
     value = float(statistic(found))
     return DataCopying(
-        statistic=Estimate(value, _middle(statistic(resampled))),
-        null=_middle(null),
+        statistic=estimate_of(value, statistic(resampled), len(sample_distances), "the images of each cell"),
+        null=middle(null),
         p_value=float((1 + np.sum(null <= value + 1e-9)) / (1 + RESAMPLES)),
-        nearer=Estimate(float(nearer(found)), _middle(nearer(resampled))),
+        nearer=estimate_of(float(nearer(found)), nearer(resampled), len(sample_distances), "the images of each cell"),
         cells=len(cells),
     )
-
-
-def _middle(values: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Interval(float(low), float(high))
 
 
 def _u(real: Distances, drawn: Distances) -> float:

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.estimate import Estimate, mean_estimate
 from dcgan_viz.networks.spec import Prior
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, Interval, bootstrap_estimate, middle
 
 PERMUTATIONS = 2000
 
@@ -117,16 +116,15 @@ def dwelling(
     random = np.random.default_rng(seed)
     chosen = random.integers(0, steps, (PERMUTATIONS, walks))
     null = contrasts[np.arange(walks), chosen].mean(1)
-    low, high = np.quantile(null, [0.025, 0.975])
-    contrast = mean_estimate(contrasts[:, 0], seed)
+    contrast = bootstrap_estimate(contrasts[:, 0], seed=seed, over="walks")
     largest = changes.max(1) / np.maximum(changes.mean(1), np.finfo(np.float32).tiny)
     return Dwelling(
         contrast=contrast,
-        null=Interval(float(low), float(high)),
+        null=middle(null),
         p_value=float((1 + np.sum(null >= contrast.value - 1e-9)) / (1 + PERMUTATIONS)),
         near=float((relative < threshold).mean()),
         visited=float(np.mean([len(np.unique(row)) for row in numbers])),
-        largest_step=mean_estimate(largest, seed),
+        largest_step=bootstrap_estimate(largest, seed=seed, over="walks"),
         walks=walks,
         steps=steps,
     )

@@ -265,7 +265,7 @@ def memorization(
 def _planted(kind: str, found: tuple[Nearest, Nearest], near: tuple[NearCopies, ...]) -> Planted:
     pixels, features = (near_share(f.relative) for f in found)
     needed = [
-        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share)
+        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share.value)
         for n, recognised in zip(near, (pixels, features), strict=True)
     ]
     return Planted(kind, pixels, features, min((share for share in needed if share is not None), default=None))
@@ -291,8 +291,8 @@ def probability(value: float) -> str:
 
 def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | None, alone: bool) -> str:
     whose = "training images among themselves" if alone else "held-out images"
-    shares = " and ".join(f"{100 * n.samples.share:.1f} % in {n.space}" for n in near)
-    usual = " and ".join(f"{100 * n.references.share:.1f} %" for n in near)
+    shares = " and ".join(f"{100 * n.samples.share.value:.1f} % in {n.space}" for n in near)
+    usual = " and ".join(f"{100 * n.references.share.value:.1f} %" for n in near)
     facts = (
         f"{shares} of {near[0].samples.images} samples are near a training image, of {near[0].references.images} "
         f"{whose} {usual}"

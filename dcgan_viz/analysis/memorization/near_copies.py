@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, hypergeom
 
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, share_estimate
 
 Space = Literal["pixels", "features"]
 SPACES: tuple[Space, Space] = ("pixels", "features")
@@ -34,15 +34,13 @@ class Share:
     Parameters
     ----------
     near, images : int
-    share : float
-    interval : Interval
-        95 %, exact (Clopper & Pearson 1934).
+    share : Estimate
+        With its exact interval (Clopper & Pearson 1934).
     """
 
     near: int
     images: int
-    share: float
-    interval: Interval
+    share: Estimate
 
 
 @dataclass(frozen=True)
@@ -103,28 +101,15 @@ def near_copies(
 
 
 def near_share(relative: NDArray[np.float32]) -> Share:
-    """How many relative distances (n,) are near, with the exact interval of their share.
+    """How many relative distances (n,) are near.
 
     Examples
     --------
-    >>> near_share(np.array([0.1, 0.9, 0.8, 1.0], np.float32)).share
+    >>> near_share(np.array([0.1, 0.9, 0.8, 1.0], np.float32)).share.value
     0.25
     """
     near, images = int((relative < NEAR).sum()), len(relative)
-    return Share(near, images, near / images, share_interval(near, images))
-
-
-def share_interval(count: int, total: int) -> Interval:
-    """The exact 95 % interval of a share (Clopper & Pearson 1934).
-
-    Examples
-    --------
-    >>> share_interval(0, 100).high < 0.04
-    True
-    """
-    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
-    high = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
-    return Interval(low, high)
+    return Share(near, images, share_estimate(near, images, method="exact", over="images"))
 
 
 def detectable_share(samples: int, references: int, near_references: int, recognised: float = 1.0) -> float | None:

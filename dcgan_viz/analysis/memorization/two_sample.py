@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcgan_viz.estimate import Estimate, mean_estimate
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, Interval, bootstrap_estimate, middle
 
 PERMUTATIONS = 2000
 
@@ -58,13 +57,12 @@ def two_sample_test(real: Tensor, generated: Tensor, seed: int = 0) -> TwoSample
         alike = labels == labels[neighbour]
         permuted[k] = alike[labels].mean(), alike[~labels].mean()
     deviations = np.abs(permuted.mean(1) - permuted.mean())
-    low, high = np.quantile(permuted, [0.025, 0.975])
     # A tolerance: equal averages must count as equal however they were added up.
     as_far = np.sum(deviations >= abs(own.mean() - permuted.mean()) - 1e-9)
     return TwoSampleTest(
-        real=mean_estimate(own[is_real], seed),
-        generated=mean_estimate(own[~is_real], seed),
-        null=Interval(float(low), float(high)),
+        real=bootstrap_estimate(own[is_real], seed=seed, over="images"),
+        generated=bootstrap_estimate(own[~is_real], seed=seed, over="images"),
+        null=middle(permuted.ravel()),
         p_value=float((1 + as_far) / (1 + PERMUTATIONS)),
         images=len(real),
     )

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcgan_viz.estimate import Estimate
-from dcgan_viz.statistics import wilson_interval
+from dcgan_viz.statistics import Estimate, share_estimate
 
 
 def authenticity(real: NDArray[np.float32], generated: NDArray[np.float32]) -> Estimate:
@@ -31,4 +30,4 @@ def authenticity(real: NDArray[np.float32], generated: NDArray[np.float32]) -> E
     own = between_real.min(1).values
     nearest = torch.cdist(drawn, training).min(1)
     authentic = int((nearest.values > own[nearest.indices]).sum())
-    return Estimate(authentic / len(drawn), wilson_interval(authentic, len(drawn)))
+    return share_estimate(authentic, len(drawn), over="samples")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dcgan_viz.estimate import Estimate, mean_estimate
+from dcgan_viz.statistics import Estimate, bootstrap_estimate
 
 NEIGHBOURS = 5
 
@@ -51,7 +51,7 @@ def coverage(real: Tensor, generated: Tensor, seed: int = 0) -> Coverage:
     inside = between < real_radius[:, None]
 
     def estimate(values: Tensor) -> Estimate:
-        return mean_estimate(values.double().numpy(), seed)
+        return bootstrap_estimate(values.double().numpy(), seed=seed, over="images")
 
     return Coverage(
         precision=estimate(inside.any(0)),

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from dcgan_viz.estimate import Estimate
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate
 
 BLOCKS = 20
 """Of the jackknife: each is left out once. Twenty leave the interval's width itself uncertain by a sixth."""
@@ -59,7 +58,7 @@ def frechet_estimate(real: NDArray[np.floating], generated: NDArray[np.floating]
     --------
     >>> points = np.random.default_rng(0).normal(size=(200, 3))
     >>> estimate = frechet_estimate(points[:100], points[100:])
-    >>> estimate.interval.low < estimate.value < estimate.interval.high
+    >>> estimate.low < estimate.value < estimate.high
     True
     """
     blocks = _blocks(len(real)), _blocks(len(generated))
@@ -67,7 +66,7 @@ def frechet_estimate(real: NDArray[np.floating], generated: NDArray[np.floating]
     def without(block: int) -> float:
         return frechet_distance(real[blocks[0] != block], generated[blocks[1] != block])
 
-    return _jackknife(frechet_distance(real, generated), without)
+    return _jackknife(frechet_distance(real, generated), without, len(generated))
 
 
 def kernel_estimate(real: NDArray[np.floating], generated: NDArray[np.floating]) -> Estimate:
@@ -85,7 +84,7 @@ def kernel_estimate(real: NDArray[np.floating], generated: NDArray[np.floating])
     --------
     >>> points = np.random.default_rng(0).normal(size=(400, 3))
     >>> estimate = kernel_estimate(points[:200], points[200:])
-    >>> estimate.interval.low < 0 < estimate.interval.high
+    >>> estimate.low < 0 < estimate.high
     True
     """
     first, second = _blocks(len(real)), _blocks(len(generated))
@@ -104,7 +103,7 @@ def kernel_estimate(real: NDArray[np.floating], generated: NDArray[np.floating])
         return float(KERNEL_SCALE * (squared - 2 * between[both].sum() / (n * m)))
 
     everything = np.ones(BLOCKS, bool)
-    return _jackknife(distance(everything), lambda block: distance(np.arange(BLOCKS) != block))
+    return _jackknife(distance(everything), lambda block: distance(np.arange(BLOCKS) != block), len(generated))
 
 
 def _blocks(count: int) -> NDArray[np.int64]:
@@ -136,9 +135,9 @@ def _self_sums(vectors: NDArray[np.floating], blocks: NDArray[np.int64]) -> NDAr
     return sums
 
 
-def _jackknife(value: float, without: Callable[[int], float]) -> Estimate:
+def _jackknife(value: float, without: Callable[[int], float], images: int) -> Estimate:
     """A statistic with its delete-a-block jackknife interval (Efron & Stein 1981), by Student's t."""
     left_out = np.array([without(block) for block in range(BLOCKS)])
     error = np.sqrt((BLOCKS - 1) / BLOCKS * ((left_out - left_out.mean()) ** 2).sum())
     reach = float(student.ppf(0.975, BLOCKS - 1) * error)
-    return Estimate(value, Interval(value - reach, value + reach))
+    return Estimate(value, value - reach, value + reach, images, f"95 % jackknife over {BLOCKS} blocks of images")

@@ -16,13 +16,12 @@ from dcgan_viz.analysis.quality.distances import frechet_distance, frechet_estim
 from dcgan_viz.analysis.quality.disturbances import BLUR, KEPT, NOISE, Blurred, Noisy, drop_modes
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.estimate import Estimate
 from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.progress import Progress, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import wilson_interval
+from dcgan_viz.statistics import Estimate, share_estimate
 
 SAMPLES = 5000
 FEWEST = 200
@@ -249,13 +248,9 @@ def _count_objects(segmenter: Segmenter, real: Images, generated: Images) -> tup
         labels = segment(segmenter, images.tensor(slice(0, len(images))))
         present.append(areas(labels, len(names)) >= PRESENT_PIXELS)
     return tuple(
-        ObjectShare(name, *(_share(int(seen[:, k].sum()), len(seen)) for seen in present))
+        ObjectShare(name, *(share_estimate(int(seen[:, k].sum()), len(seen), over="images") for seen in present))
         for k, name in enumerate(names)
     )
-
-
-def _share(successes: int, trials: int) -> Estimate:
-    return Estimate(successes / trials, wilson_interval(successes, trials))
 
 
 def _settings(

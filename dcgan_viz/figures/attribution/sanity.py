@@ -5,10 +5,20 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.attribution.sanity import MEASURES, Randomisation, SanityCheck
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
+from dcgan_viz.figures.style import (
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    new_figure,
+    plot_estimates,
+)
 
 TITLES = dict(zip(MEASURES, ("Spearman, signed", "Spearman, absolute", "SSIM", "HOG correlation"), strict=True))
-COLORS: dict[Randomisation, str] = {"cascading": "#c0392b", "independent": "#2c5d8f"}
+COLORS: dict[Randomisation, str] = {"cascading": SUBJECT_COLOR, "independent": REFERENCE_COLOR}
 
 
 def sanity_figure(result: SanityCheck) -> Figure:
@@ -32,22 +42,19 @@ def sanity_figure(result: SanityCheck) -> Figure:
     for index, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
         axis.axhline(1, color="black", linewidth=0.6)
         chance = result.unrelated_mean[index]
-        axis.axhspan(chance.interval.low, chance.interval.high, color="#7f8c8d", alpha=0.35, linewidth=0)
-        axis.axhline(chance.mean, color="#7f8c8d", linestyle="--", linewidth=1, label="different units and images")
+        axis.axhspan(chance.mean.low, chance.mean.high, color=CONTROL_COLOR, alpha=0.35, linewidth=0)
+        axis.axhline(
+            chance.mean.value, color=CONTROL_COLOR, linestyle="--", linewidth=1, label="different units and images"
+        )
         for shift, (kind, color) in zip((-0.06, 0.06), COLORS.items(), strict=True):
             found = [d.similarities[index] for d in result.depths if d.randomisation == kind]
-            means = [s.mean for s in found]
-            spread = [
-                [s.mean - s.interval.low for s in found],
-                [s.interval.high - s.mean for s in found],
-            ]
             places = [position + shift for position in range(len(order))]
-            axis.errorbar(places, means, spread, color=color, marker="o", markersize=4, capsize=2, label=kind)
+            axis.plot(places, [s.mean.value for s in found], color=color, linewidth=1)
+            plot_estimates(axis, [s.mean for s in found], places, color=color, label=kind, upright=True)
         axis.set_title(TITLES[measure], fontsize=LABEL_SIZE + 1)
         axis.set_xticks(range(len(order)), order, fontsize=LABEL_SIZE)
         axis.set_xlabel("layer drawn anew", fontsize=LABEL_SIZE)
-        axis.tick_params(axis="y", labelsize=LABEL_SIZE)
-        axis.spines[["top", "right"]].set_visible(False)
+        finish_axes(axis)
     axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
     axes[-1].legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
     caption(figure, _caption(result))

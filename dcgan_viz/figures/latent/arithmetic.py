@@ -8,13 +8,24 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from dcgan_viz.analysis.latent.arithmetic import NEIGHBOURS, Arithmetic, Measurement
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    show_picture,
+)
 from dcgan_viz.media.pictures import tile
 
 TRIALS_SHOWN = 12
 PICTURE = 1.05
 GAP = 2
-RESULT_COLOR, CONTROL_COLOR, CHANCE_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
 
 
 def arithmetic_figure(result: Arithmetic) -> Figure:
@@ -62,7 +73,7 @@ def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
             show_picture(axis, result.averages[column] if average else result.exemplars[column, row])
             if row == 0:
                 title = f"{sign} {_wrap(operand.concept)}".strip()
-                axis.set_title(title, fontsize=LABEL_SIZE + 1, pad=4, color=CHANCE_COLOR if sign == "−" else "black")
+                axis.set_title(title, fontsize=LABEL_SIZE + 1, pad=4, color=SUBJECT_COLOR if sign == "−" else "black")
             if average:
                 height, width = result.averages.shape[1:3]
                 _frame(axis, CONTROL_COLOR, (-0.5, -0.5, width, height))
@@ -72,7 +83,7 @@ def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     pictures = [*result.neighbours[:4], result.picture, *result.neighbours[4:NEIGHBOURS]]
     show_picture(axis, tile(np.stack(pictures), columns=3, gap=GAP), "= arithmetic on z, amid neighbours")
     height, width = result.picture.shape[:2]
-    _frame(axis, RESULT_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
+    _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
     axis = part.add_subplot(grid[2], anchor="N")
     show_picture(axis, result.pixel_picture, "the same arithmetic on pixels")
 
@@ -87,25 +98,22 @@ def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
     for line, (label, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=False):
             show_picture(axis, picture)
-        line[0].text(-0.1, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(line[0], label)
 
 
 def _plot_rates(axis: Axes, measurement: Measurement) -> None:
     rates = measurement.rates
     places = range(len(rates), 0, -1)
     for place, rate in zip(places, rates, strict=True):
-        color = RESULT_COLOR if rate.condition == "arithmetic on z" else CONTROL_COLOR
-        axis.plot([rate.interval.low, rate.interval.high], [place, place], color=color, linewidth=2)
-        axis.plot(rate.share, place, "o", color=color, markersize=5)
-        text = f"{100 * rate.share:.0f} % [{100 * rate.interval.low:.0f}, {100 * rate.interval.high:.0f}]"
-        axis.text(1.03, place, f"{text} of {rate.pictures}", va="center", fontsize=LABEL_SIZE)
-    axis.axvline(rates[-1].share, color=CHANCE_COLOR, linestyle="--", linewidth=1)
+        color = REFERENCE_COLOR if rate.condition == "arithmetic on z" else CONTROL_COLOR
+        plot_estimates(axis, [rate.share], [place], color=color)
+        axis.text(1.03, place, f"{rate.share:.0%} of {rate.pictures}", va="center", fontsize=LABEL_SIZE)
+    axis.axvline(rates[-1].share.value, color=SUBJECT_COLOR, linestyle="--", linewidth=1)
     axis.set_yticks(list(places), [rate.condition for rate in rates])
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(0.4, len(rates) + 0.6)
     axis.set_xlabel(f"share that the classifier calls “{measurement.expected}”", fontsize=LABEL_SIZE)
-    axis.tick_params(labelsize=LABEL_SIZE)
-    axis.spines[["top", "right"]].set_visible(False)
+    finish_axes(axis)
 
 
 def _frame(axis: Axes, color: str, box: tuple[float, float, float, float]) -> None:
@@ -146,10 +154,7 @@ def _caption(result: Arithmetic) -> str:
         )
     sentences.append(".")
     if result.measurement is not None:
-        accuracies = "; ".join(
-            f"{a.subset} {100 * a.share:.1f} % [{100 * a.interval.low:.1f}, {100 * a.interval.high:.1f}]"
-            for a in result.measurement.accuracies
-        )
+        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in result.measurement.accuracies)
         sentences.append(
             f" Rates: {settings['rate_intervals']}; dashed: ordinary samples. The classifier is right on held-out "
             f"photographs: {accuracies}; it was not trained on what a generator draws."

@@ -5,10 +5,20 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dcgan_viz.analysis.latent.directions import Change, Direction, Directions
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
-
-CHANGE_COLOR, RANDOM_COLOR = "#2c5d8f", "#d5d8dc"
+from dcgan_viz.analysis.latent.directions import Direction, Directions, Movement
+from dcgan_viz.figures.style import (
+    BAND_COLOR,
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    show_picture,
+)
 
 
 def directions_figure(result: Directions) -> Figure:
@@ -30,7 +40,7 @@ def directions_figure(result: Directions) -> Figure:
     widths = ([1.0] * positions + [0.12]) * samples + [2.0, 0.1, 2.0]
     grid = figure.add_gridspec(rows, len(widths), width_ratios=widths)
     tops = [
-        1.1 * max(c.interval.high for c in (*(d.changes[k] for d in result.found), result.random_changes[k]))
+        1.1 * max(c.distance.high for c in (*(d.changes[k] for d in result.found), result.random_changes[k]))
         for k in range(2)
     ]
     for row in range(rows):
@@ -42,15 +52,7 @@ def directions_figure(result: Directions) -> Figure:
                 if row == 0:
                     axis.set_title(_amount(result, position), fontsize=LABEL_SIZE, pad=3)
                 if sample == position == 0:
-                    axis.text(
-                        -0.1,
-                        0.5,
-                        _label(direction),
-                        transform=axis.transAxes,
-                        ha="right",
-                        va="center",
-                        fontsize=LABEL_SIZE,
-                    )
+                    label_row(axis, _label(direction))
         for k in range(2):
             axis = figure.add_subplot(grid[row, len(widths) - 3 + 2 * k])
             change = result.random_changes[k] if direction is None else direction.changes[k]
@@ -72,29 +74,18 @@ def _label(direction: Direction | None) -> str:
     return f"{direction.method}\n{direction.number}: {100 * direction.explained:.1f} %"
 
 
-def _plot_change(axis: Axes, change: Change, random: Change, top: float, *, last: bool, alone: bool) -> None:
-    axis.axvspan(random.interval.low, random.interval.high, color=RANDOM_COLOR, linewidth=0)
-    axis.axvline(random.mean, color="#7f8c8d", linewidth=0.8)
+def _plot_change(axis: Axes, change: Movement, random: Movement, top: float, *, last: bool, alone: bool) -> None:
+    axis.axvspan(random.distance.low, random.distance.high, color=BAND_COLOR, linewidth=0)
+    axis.axvline(random.distance.value, color=CONTROL_COLOR, linewidth=0.8)
     if not alone:
-        below, above = change.mean - change.interval.low, change.interval.high - change.mean
-        axis.errorbar(
-            [change.mean],
-            [0],
-            xerr=[[below], [above]],
-            color=CHANGE_COLOR,
-            marker="o",
-            markersize=4,
-            capsize=2,
-            linewidth=1,
-        )
-        axis.text(
-            change.interval.high + 0.03 * top, 0, f"{change.mean:.3g}", fontsize=LABEL_SIZE - 1, va="center", ha="left"
-        )
+        plot_estimates(axis, [change.distance], [0], color=REFERENCE_COLOR)
+        end, text = change.distance.high + 0.03 * top, f"{change.distance.value:.3g}"
+        axis.text(end, 0, text, fontsize=LABEL_SIZE - 1, va="center", ha="left")
     axis.set_xlim(0, 1.25 * top)
     axis.set_ylim(-1, 1)
     axis.set_yticks([])
-    axis.tick_params(labelsize=LABEL_SIZE - 1, labelbottom=last)
-    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(labelbottom=last)
+    finish_axes(axis, left=False)
 
 
 def _caption(result: Directions) -> str:
@@ -115,7 +106,7 @@ def _caption(result: Directions) -> str:
         f"picture at the ends is from the sample, over {settings['measured_samples']} samples with 95 % bootstrap intervals, "
         f"in grey levels (root mean square) and in features (1 = unrelated samples; "
         f"{settings['features']}); band: the middle 95 % of "
-        f"{settings['random_directions']} random directions of the same length (line: mean, {grey.mean:.1f} and "
-        f"{features.mean:.2f}). Absolute cosine of the principal directions found on either half of the latents: {again}; "
-        f"with the most alike factorised one: {agreement}."
+        f"{settings['random_directions']} random directions of the same length (line: mean, {grey.distance.value:.1f} and "
+        f"{features.distance.value:.2f}). Absolute cosine of the principal directions found on either half of the "
+        f"latents: {again}; with the most alike factorised one: {agreement}."
     )

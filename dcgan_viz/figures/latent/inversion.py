@@ -78,7 +78,7 @@ def _plot_errors(axis: Axes, result: Inversion, measure: str) -> None:
 
 
 def _caption(result: Inversion) -> str:
-    settings, unrelated, interval = result.settings, result.unrelated, result.again_interval
+    settings, unrelated = result.settings, result.unrelated
     count = min(len(result.inverted), SHOWN)
     shown = "" if count == len(result.inverted) else f"the first {count} of "
     return (
@@ -91,6 +91,6 @@ def _caption(result: Inversion) -> str:
         f"discriminator's features ({settings['features']}), both 1 between unrelated samples. Above the pictures: root mean "
         f"square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} pairs of unrelated "
         f"samples ({unrelated.pixels:.1f}, SSIM {unrelated.ssim:.2f}, {unrelated.features:.2f}). {result.verdict} Found again: "
-        f"within {settings['found_within']:g} of the distance between unrelated samples in both, {100 * result.again:.0f} % "
-        f"[{100 * interval.low:.0f}, {100 * interval.high:.0f}] of the own samples (95 %, exact)."
+        f"within {settings['found_within']:g} of the distance between unrelated samples in both, {result.again:.0%} "
+        f"of the own samples (95 %, exact)."
     )

@@ -7,10 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.latent.turn import Turn
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    BAND_COLOR,
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    show_picture,
+)
 
 PICTURE = 0.95
-TURN_COLOR, RANDOM_COLOR = "#2c5d8f", "#d5d8dc"
 
 
 def turn_figure(result: Turn) -> Figure:
@@ -50,7 +60,7 @@ def turn_figure(result: Turn) -> Figure:
     for line, label, pictures in zip(grid, labels, [result.averages, *result.pictures], strict=True):
         for axis, shown in zip(line, pictures, strict=True):
             show_picture(axis, shown)
-        line[0].text(-0.08, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(line[0], label)
     for axis, amount in zip(grid[1], result.amounts, strict=True):
         axis.set_title("sample" if amount == 0 else f"{amount:+.2g} turn".replace("-", "−"), fontsize=LABEL_SIZE, pad=3)
 
@@ -70,16 +80,14 @@ def _show_change(axis: Axes, result: Turn) -> None:
 
 def _plot_oddness(axis: Axes, result: Turn) -> None:
     random, oddness = result.random_interval, result.oddness
-    axis.axvspan(random.low, random.high, color=RANDOM_COLOR, linewidth=0, label="random directions")
-    axis.plot([oddness.interval.low, oddness.interval.high], [0, 0], color=TURN_COLOR, linewidth=2)
-    axis.plot(oddness.value, 0, "o", color=TURN_COLOR, markersize=6, label="this one")
+    axis.axvspan(random.low, random.high, color=BAND_COLOR, linewidth=0, label="random directions")
+    plot_estimates(axis, [oddness], [0], color=REFERENCE_COLOR, label="this one")
     axis.set_xlim(0, 1)
     axis.set_ylim(-1, 1)
     axis.set_yticks([])
     axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0\nthe same on\nboth sides", "0.25", "0.5", "0.75", "1\nchanges\nsides"])
     axis.set_title("share of the average change that is odd under mirroring", fontsize=LABEL_SIZE + 1, pad=4)
-    axis.tick_params(labelsize=LABEL_SIZE)
-    axis.spines[["top", "right", "left"]].set_visible(False)
+    finish_axes(axis, left=False)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper right")
 
 
@@ -95,8 +103,8 @@ def _caption(result: Turn) -> str:
         f"{settings['picked_by']}). Turn vector: the mean z of the right four minus that of the left four, length "
         f"{settings['length']:.2f}. Rows: new samples (seed {settings['seed']}) plus so many turn vectors{kept}. Below: what "
         f"moving from the left end to the right one changes, averaged over {settings['measured_samples']} other samples, and "
-        f"how much of it, shading taken away, is the negative of its mirror image: {oddness.value:.2f} "
-        f"[{oddness.interval.low:.2f}, {oddness.interval.high:.2f}] (95 % bootstrap over samples); "
+        f"how much of it, shading taken away, is the negative of its mirror image: {oddness:.2f} "
+        f"({oddness.how}); "
         f"{settings['random_directions']} random directions of the same length: {result.random_oddness:.2f}, the middle 95 % "
         f"in grey (p = {result.p_value:.2g}). A turn is odd; so is anything else that changes sides."
     )

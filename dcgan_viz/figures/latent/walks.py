@@ -115,8 +115,7 @@ def _caption(result: Walk) -> str:
     strayed = f" {100 * outside:.1f} % of their coordinates lie outside the prior's cube." if outside else ""
     apart = ", ".join(f"{s.unrelated:.3g} ({s.measure})" for s in result.spreads)
     lengths = ", ".join(
-        f"{p.mean:.3g} [{p.interval.low:.3g}, {p.interval.high:.3g}] in {p.space} ({p.relative:.2g} of the mean squared "
-        "distance of unrelated samples)"
+        f"{p.mean:.3g} in {p.space} ({p.relative:.2g} of the mean squared distance of unrelated samples)"
         for p in result.path_lengths
     )
     return (

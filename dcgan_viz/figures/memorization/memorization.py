@@ -7,12 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, probability
-from dcgan_viz.analysis.memorization.near_copies import Share
-from dcgan_viz.estimate import Estimate
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
-from dcgan_viz.statistics import Interval
-
-SAMPLE_COLOR, REFERENCE_COLOR, NULL_COLOR = "#c0392b", "#2c5d8f", "#d9d9d9"
+from dcgan_viz.figures.style import (
+    BAND_COLOR,
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    show_picture,
+    with_minus,
+)
+from dcgan_viz.statistics import Estimate, Interval
 
 
 def memorization_figure(result: Memorization) -> Figure:
@@ -90,8 +99,8 @@ def _show_block(figure: SubFigure, result: Memorization, part: slice) -> None:
         for k, axis in enumerate(line):
             show_picture(axis, pictures[part][k], titles[k])
             if distances is not None and distances[k] < result.settings["near"]:
-                axis.title.set_color(SAMPLE_COLOR)
-        line[0].text(-0.08, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+                axis.title.set_color(SUBJECT_COLOR)
+        label_row(line[0], label)
 
 
 def _plot_distances(axis: Axes, result: Memorization, index: int) -> None:
@@ -99,18 +108,18 @@ def _plot_distances(axis: Axes, result: Memorization, index: int) -> None:
     samples, references = result.sample_distances[index], result.reference_distances[index]
     bins = np.linspace(0, max(samples.max(), references.max(), 1), 60).tolist()
     reference = _reference(result)
-    for values, color, label in ((references, REFERENCE_COLOR, reference), (samples, SAMPLE_COLOR, "samples")):
+    for values, color, label in ((references, REFERENCE_COLOR, reference), (samples, SUBJECT_COLOR, "samples")):
         axis.hist(values, bins, density=True, color=color, alpha=0.5, label=label)
     axis.axvline(result.settings["near"], color="black", linestyle="--", linewidth=1, label="near")
     axis.set_title(
-        f"{near.space}: {_percent(near.samples)} of samples are near,\n"
-        f"{_percent(near.references)} of {reference} ({probability(near.p_value)})",
+        f"{near.space}: {near.samples.share:.1%} of samples are near,\n"
+        f"{near.references.share:.1%} of {reference} ({probability(near.p_value)})",
         fontsize=LABEL_SIZE + 1,
     )
     axis.set_xlabel("distance to the nearest training image / typical distance", fontsize=LABEL_SIZE)
     axis.set_yticks([])
     axis.set_ylabel("density", fontsize=LABEL_SIZE)
-    _plain(axis)
+    finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper left")
 
 
@@ -119,7 +128,7 @@ def _plot_planted(axis: Axes, result: Memorization) -> None:
     shares.append(("no copies: references, blurred", (result.near[0].blurred, result.near[1].blurred)))
     places = np.arange(len(shares))[::-1]
     for index, (offset, color, space) in enumerate(((0.19, "#555555", "in pixels"), (-0.19, "#a8a8a8", "in features"))):
-        values = [100 * both[index].share for _, both in shares]
+        values = [100 * both[index].share.value for _, both in shares]
         axis.barh(places + offset, values, 0.36, color=color, label=space)
         for place, value in zip(places + offset, values, strict=True):
             axis.text(value + 1, place, f"{value:.1f}", va="center", fontsize=LABEL_SIZE - 1)
@@ -128,7 +137,7 @@ def _plot_planted(axis: Axes, result: Memorization) -> None:
     axis.set_xlim(0, 112)
     axis.set_xticks([0, 25, 50, 75, 100])
     axis.set_title("which planted copies are near a training image (%)", fontsize=LABEL_SIZE + 1)
-    _plain(axis)
+    finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=2)
 
 
@@ -143,17 +152,19 @@ def _plot_alike(axis: Axes, result: Memorization) -> None:
     ]
     null = result.two_sample.null
     axis.fill_betweenx(
-        [len(rows) - 2.5, len(rows) - 0.5], null.low, null.high, color=NULL_COLOR, label="permuted labels"
+        [len(rows) - 2.5, len(rows) - 0.5], null.low, null.high, color=BAND_COLOR, label="permuted labels"
     )
     for row, (_, samples, reference) in enumerate(rows):
         place = len(rows) - 1 - row
-        _point(axis, reference, place - 0.13, REFERENCE_COLOR, _reference(result) if row == 0 else None)
-        _point(axis, samples, place + 0.13, SAMPLE_COLOR, "samples" if row == 0 else None)
+        plot_estimates(
+            axis, [reference], [place - 0.13], color=REFERENCE_COLOR, label=_reference(result) if row == 0 else None
+        )
+        plot_estimates(axis, [samples], [place + 0.13], color=SUBJECT_COLOR, label="samples" if row == 0 else None)
     axis.set_yticks(range(len(rows)), [name for name, _, _ in rows][::-1], fontsize=LABEL_SIZE)
     axis.set_xlim(left=0)
     axis.set_xlim(right=max(axis.get_xlim()[1], 1.02))
     axis.set_title("samples against training images, in features", fontsize=LABEL_SIZE + 1)
-    _plain(axis)
+    finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=3)
 
 
@@ -162,7 +173,7 @@ def _plot_dwelling(axis: Axes, result: Memorization) -> None:
     _strip(axis, found.contrast, found.null, "walks shifted against their distances", reach=0.1)
     axis.set_title(
         f"walks: relative distance where they are fast minus where they are slow\n"
-        f"{_numbers(found.contrast, 3)} ({probability(found.p_value)}); above 0 they dwell at training images",
+        f"{with_minus(format(found.contrast, '.3f'))} ({probability(found.p_value)}); above 0 they dwell at training images",
         fontsize=LABEL_SIZE + 1,
     )
 
@@ -172,7 +183,7 @@ def _plot_data_copying(axis: Axes, result: Memorization) -> None:
     assert found is not None
     _strip(axis, found.statistic, found.null, "samples and held-out images permuted", reach=4)
     axis.set_title(
-        f"data-copying test: C_T {_numbers(found.statistic, 1)} ({probability(found.p_value)})\n"
+        f"data-copying test: C_T {with_minus(format(found.statistic, '.1f'))} ({probability(found.p_value)})\n"
         "far below 0: copies, or smoother than photographs",
         fontsize=LABEL_SIZE + 1,
     )
@@ -180,42 +191,19 @@ def _plot_data_copying(axis: Axes, result: Memorization) -> None:
 
 def _strip(axis: Axes, estimate: Estimate, null: Interval, label: str, reach: float) -> None:
     """A number and its null on a line that reaches at least so far to both sides of 0."""
-    axis.axvspan(null.low, null.high, color=NULL_COLOR, label=label)
+    axis.axvspan(null.low, null.high, color=BAND_COLOR, label=label)
     axis.axvline(0, color="black", linewidth=0.6)
-    _point(axis, estimate, 0, SAMPLE_COLOR, "found")
+    plot_estimates(axis, [estimate], [0], color=SUBJECT_COLOR, label="found")
     axis.set_ylim(-1, 1)
-    farthest = max(abs(v) for v in (null.low, null.high, estimate.interval.low, estimate.interval.high))
+    farthest = max(abs(v) for v in (null.low, null.high, estimate.low, estimate.high))
     axis.set_xlim(-max(1.25 * farthest, reach), max(1.25 * farthest, reach))
     axis.set_yticks([])
-    _plain(axis)
-    axis.spines["left"].set_visible(False)
+    finish_axes(axis, left=False)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=2)
-
-
-def _point(axis: Axes, estimate: Estimate, place: float, color: str, label: str | None = None) -> None:
-    axis.plot([estimate.interval.low, estimate.interval.high], [place, place], color=color, linewidth=1.5)
-    axis.plot([estimate.value], [place], "o", color=color, markersize=4, label=label)
-
-
-def _plain(axis: Axes) -> None:
-    axis.tick_params(labelsize=LABEL_SIZE)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _reference(result: Memorization) -> str:
     return "other training images" if result.settings["held_out_images"] is None else "held-out images"
-
-
-def _percent(share: Share) -> str:
-    return f"{100 * share.share:.1f} % [{100 * share.interval.low:.1f}, {100 * share.interval.high:.1f}]"
-
-
-def _numbers(estimate: Estimate, digits: int) -> str:
-    value, low, high = (
-        f"{round(v, digits) + 0.0:.{digits}f}".replace("-", "−")
-        for v in (estimate.value, estimate.interval.low, estimate.interval.high)
-    )
-    return f"{value} [{low}, {high}]"
 
 
 def _caption(result: Memorization) -> str:

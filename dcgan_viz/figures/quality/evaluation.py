@@ -9,11 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from dcgan_viz.analysis.quality.evaluation import Evaluation, Quality
-from dcgan_viz.estimate import Estimate
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    REFERENCE_COLOR,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    new_figure,
+    plot_estimates,
+    show_picture,
+)
 from dcgan_viz.media.pictures import tile
+from dcgan_viz.statistics import Estimate
 
-SAMPLES, REAL = "#c0392b", "#2c5d8f"
 COLUMNS = 8
 KINDS = ("noise", "blur", "modes dropped")
 UNITS = {"noise": "standard deviation", "blur": "pixels", "modes dropped": "share of images"}
@@ -80,18 +89,16 @@ def _rows(
     axes: Axes, samples: dict[str, Estimate], real: dict[str, Estimate], samples_label: str, real_label: str
 ) -> None:
     """Two estimates a row with their intervals."""
-    for estimates, color, offset, label in ((real, REAL, -0.14, real_label), (samples, SAMPLES, 0.14, samples_label)):
+    for estimates, color, offset, label in (
+        (real, REFERENCE_COLOR, -0.14, real_label),
+        (samples, SUBJECT_COLOR, 0.14, samples_label),
+    ):
         rows = [row + offset for row in range(len(estimates))]
-        values = [e.value for e in estimates.values()]
-        reach = [
-            [max(e.value - e.interval.low, 0) for e in estimates.values()],
-            [max(e.interval.high - e.value, 0) for e in estimates.values()],
-        ]
-        axes.errorbar(values, rows, xerr=reach, fmt="o", color=color, markersize=4, linewidth=1.2, label=label)
+        plot_estimates(axes, list(estimates.values()), rows, color=color, label=label)
     axes.set_yticks(range(len(samples)), list(samples), fontsize=LABEL_SIZE)
     axes.set_ylim(len(samples) - 0.5, -0.5)
     axes.set_xlim(left=-0.02)
-    _plain(axes)
+    finish_axes(axes)
     axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
 
 
@@ -102,7 +109,7 @@ def _disturbances(axes: Axes, result: Evaluation) -> None:
     for kind in KINDS:
         steps = [d for d in result.disturbances if d.kind == kind]
         places: Sequence[float] = [position + k for k in range(len(steps))]
-        axes.plot(places, [d.kernel for d in steps], "o-", color=REAL, markersize=4, linewidth=1.2)
+        axes.plot(places, [d.kernel for d in steps], "o-", color=REFERENCE_COLOR, markersize=4, linewidth=1.2)
         ticks += [(place, f"{d.level:.2g}") for place, d in zip(places, steps, strict=True)]
         middle = sum(places) / len(places)
         axes.text(
@@ -116,32 +123,22 @@ def _disturbances(axes: Axes, result: Evaluation) -> None:
         )
         position += len(steps) + 0.7
     kernel, floor = result.quality.kernel, result.floor.kernel
-    axes.axhspan(kernel.interval.low, kernel.interval.high, color=SAMPLES, alpha=0.2, linewidth=0)
-    axes.axhline(kernel.value, color=SAMPLES, linewidth=1.2, label="samples")
+    axes.axhspan(kernel.low, kernel.high, color=SUBJECT_COLOR, alpha=0.2, linewidth=0)
+    axes.axhline(kernel.value, color=SUBJECT_COLOR, linewidth=1.2, label="samples")
     axes.axhline(floor.value, color="black", linewidth=0.8, linestyle="--", label="other real images, as they are")
     axes.set_yscale("symlog", linthresh=1.0)
     axes.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
     axes.set_ylabel("kernel distance (thousandths)", fontsize=LABEL_SIZE)
     axes.set_title("distance of real images that were made worse", fontsize=LABEL_SIZE + 1)
     axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
-    _plain(axes)
-
-
-def _plain(axes: Axes) -> None:
-    axes.tick_params(labelsize=LABEL_SIZE)
-    axes.spines[["top", "right"]].set_visible(False)
+    finish_axes(axes)
 
 
 def _caption(result: Evaluation) -> str:
     settings = result.settings
-
-    def number(estimate: Estimate, digits: int) -> str:
-        low, high = estimate.interval.low, estimate.interval.high
-        return f"{estimate.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
     return (
         f"{settings['images of each']} samples (seed {settings['seed']}) against as many of {settings['source']}; the floor "
-        f"is as many other ones. Fréchet distance {number(result.quality.frechet, 1)}, floor {number(result.floor.frechet, 1)}; "
-        f"kernel distance {number(result.quality.kernel, 1)}, floor {number(result.floor.kernel, 1)} (thousandths). "
+        f"is as many other ones. Fréchet distance {result.quality.frechet:.1f}, floor {result.floor.frechet:.1f}; "
+        f"kernel distance {result.quality.kernel:.1f}, floor {result.floor.kernel:.1f} (thousandths). "
         f"Encoder {settings['encoder']}: {settings['encoder note']}. Intervals: 95 %."
     )

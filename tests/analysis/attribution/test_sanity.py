@@ -75,8 +75,8 @@ def test_cascading_and_independent_randomisation_are_compared_with_the_trained_n
     assert np.allclose(result.cascading[0], result.independent[0])
     mean = result.depths[1].similarities[2]
     assert mean.measure == MEASURES[2]
-    assert mean.mean == pytest.approx(result.cascading[1, 2].mean())
-    assert mean.interval.low <= mean.mean <= mean.interval.high
+    assert mean.mean.value == pytest.approx(result.cascading[1, 2].mean())
+    assert mean.mean.low <= mean.mean.value <= mean.mean.high
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in before.items())
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.latent.arithmetic import Arithmetic, add_pictures, arithmetic, blind_trial
+from dcgan_viz.analysis.latent.arithmetic import (
+    NOISE_AND_TRIALS,
+    ORDINARY,
+    Arithmetic,
+    add_pictures,
+    arithmetic,
+    blind_trial,
+)
 from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.data.images import to_pixels, to_tensor
 from dcgan_viz.errors import UserError
@@ -16,7 +23,7 @@ from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, me
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
-from dcgan_viz.statistics import wilson_interval
+from dcgan_viz.statistics import share_estimate, stream
 
 EXPRESSION = "smiling woman - woman + man"
 
@@ -114,13 +121,13 @@ def test_pictures_are_added_over_black_and_clipped() -> None:
 
 
 def test_neighbours_differ_by_the_papers_noise(tiny_model: DCGAN, result: Arithmetic) -> None:
-    noise = np.random.default_rng(3).uniform(-0.25, 0.25, (8, 8))
+    noise = np.random.default_rng(stream(3, NOISE_AND_TRIALS)).uniform(-0.25, 0.25, (8, 8))
     for shown, offset in zip(result.neighbours, noise, strict=True):
         assert close(shown, draw(tiny_model, (result.latent + offset).tolist()))
 
 
 def test_a_trial_draws_three_of_each_concept_anew(tiny_model: DCGAN, concepts: Concepts, result: Arithmetic) -> None:
-    random = np.random.default_rng(3)
+    random = np.random.default_rng(stream(3, NOISE_AND_TRIALS))
     random.uniform(-0.25, 0.25, (8, 8))
     everything = tiny_model.latents(40, 11).numpy()
     for trial in range(4):
@@ -209,11 +216,11 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     by_hand = classify(classifier, to_tensor(result.trials))
     rate = rates["arithmetic on z"]
     assert (rate.pictures, rate.present) == (9, sum(p[0] >= p[1] for p in by_hand.tolist()))
-    assert rate.interval == wilson_interval(rate.present, 9)
+    assert rate.share == share_estimate(rate.present, 9, over="pictures")
     assert rates["exemplars of smiling man"].pictures == 5
-    ordinary = classify(classifier, tiny_model.sample(500, seed=1))
-    assert rates["ordinary samples"].share == pytest.approx((ordinary[:, 0] >= ordinary[:, 1]).mean(), abs=0.02)
-    assert 0 < rates["ordinary samples"].share < 1
+    ordinary = classify(classifier, tiny_model.sample(500, stream(0, ORDINARY)))
+    assert rates["ordinary samples"].share.value == pytest.approx((ordinary[:, 0] >= ordinary[:, 1]).mean(), abs=0.02)
+    assert 0 < rates["ordinary samples"].share.value < 1
     figure = arithmetic_figure(result)
     assert "100.0 %" in figure.get_supxlabel()
     labels = [t.get_text() for axis in figure.axes for t in axis.get_yticklabels()]

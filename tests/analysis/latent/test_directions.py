@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from dcgan_viz.analysis.latent.directions import (
+    MEASURED,
     MEASURED_SAMPLES,
     POSITIONS,
     RANDOM_DIRECTIONS,
@@ -19,6 +20,7 @@ from dcgan_viz.analysis.latent.directions import (
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.latent.directions import directions_figure
 from dcgan_viz.networks import dcgan
+from dcgan_viz.statistics import stream
 
 
 def slow_activations(generator, latents: torch.Tensor) -> np.ndarray:
@@ -103,7 +105,7 @@ def test_the_changes_are_those_between_the_pictures(tiny_model) -> None:
     result = directions(tiny_model, count=2, samples=1, reach=3, seed=4)
     length = 3 / math.sqrt(3)
     assert result.settings["length"] == pytest.approx(length)
-    samples = tiny_model.latents(MEASURED_SAMPLES, 7)
+    samples = tiny_model.latents(MEASURED_SAMPLES, stream(4, MEASURED))
     for k, direction in enumerate(np.concatenate([result.principal, result.factorised])):
         changes, kept = [], []
         for z in samples:
@@ -112,7 +114,7 @@ def test_the_changes_are_those_between_the_pictures(tiny_model) -> None:
                 a, b = tiny_model.generate(torch.stack([z, end])).add(1).mul(127.5).round()
                 changes.append(float((a - b).square().mean().sqrt()))
                 kept.append(float((end - z).norm()) / length)
-        assert result.found[k].changes[0].mean == pytest.approx(np.mean(changes), rel=1e-2)
+        assert result.found[k].changes[0].distance.value == pytest.approx(np.mean(changes), rel=1e-2)
         assert result.found[k].kept == pytest.approx(np.mean(kept), rel=1e-4)
     assert result.pictures.shape == (5, 1, POSITIONS, 16, 16, 3)
     assert len(result.random) == RANDOM_DIRECTIONS
@@ -135,5 +137,5 @@ def test_the_figure_says_what_was_done(make_model) -> None:
     assert len(figure.axes) == 5 * (POSITIONS + 2)
     text = figure.get_supxlabel().replace("\n", " ")
     assert "the length of z is kept" in text
-    assert f"{result.random_changes[0].mean:.1f}" in text
+    assert f"{result.random_changes[0].distance.value:.1f}" in text
     assert f"{result.found[0].found_again:.2f}" in text

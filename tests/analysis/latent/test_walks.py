@@ -12,7 +12,9 @@ from skimage.metrics import structural_similarity
 
 from dcgan_viz.analysis.latent.spaces import feature_space
 from dcgan_viz.analysis.latent.walks import (
+    COMPARED,
     MEASURES,
+    UNRELATED,
     UNRELATED_PAIRS,
     Walk,
     _distances,
@@ -29,6 +31,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.figures.latent.walks import SUDDEN_COLOR, walk_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
+from dcgan_viz.statistics import stream
 
 
 def short_walk(model: DCGAN, points: torch.Tensor | None = None, **settings: object) -> Walk:
@@ -90,7 +93,7 @@ def test_the_steps_are_those_of_the_pictures(tiny_model) -> None:
     result = short_walk(tiny_model, rows=3, steps=4, seed=1)
     assert result.pictures.shape == (3, 4, 16, 16, 3)
     assert result.pictures.dtype == np.uint8
-    strangers = tiny_model.sample(2 * UNRELATED_PAIRS, 2)
+    strangers = tiny_model.sample(2 * UNRELATED_PAIRS, stream(1, UNRELATED))
     scales = slow_scales(tiny_model, strangers)
     images = tiny_model.generate(torch.from_numpy(result.latents).flatten(0, 1)).unflatten(0, (3, 4))
     for row in range(3):
@@ -128,7 +131,7 @@ def slow_feature_distance(model: DCGAN, a: torch.Tensor, b: torch.Tensor, scales
 
 def test_the_spread_is_that_of_many_random_walks(tiny_model) -> None:
     result = short_walk(tiny_model, rows=1, steps=3, seed=4)
-    ends = tiny_model.latents(198, 6)
+    ends = tiny_model.latents(198, stream(4, COMPARED))
     steps = []
     for k in range(99):
         a, b = ends[2 * k], ends[2 * k + 1]

@@ -63,9 +63,9 @@ def test_copies_among_the_samples_are_found(drawing, rooms, kind: str) -> None:
     assert found.copies
     assert found.verdict.startswith("The generator copies: ")
     planted = next(p for p in found.planted if p.kind == kind)
-    assert planted.pixels.share > 0.85
+    assert planted.pixels.share.value > 0.85
     assert planted.detectable_share < 0.06
-    assert found.near[0].samples.share == pytest.approx(planted.pixels.share / 4, abs=0.04)
+    assert found.near[0].samples.share.value == pytest.approx(planted.pixels.share.value / 4, abs=0.04)
 
 
 def test_new_rooms_are_no_copies_however_blurred_or_pale(drawing, rooms) -> None:
@@ -125,7 +125,9 @@ def test_results_do_not_depend_on_blocks(drawing, rooms, monkeypatch: pytest.Mon
     monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 160)
     parts = judge(drawing(drawn), training, held_out)
     assert parts.copies == whole.copies
-    assert [p.pixels.share for p in parts.planted] == pytest.approx([p.pixels.share for p in whole.planted], abs=0.02)
+    assert [p.pixels.share.value for p in parts.planted] == pytest.approx(
+        [p.pixels.share.value for p in whole.planted], abs=0.02
+    )
     assert np.allclose(parts.sample_distances[0], whole.sample_distances[0], atol=0.12)
     suspects = [(s.sample, s.training_in_pixels) for s in parts.shown[:8]]
     assert all(sample == number for sample, number in suspects)

@@ -43,5 +43,5 @@ def test_a_generator_that_has_memorised_its_rooms_copies(held_out: bool) -> None
     found = judged("rooms-memorized", held_out)
     assert found.copies
     assert found.verdict.startswith("The generator copies: ")
-    assert found.near[0].samples.share > 0.5
+    assert found.near[0].samples.share.value > 0.5
     assert found.dwelling.contrast.value > found.dwelling.null.high

@@ -14,15 +14,15 @@ def distances(near: int, count: int) -> np.ndarray:
 def test_near_samples_are_counted_and_tested_exactly() -> None:
     found = near_copies("pixels", distances(12, 200), distances(3, 150), distances(4, 150))
     interval = binomtest(12, 200).proportion_ci(0.95, method="exact")
-    assert (found.samples.near, found.samples.images, found.samples.share) == (12, 200, 0.06)
-    assert (found.samples.interval.low, found.samples.interval.high) == pytest.approx((interval.low, interval.high))
+    assert (found.samples.near, found.samples.images, found.samples.share.value) == (12, 200, 0.06)
+    assert (found.samples.share.low, found.samples.share.high) == pytest.approx((interval.low, interval.high))
     # The reference that explains more of it counts.
     expected = fisher_exact([[12, 188], [4, 146]], alternative="greater").pvalue
     assert found.p_value == pytest.approx(expected)
     assert found.most_near == 4
     none, alike = (near_copies("pixels", distances(k, 50), distances(k, 50), distances(k, 50)) for k in (0, 50))
-    assert (none.samples.share, none.samples.interval.low, none.p_value) == (0, 0, 1)
-    assert (alike.samples.share, alike.samples.interval.high, alike.p_value) == (1, 1, 1)
+    assert (none.samples.share.value, none.samples.share.low, none.p_value) == (0, 0, 1)
+    assert (alike.samples.share.value, alike.samples.share.high, alike.p_value) == (1, 1, 1)
 
 
 def test_the_verdict_is_seldom_false() -> None:

@@ -23,7 +23,7 @@ def test_it_agrees_with_a_loop() -> None:
         own.append((i < 30) == (j < 30))
     test = two_sample_test(real, generated)
     assert (test.real.value, test.generated.value) == pytest.approx((np.mean(own[:30]), np.mean(own[30:])))
-    assert test.real.interval.low < test.real.value < test.real.interval.high
+    assert test.real.low < test.real.value < test.real.high
 
 
 def test_alike_copied_and_apart() -> None:

@@ -28,7 +28,7 @@ def test_it_agrees_with_a_loop() -> None:
     assert found.density.value == pytest.approx(np.sum(inside) / 5 / 30)
     assert found.coverage.value == pytest.approx(np.mean(np.any(inside, axis=1)))
     assert found.recall.value == pytest.approx(np.mean(recalled))
-    assert found.density.interval.low < found.density.value < found.density.interval.high
+    assert found.density.low < found.density.value < found.density.high
 
 
 def test_alike_and_apart() -> None:

@@ -53,14 +53,14 @@ def test_the_kernel_distance_and_its_interval_are_those_of_loops() -> None:
     )
     error = np.sqrt((BLOCKS - 1) / BLOCKS * ((left_out - left_out.mean()) ** 2).sum())
     # 2.093 is the 97.5 % point of Student's t with 19 degrees of freedom.
-    assert found.interval.high - found.value == pytest.approx(2.093 * error, rel=1e-3)
+    assert found.high - found.value == pytest.approx(2.093 * error, rel=1e-3)
 
 
 def test_the_kernel_distances_interval_holds_nothing_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
     held = 0
     for _ in range(200):
-        interval = kernel_estimate(random.normal(size=(100, 4)), random.normal(size=(100, 4))).interval
+        interval = kernel_estimate(random.normal(size=(100, 4)), random.normal(size=(100, 4)))
         held += interval.low < 0 < interval.high
     assert 180 <= held <= 199
 

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from dcgan_viz.statistics import (
+    Estimate,
+    Interval,
+    bootstrap_estimate,
+    estimate_of,
+    middle,
+    paired_difference,
+    resampled_means,
+    resampled_units,
+    share_estimate,
+    stream,
+)
+
+CRITICAL = 1.959964
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (57, 300)])
+def test_wilsons_interval_is_where_the_score_test_does_not_reject(successes: int, trials: int) -> None:
+    shares = np.linspace(0, 1, 200_001)
+    distance = np.abs(successes / trials - shares)
+    accepted = shares[distance <= CRITICAL * np.sqrt(shares * (1 - shares) / trials)]
+    found = share_estimate(successes, trials)
+    assert (found.value, found.n) == (successes / trials, trials)
+    assert (found.low, found.high) == pytest.approx((accepted.min(), accepted.max()), abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "pairs"), [(0, 0, 38), (9, 2, 40), (0, 5, 20), (12, 12, 50), (5, 0, 5), (0, 7, 7), (1, 0, 1)]
+)
+def test_the_paired_interval_is_where_the_score_test_does_not_reject(gained: int, lost: int, pairs: int) -> None:
+    """The restricted likelihood is maximised numerically at every difference."""
+
+    def score(difference: float) -> float:
+        def against(share_lost: float) -> float:
+            cells = [share_lost + difference, share_lost, 1 - difference - 2 * share_lost]
+            return -sum(
+                count * np.log(max(cell, 1e-300))
+                for count, cell in zip((gained, lost, pairs - gained - lost), cells, strict=True)
+            )
+
+        bounds = (max(0.0, -difference), (1 - difference) / 2)
+        share = minimize_scalar(against, bounds=bounds, method="bounded", options={"xatol": 1e-10}).x
+        return (gained - lost - pairs * difference) / np.sqrt(pairs * (2 * share + difference * (1 - difference)))
+
+    found = paired_difference(gained, lost, pairs)
+    differences = np.linspace(-1, 1, 1001)[1:-1]
+    accepted = differences[[abs(score(d)) <= CRITICAL for d in differences]]
+    assert found.value == (gained - lost) / pairs
+    assert (found.low, found.high) == pytest.approx((accepted.min(), accepted.max()), abs=0.005)
+    assert found.low < found.high
+
+
+def test_turned_around_a_paired_difference_changes_its_sign() -> None:
+    first, second = paired_difference(9, 2, 40), paired_difference(2, 9, 40)
+    assert (first.low, first.high) == pytest.approx((-second.high, -second.low), abs=1e-9)
+
+
+def test_the_bootstrap_of_a_mean_is_that_of_a_loop() -> None:
+    values = np.random.default_rng(0).exponential(size=60)
+    found = bootstrap_estimate(values, seed=1, over="walks")
+    random = np.random.default_rng(2)
+    slow = [np.mean([values[random.integers(60)] for _ in range(60)]) for _ in range(3000)]
+    assert found.value == values.mean()
+    assert (found.low, found.high) == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=0.03)
+    assert (found.n, found.how) == (60, "95 % bootstrap over walks")
+    again = estimate_of(values.mean(), resampled_means(values[:, None], seed=3)[:, 0], 60)
+    assert (again.low, again.high) == pytest.approx((found.low, found.high), abs=0.03)
+    units = resampled_units(60, lambda chosen: float(values[chosen].mean()), seed=4)
+    assert (units.low, units.high) == pytest.approx((found.low, found.high), abs=0.03)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_values_have_no_interval(count: int) -> None:
+    found = bootstrap_estimate(np.full(count, 3.0))
+    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan(found.value) if count == 0 else found.value == 3
+    assert np.isnan(share_estimate(0, 0).value)
+    assert np.isnan(paired_difference(0, 0, 0).low)
+
+
+def test_what_is_no_number_is_left_out_of_the_middle() -> None:
+    assert middle(np.array([np.nan, 1.0, 1.0])) == Interval(1.0, 1.0)
+    assert np.isnan(middle(np.array([np.nan])).low)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (".2f", "0.12 [-0.00, 0.25]"),
+        (".1f", "0.1 [0.0, 0.3]"),
+        (".0%", "12 % [0, 25]"),
+        ("+.1%", "+12.3 % [-0.3, +25.4]"),
+        (".3g", "0.123 [-0.0034, 0.254]"),
+    ],
+)
+def test_an_estimate_is_written_with_its_interval(spec: str, text: str) -> None:
+    written = format(Estimate(0.123, -0.0034, 0.254, 9, "how"), spec)
+    assert written == text.replace("-0.00,", "0.00,")
+
+
+def test_streams_of_neighbouring_seeds_have_nothing_in_common() -> None:
+    seeds = {stream(seed, number) for seed in range(5) for number in range(5)}
+    drawn = {np.random.default_rng(seed).random() for seed in seeds}
+    assert len(drawn) == len(seeds) == 25
