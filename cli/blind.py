@@ -106,7 +106,7 @@ def _sentence(result: BlindResult) -> str:
             else ""
         )
         lines.append(f"  {presence.condition}: {found}{unclear}{area}")
-    lines.append("difference between matched pictures, in points (95 % score intervals, McNemar's exact test):")
+    lines.append("difference between matched pictures (95 % score intervals, McNemar's exact test):")
     for change in result.differences:
         found = (
             f"{change.share:+.1%} on {change.pairs}, p = {change.p_value:.2g}"

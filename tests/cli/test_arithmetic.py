@@ -67,7 +67,7 @@ def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     assert (folder / "arrays.npz").read_bytes() == first
     rate = printed["measurement"]["rates"][0]
-    assert f"man, arithmetic on z: {100 * rate['share']:.0f} %" in outcome.stdout
+    assert f"man, arithmetic on z: {100 * rate['share']['value']:.0f} %" in outcome.stdout
 
 
 def test_concepts_and_classifier_may_lie_elsewhere(run, named: Path) -> None:

@@ -17,7 +17,7 @@ def test_directions_are_saved_to_be_applied(run, tiny_folder) -> None:
     assert arrays["principal"].shape == arrays["factorised"].shape == (2, 8)
     numbers = json.loads((folder / "result.json").read_text())
     assert [d["method"] for d in numbers["found"]] == ["principal"] * 2 + ["factorised"] * 2
-    assert f"{numbers['found'][0]['changes'][0]['mean']:.1f}" in outcome.stdout
+    assert f"{numbers['found'][0]['changes'][0]['distance']['value']:.1f}" in outcome.stdout
 
 
 def test_more_directions_than_dimensions_are_refused(refused, tiny_folder) -> None:
