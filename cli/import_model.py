@@ -12,7 +12,7 @@ from dcgan_viz.cli.options import overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.foreign.importing import Imported
-    from dcgan_viz.foreign.readings import Knowledge, Source
+    from dcgan_viz.foreign.knowledge import Knowledge, Source
     from dcgan_viz.networks.spec import Output
 
 ACTIVATIONS = {
@@ -75,6 +75,11 @@ class Numbers(click.ParamType):
 )
 @click.option("--eps", type=click.FloatRange(1e-12, 1), help="Of every normalisation. [default: 1e-5]")
 @click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Pictures that it was trained on: measures the discriminator's statistics, where its file keeps none.",
+)
+@click.option(
     "--check",
     type=click.Path(path_type=Path),
     metavar="PAIRS.npz",
@@ -88,6 +93,7 @@ def import_model(
     generator: str,
     discriminator: str | None,
     out: Path,
+    images: Path | None,
     check: Path | None,
     name: str,
     data_note: str,
@@ -97,14 +103,15 @@ def import_model(
 ) -> None:
     """Make a model of weights that were trained elsewhere.
 
-    GENERATOR and, if you have it, DISCRIMINATOR are files of weights: .pt, .pth, .ckpt or .safetensors of PyTorch. One
-    network of several in a file is file.pth:netG. Nothing but numbers is read from them. What weights do not hold, such as
-    strides and activations, is found by comparing their running statistics with what the layers produce; what remains open
-    is asked. Every other command takes the folder with --model.
+    GENERATOR and, if you have it, DISCRIMINATOR are files of weights: .pt, .pth, .ckpt or .safetensors of PyTorch, .h5 or
+    .keras of Keras, .jl of the DCGAN authors' Theano code. One network of several in a file is file.pth:netG. Nothing but
+    numbers is read from them. What weights do not hold, such as strides and activations, is found by comparing their running
+    statistics with what the layers produce; what remains open is asked. Every other command takes the folder with --model.
 
     \b
     dcgan-viz import netG.pth netD.pth --out models/tutorial
     dcgan-viz import checkpoint.pth:netG checkpoint.pth:netD --out models/bundle
+    dcgan-viz import generator.h5 --prior normal --out models/keras
     dcgan-viz import generator.pt --prior normal --strides 1,2,2,2 --out models/faces
     dcgan-viz guided-backprop --model models/tutorial
     """
@@ -125,6 +132,11 @@ def import_model(
         generator_known=_known(told, ""),
         discriminator_known=_known(told, "discriminator_"),
     )
+    if images is not None:
+        from dcgan_viz.data.images import load_images
+
+        channels, size, _ = imported.generator.image_shape
+        imported = importing.measure_discriminator(imported, load_images(images, size, channels).tensor(slice(10_000)))
     _say(imported)
     if check is not None:
         for what, difference in importing.check(imported, check).items():
@@ -136,8 +148,7 @@ def import_model(
 
 def _known(told: dict[str, Any], side: str) -> Knowledge:
     """What options say of one network."""
-    from dcgan_viz.foreign.geometry import Wishes
-    from dcgan_viz.foreign.readings import Knowledge
+    from dcgan_viz.foreign.knowledge import Knowledge, Wishes
 
     named = told[f"{side}activation"]
     activation, slope = ACTIVATIONS[named] if named else (None, None)

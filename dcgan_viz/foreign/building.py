@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.chains import Link, Norm
-from dcgan_viz.foreign.geometry import Step
+from dcgan_viz.foreign.knowledge import Step
 from dcgan_viz.foreign.testimony import Reading
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.spec import Convolution, DiscriminatorSpec, GeneratorSpec, Output, Prior

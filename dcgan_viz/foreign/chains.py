@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.containers import Weights, natural
+from dcgan_viz.foreign.weights import Weights, natural
 
 Side = Literal["generator", "discriminator"]
 
@@ -38,6 +38,8 @@ class Norm:
     gain, shift, mean, variance : Tensor (maps,)
     batches : int, optional
         How many its running statistics have seen.
+    measured : bool
+        Whether there are running statistics.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Norm:
     mean: Tensor
     variance: Tensor
     batches: int | None = None
+    measured: bool = True
 
     @property
     def width(self) -> int:
@@ -123,7 +126,8 @@ def find_chains(weights: Weights, side: Side, order: Sequence[str] = ()) -> Chai
     if order:
         sequence = _ordered(order, sequence)
         layers = [s for s in sequence if isinstance(s, Link)]
-    orders = [_paths(layers, side, fixed=True)] if order else _orders(layers, side)
+    as_drawn = bool(weights.known.as_drawn)
+    orders = [_paths(layers, side, fixed=True, as_drawn=as_drawn)] if order else _orders(layers, side, as_drawn)
     chains: list[Chain] = []
     several_pairings = False
     for paths in orders:
@@ -150,7 +154,7 @@ def _modules(weights: Weights) -> tuple[list[Link], list[Norm], list[Link | Norm
     _check_hidden_norms(weights.versions, grouped)
     sequence: list[Link | Norm] = []
     for name, entries in grouped.items():
-        sequence.append(_norm(name, entries) if "running_mean" in entries else _layer(name, entries))
+        sequence.append(_norm(name, entries, weights.measured) if "running_mean" in entries else _layer(name, entries))
     layers = [s for s in sequence if isinstance(s, Link)]
     norms = [s for s in sequence if isinstance(s, Norm)]
     if not any(layer.weight.ndim == 4 for layer in layers):
@@ -171,7 +175,7 @@ def _check_hidden_norms(versions: Mapping[str, int], grouped: Mapping[str, objec
             )
 
 
-def _norm(name: str, entries: Mapping[str, Tensor]) -> Norm:
+def _norm(name: str, entries: Mapping[str, Tensor], measured: bool) -> Norm:
     mean = entries["running_mean"]
     gain = entries.get("weight", torch.ones_like(mean))
     shift = entries.get("bias", torch.zeros_like(mean))
@@ -187,7 +191,7 @@ def _norm(name: str, entries: Mapping[str, Tensor]) -> Norm:
     if (variance < 0).any():
         raise UserError(f"the batch normalisation {name} has negative variances: the file is damaged")
     counter = entries.get("num_batches_tracked")
-    return Norm(name, gain, shift, mean, variance, None if counter is None else int(counter.item()))
+    return Norm(name, gain, shift, mean, variance, None if counter is None else int(counter.item()), measured)
 
 
 def _layer(name: str, entries: Mapping[str, Tensor]) -> Link:
@@ -216,24 +220,24 @@ def _ordered(order: Sequence[str], sequence: Sequence[Link | Norm]) -> list[Link
     return [named[name] for name in order]
 
 
-def _orders(layers: list[Link], side: Side) -> list[list[Chain]]:
+def _orders(layers: list[Link], side: Side, as_drawn: bool) -> list[list[Chain]]:
     """Orders in which each layer reads what the one before writes, each with its readings as a chain.
 
     As registered and as numbered, if these fit; any other otherwise.
     """
     numbered = sorted(layers, key=lambda layer: natural(layer.name))
     usual = [layers] if numbered == layers else [layers, numbered]
-    found = [paths for order in usual if (paths := _paths(order, side, fixed=True))]
+    found = [paths for order in usual if (paths := _paths(order, side, fixed=True, as_drawn=as_drawn))]
     if not found:
-        found = [[path] for path in _paths(layers, side, fixed=False)]
+        found = [[path] for path in _paths(layers, side, fixed=False, as_drawn=as_drawn)]
     return found
 
 
-def _paths(layers: list[Link], side: Side, *, fixed: bool) -> list[Chain]:
+def _paths(layers: list[Link], side: Side, *, fixed: bool, as_drawn: bool) -> list[Chain]:
     """Ways to chain all layers, in their order or any; a generator's square convolutions may be of either kind."""
     found: list[Chain] = []
     steps = 0
-    readings = {layer.name: _readings(layer, side) for layer in layers}
+    readings = {layer.name: _readings(layer, side, as_drawn) for layer in layers}
 
     def extend(path: Chain, rest: list[Link]) -> None:
         nonlocal steps
@@ -254,12 +258,12 @@ def _paths(layers: list[Link], side: Side, *, fixed: bool) -> list[Chain]:
     return sorted(found, key=lambda p: sum(a.forward != b.forward for a, b in pairwise(p[1:])))
 
 
-def _readings(layer: Link, side: Side) -> list[Link]:
+def _readings(layer: Link, side: Side, as_drawn: bool) -> list[Link]:
     """A layer as it is, and an ordinary convolution of a generator as a fractionally-strided one of stride 1.
 
     Its channels are exchanged and its kernel turned around.
     """
-    if side == "discriminator" or layer.linear:
+    if side == "discriminator" or layer.linear or as_drawn:
         return [layer]
     return [layer, replace(layer, weight=layer.weight.transpose(0, 1).flip(2, 3), forward=True)]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.keras import read_keras
+from dcgan_viz.foreign.theano import read_theano
 from dcgan_viz.foreign.torch_files import MAXIMUM_ENTRIES, Blank, StateDict, StoredTensor, read_torch_file
+from dcgan_viz.foreign.weights import Weights, digest, natural
 
 MAXIMUM_HEADER = 4 * 2**20
 WRAPPERS = ("module.", "_orig_mod.", "_module.")
@@ -25,36 +26,10 @@ WRAPPERS = ("module.", "_orig_mod.", "_module.")
 _SIDES = re.compile(
     r"(net_?|model_?)?(g|d|gen|dis|disc|generator|discriminator|critic)(_?(ema|model|net|network|state_dict))?", re.I
 )
-_NUMBERS = re.compile(r"(\d+)")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The tensors of one network.
-
-    Parameters
-    ----------
-    tensors : dict of str to Tensor
-        float32, in the order of the file, or of their names where the file keeps none.
-    source : str
-        The file and, where it holds several networks, which; for messages and cards.
-    ordered : bool
-        Whether the order is that in which the modules were registered.
-    versions : dict of str to int
-        PyTorch's versions of modules by name, of those without tensors too; empty where a file does not tell.
-    digest : str
-        SHA-256 of the file.
-    """
-
-    tensors: dict[str, Tensor]
-    source: str
-    ordered: bool = True
-    versions: dict[str, int] = field(default_factory=dict)
-    digest: str = ""
 
 
 def read_weights(place: str | Path) -> Weights:
-    """The weights of one network in a ``.pt``, ``.pth``, ``.ckpt`` or ``.safetensors`` file.
+    """The weights of one network in a file of PyTorch, safetensors, Keras or the authors' Theano code.
 
     Nothing in the file is run, and no more memory is asked for than the file has.
 
@@ -70,6 +45,10 @@ def read_weights(place: str | Path) -> Weights:
     """
     path, key = _split(place)
     what_is_it(path)
+    if path.suffix == ".jl":
+        return read_theano(path)
+    if path.suffix in (".h5", ".hdf5", ".keras"):
+        return read_keras(path)
     if path.suffix == ".safetensors":
         networks = _networks(_read_safetensors(path))
         ordered = False
@@ -104,7 +83,7 @@ def what_is_it(path: Path) -> None:
         raise UserError(f"{path} is a pointer of Git LFS, not the weights themselves: fetch them with git lfs pull")
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise UserError(f"{path} is a web page, not weights: download the file itself (on GitHub, its raw version)")
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if head.startswith(b"\x89HDF\r\n\x1a\n") and path.suffix not in (".h5", ".hdf5"):
         raise UserError(f"{path} is an HDF5 file under another name: call it .h5 if Keras wrote it")
     if start.startswith((b"{", b"[")) and path.suffix != ".safetensors":
         raise UserError(f"{path} is text (JSON), not weights: give the file that torch.save wrote")
@@ -210,23 +189,6 @@ def _checked(tensor: Tensor, name: str, source: str) -> Tensor:
     if not numbers.isfinite().all():
         raise UserError(f"{source}: {name} is not finite: training diverged, or the file is damaged")
     return numbers
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A key by which names sort as their numbers count: ``main.9`` before ``main.10``.
-
-    Examples
-    --------
-    >>> sorted(["main.10.weight", "main.9.weight"], key=natural)
-    ['main.9.weight', 'main.10.weight']
-    """
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in _NUMBERS.split(name) if p)
 
 
 def _unwrapped(name: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.chains import Chain
+from dcgan_viz.foreign.knowledge import Step, Wishes
 
 IMAGE_SIZES = (16, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 """Sides of pictures that people train on, where nothing says which."""
@@ -27,7 +27,7 @@ _USUAL_UP = {
     (4, 2, 0, 0): 0.6,
     (4, 4, 0, 0): 0.8,
     (5, 2, 2, 1): 0.0,
-    (5, 1, 2, 0): 0.2,
+    (5, 1, 2, 0): 0.6,
     (5, 1, 0, 0): 0.8,
     (6, 2, 2, 0): 0.0,
     (7, 1, 3, 0): 0.1,
@@ -48,7 +48,7 @@ _USUAL_DOWN = {
     (4, 2, 0): 0.5,
     (4, 1, 0): 0.6,
     (5, 2, 2): 0.0,
-    (5, 1, 2): 0.2,
+    (5, 1, 2): 0.6,
     (5, 2, 1): 0.6,
     (5, 2, 0): 0.7,
     (5, 1, 0): 0.7,
@@ -56,27 +56,6 @@ _USUAL_DOWN = {
     (7, 2, 3): 0.1,
     (7, 1, 3): 0.2,
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """How one convolution moves over its maps.
-
-    Parameters
-    ----------
-    stride, padding, output_padding, upsample : int
-        As in `Convolution`.
-    """
-
-    stride: int
-    padding: int
-    output_padding: int = 0
-    upsample: int = 1
-
-    def __str__(self) -> str:
-        text = f"stride {self.stride}, padding {self.padding}"
-        text += f", output padding {self.output_padding}" if self.output_padding else ""
-        return f"upsampled x{self.upsample}, {text}" if self.upsample > 1 else text
 
 
 @dataclass(frozen=True)
@@ -96,43 +75,6 @@ class Geometry:
     steps: tuple[Step, ...]
     sizes: tuple[int, ...]
     unusual: float
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user knows of a network's geometry.
-
-    Parameters
-    ----------
-    size : int, optional
-        Side of its images.
-    strides, paddings, output_paddings, upsamples : tuple of int
-        Of its convolutions, from the first; empty where not given.
-    """
-
-    size: int | None = None
-    strides: tuple[int, ...] = ()
-    paddings: tuple[int, ...] = ()
-    output_paddings: tuple[int, ...] = ()
-    upsamples: tuple[int, ...] = ()
-
-    def allow(self, number: int, step: Step) -> bool:
-        """Whether a step is what was given for a convolution, counted from 0."""
-        given = (
-            (self.strides, step.stride),
-            (self.paddings, step.padding),
-            (self.output_paddings, step.output_padding),
-            (self.upsamples, step.upsample),
-        )
-        return all(not values or values[number] == value for values, value in given)
-
-    def check(self, count: int) -> None:
-        """Refuse lists of another length than there are convolutions."""
-        for name in ("strides", "paddings", "output_paddings", "upsamples"):
-            values = getattr(self, name)
-            if values and len(values) != count:
-                option = name.replace("_", "-")
-                raise UserError(f"--{option} gives {len(values)} numbers, but the network has {count} convolutions")
 
 
 def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
@@ -158,7 +100,8 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
         side = _side(first.weight.shape[0], rest[0].weight.shape[0]) if not rest[0].linear else 1
         beginnings[side] = [Geometry((Step(1, 0),), (side,), 0.0)]
     else:
-        for padding, more in ((0, 0), (1, 0), (0, 1)):
+        starts = [(step.padding, step.output_padding) for step in wishes.steps[:1]]
+        for padding, more in starts or ((0, 0), (1, 0), (0, 1)):
             side = first.kernel - 2 * padding + more
             steps = [s for s in range(1 + more, 5) if wishes.allow(0, Step(s, padding, more))]
             if side > 0 and steps:
@@ -173,11 +116,14 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
             ways = {side: [_extended(g, Step(1, 0), side, 0.0) for group in ways.values() for g in group]}
             continue
         # Whoever strides does not upsample as well.
-        moves = [(step, cost + (strided and step.upsample > 1)) for step, cost in _up_steps(link.kernel, link.forward)]
+        given = [(wishes.steps[number], 0.0)] if wishes.steps else None
+        moves = given or [
+            (step, cost + (strided and step.upsample > 1)) for step, cost in _up_steps(link.kernel, link.forward)
+        ]
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _up_side)
         number += 1
-    return _arrived(ways, wishes.size, IMAGE_SIZES)
+    return _arrived(ways, wishes.size, range(1, IMAGE_SIZES[-1] + 1) if wishes.steps else IMAGE_SIZES)
 
 
 def discriminator_geometries(chain: Chain, image_size: int, wishes: Wishes) -> list[Geometry]:
@@ -196,7 +142,8 @@ def discriminator_geometries(chain: Chain, image_size: int, wishes: Wishes) -> l
     wishes.check(len(convolutions) + (not head.linear))
     ways = {image_size: [Geometry((), (image_size,), 0.0)]}
     for number, link in enumerate(convolutions):
-        options = [(step, cost) for step, cost in _down_steps(link.kernel) if wishes.allow(number, step)]
+        given = [(wishes.steps[number], 0.0)] if wishes.steps else None
+        options = given or [(step, cost) for step, cost in _down_steps(link.kernel) if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _down_side)
     units = chain[len(convolutions)]
     if units.linear:
@@ -204,7 +151,8 @@ def discriminator_geometries(chain: Chain, image_size: int, wishes: Wishes) -> l
         return _arrived(ways, side, ())
     found = []
     for geometry in _arrived(ways, None, range(1, 33)):
-        for step, cost in _head_steps(head.kernel, geometry.sizes[-1]):
+        given = [(wishes.steps[-1], 0.0)] if wishes.steps else None
+        for step, cost in given or _head_steps(head.kernel, geometry.sizes[-1]):
             if wishes.allow(len(convolutions), step):
                 found.append(_extended(geometry, step, 1, cost))
     return sorted(found, key=lambda g: g.unusual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,19 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
-from dcgan_viz.foreign.containers import Weights
 from dcgan_viz.foreign.drawing import look
-from dcgan_viz.foreign.readings import Knowledge, Source, latents, read_discriminator, read_generator
+from dcgan_viz.foreign.knowledge import Knowledge, Source
+from dcgan_viz.foreign.readings import latents, read_discriminator, read_generator
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
+from dcgan_viz.foreign.weights import Weights
 from dcgan_viz.model import DCGAN, Card
 from dcgan_viz.networks.layers import name_activation
 from dcgan_viz.networks.modules import Discriminator, Generator, NoDiscriminator
 from dcgan_viz.networks.spec import NetworkSpec, Output
+from dcgan_viz.networks.statistics import recalibrate
+
+RECALIBRATION, BATCH = 4096, 128
+"""Examples on which running statistics are measured anew, as many at once as the authors trained with."""
 
 CHECKED = 1e-4
 """Largest difference from the original's outputs at which an import is proven."""
@@ -148,14 +153,17 @@ def import_pair(
     UserError
         If the layers are not those of a plain DCGAN, or something must be asked.
     """
-    known = generator_known or Knowledge()
+    known = (generator_known or Knowledge()).over(generator.known)
+    output = output or known.output
     verdict = read_generator(generator, known, source, discriminator)
     size = verdict.reading.geometry.sizes[-1]
     judged = None
+    judge_known = Knowledge()
     if discriminator is not None:
+        judge_known = (discriminator_known or Knowledge()).over(discriminator.known)
         endings = ("tanh", "sigmoid") if output is None else (output,)
         pictures = _pictures(verdict.reading)
-        judged = read_discriminator(discriminator, discriminator_known or Knowledge(), size, pictures, endings)
+        judged = read_discriminator(discriminator, judge_known, size, pictures, endings)
     ending: Output = output or "tanh"
     if judged is not None and output is None and _heard(judged, lambda r: r.habits.source):
         ending = "sigmoid" if judged.reading.habits.source == "sigmoid" else "tanh"
@@ -165,12 +173,56 @@ def import_pair(
     judge = None
     if judged is not None:
         judge = build_discriminator(judged.reading, size)
-        told["discriminator"] = _tell_discriminator(judged, discriminator_known or Knowledge())
+        told["discriminator"] = _tell_discriminator(judged, judge_known)
         verdicts["discriminator"] = judged
+    _measure_anew(network, judge, generator, discriminator, told)
     with torch.no_grad():
         looks = look(network(latents(network.spec.prior, 64, network.spec.latent)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
     return Imported(network, judge, told, sources, verdicts, looks)
+
+
+def _measure_anew(
+    network: Generator,
+    judge: Discriminator | None,
+    generator: Weights,
+    discriminator: Weights | None,
+    told: dict[str, Told],
+) -> None:
+    """Running statistics for weights that came without them."""
+    z = latents(network.spec.prior, RECALIBRATION, network.spec.latent)
+    if not generator.measured:
+        recalibrate(network, z.split(BATCH))
+        told["generator"] = replace(told["generator"], statistics=_measured(len(z), "latents"))
+    if judge is not None and discriminator is not None and not discriminator.measured:
+        with torch.no_grad():
+            recalibrate(judge, [network(batch) for batch in z.split(BATCH)])
+        told["discriminator"] = replace(
+            told["discriminator"], statistics=_measured(len(z), "pictures of its generator")
+        )
+
+
+def measure_discriminator(imported: Imported, photographs: Tensor) -> Imported:
+    """The pair with its discriminator's running statistics measured anew on what it was trained on.
+
+    Where a file keeps none they were measured on pictures of the generator.
+
+    Parameters
+    ----------
+    imported : Imported
+        Its discriminator is changed.
+    photographs : Tensor (N, C, H, W)
+        In [-1, 1].
+    """
+    if imported.discriminator is None:
+        raise UserError("photographs measure a discriminator's statistics, and none is imported")
+    recalibrate(imported.discriminator, photographs.split(BATCH))
+    told = replace(imported.told["discriminator"], statistics=_measured(len(photographs), "photographs"))
+    return replace(imported, told={**imported.told, "discriminator": told})
+
+
+def _measured(count: int, what: str) -> str:
+    return f"its running statistics were measured anew on {count:,} {what}"
 
 
 def _pictures(reading: Reading) -> Callable[[str], Tensor]:
@@ -252,7 +304,7 @@ class _Teller:
         what = (
             f"strides {','.join(str(s.stride) for s in steps)} and paddings {','.join(str(s.padding) for s in steps)}"
         )
-        given = bool(known.wishes.strides and known.wishes.paddings)
+        given = bool(known.wishes.steps or (known.wishes.strides and known.wishes.paddings))
         self.add(what, given, lambda r: r.geometry.steps)
 
     @property

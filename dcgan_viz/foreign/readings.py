@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.chains import Chain, Chains, Side, find_chains
-from dcgan_viz.foreign.containers import Weights
-from dcgan_viz.foreign.geometry import Geometry, Wishes, discriminator_geometries, generator_geometries
+from dcgan_viz.foreign.geometry import Geometry, discriminator_geometries, generator_geometries
+from dcgan_viz.foreign.knowledge import Knowledge, Source, Wishes
 from dcgan_viz.foreign.testimony import DISCRIMINATOR, EXAMPLES, GENERATOR, Habits, Reading, Verdict, judge
+from dcgan_viz.foreign.weights import Weights
 from dcgan_viz.model import draw_latents
-from dcgan_viz.networks.spec import Activation, Prior
-
-Source = Literal["uniform", "normal", "unit"]
-"""What z was drawn from: U(-1, 1), N(0, 1) or U(0, 1)."""
+from dcgan_viz.networks.spec import Prior
 
 GEOMETRIES = 16
 WIDER = 0.8
@@ -38,31 +35,6 @@ _RARE = (
     # Whoever writes BatchNorm2d(channels, 0.8) means the momentum, and gets this epsilon; often not in the first.
     *(Habits(slope=slope, eps=0.8, first_eps=first) for slope in (0.2, 0.0) for first in (0.8, 1e-5)),
 )
-
-
-@dataclass(frozen=True)
-class Knowledge:
-    """What the user knows of one network that its weights do not tell; None and empty where nothing is known.
-
-    Parameters
-    ----------
-    wishes : Wishes
-        Of the geometry.
-    order : tuple of str
-        Modules as they run.
-    activation : Activation, optional
-    slope : float, optional
-    norm_first, first_activated : bool, optional
-    eps : float, optional
-    """
-
-    wishes: Wishes = field(default_factory=Wishes)
-    order: tuple[str, ...] = ()
-    activation: Activation | None = None
-    slope: float | None = None
-    norm_first: bool | None = None
-    first_activated: bool | None = None
-    eps: float | None = None
 
 
 def latents(source: str, count: int, latent: int) -> Tensor:

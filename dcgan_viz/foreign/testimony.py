@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcgan_viz.foreign.chains import Chain, Link, Norm
-from dcgan_viz.foreign.geometry import Geometry, Step
+from dcgan_viz.foreign.geometry import Geometry
+from dcgan_viz.foreign.knowledge import Step
 from dcgan_viz.networks.modules import make_activation
 from dcgan_viz.networks.spec import Activation
 
@@ -200,7 +201,9 @@ def judge(readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: 
     for reading in readings:
         by_source.setdefault(reading.habits.source, []).append(reading)
     branches = [_Branch(group, inputs(source), ()) for source, group in by_source.items()]
-    last = max((k for r in readings for k, link in enumerate(r.chain) if link.norm is not None), default=-1)
+    last = max(
+        (k for r in readings for k, n in enumerate(r.chain) if n.norm is not None and n.norm.measured), default=-1
+    )
     for number in range(last + 1):
         branches = _pruned([b for branch in branches for b in _split(branch, number, layers)])
     return _verdict(branches)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.containers import Weights, read_weights
-from dcgan_viz.foreign.geometry import Wishes
+from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
-from dcgan_viz.foreign.readings import Knowledge
+from dcgan_viz.foreign.knowledge import Knowledge, Wishes
+from dcgan_viz.foreign.weights import Weights
 from dcgan_viz.model import load
 from tests.foreign.strangers import View, settled, tutorial_discriminator, tutorial_generator
 

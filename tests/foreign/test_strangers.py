@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dcgan_viz.foreign.containers import read_weights
-from dcgan_viz.foreign.geometry import Wishes
 from dcgan_viz.foreign.importing import Imported, import_pair
-from dcgan_viz.foreign.readings import Knowledge
+from dcgan_viz.foreign.knowledge import Knowledge, Wishes
 from tests.foreign.strangers import STRANGERS, settled
 
 

@@ -1,0 +1,487 @@
+"""Keras models, read by h5py alone: their configuration tells what weights do not, and no TensorFlow is needed.
+
+Both of Keras' formats are read: HDF5 of `model.save("model.h5")`, whose groups are named as the layers, and the ``.keras``
+archive of Keras 3. Keras keeps channels last and pads unevenly where a kernel is larger than its stride by an odd number;
+a row and a column of zeros before the kernel make that padding even, exactly.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.knowledge import Knowledge, Step, Wishes
+from dcgan_viz.foreign.weights import Weights, digest
+from dcgan_viz.networks.spec import Activation
+
+MAXIMUM_CONFIG, MAXIMUM_BYTES, MAXIMUM_LAYERS = 4 * 2**20, 2**30, 500
+
+_CONTAINERS = {"Sequential", "Model", "Functional"}
+_VARIABLES = {
+    "Dense": ("kernel", "bias"),
+    "Conv2D": ("kernel", "bias"),
+    "Conv2DTranspose": ("kernel", "bias"),
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+_NOTHING = {
+    "InputLayer",
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "ActivityRegularization",
+}
+_ACTIVATIONS: dict[str, tuple[Activation, float]] = {
+    "relu": ("rectifier", 0.0),
+    "leaky_relu": ("rectifier", 0.2),
+    "elu": ("elu", 0.0),
+    "selu": ("selu", 0.0),
+    "gelu": ("gelu", 0.0),
+    "silu": ("silu", 0.0),
+    "swish": ("silu", 0.0),
+    "softplus": ("softplus", 0.0),
+    "tanh": ("tanh", 0.0),
+}
+"""By their names in configurations; the slope is that of `keras.activations.leaky_relu`."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of a flattened configuration, and the names of the models around it."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    outer: tuple[str, ...]
+    keys: tuple[str, ...]
+    """Where an archive keeps its variables: names of containers and of the layer."""
+
+    @property
+    def name(self) -> str:
+        return str(self.settings.get("name", self.keys[-1]))
+
+
+@dataclass
+class _Walk:
+    """The network as far as it has been read."""
+
+    path: Path
+    channels: int
+    side: int = 0
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    layers: list[list[str]] = field(default_factory=list)
+    """For every layer with weights, what follows it: ``norm`` and activations by name."""
+    activations: list[tuple[Activation, float]] = field(default_factory=list)
+    epsilons: set[float] = field(default_factory=set)
+    upsample: int = 1
+    flattened: bool = False
+    order: NDArray[np.int64] | None = None
+    """Where the units of a dense layer go when they are folded into maps."""
+    drawing: bool = True
+
+
+def read_keras(path: Path) -> Weights:
+    """The weights of one network that Keras saved whole, and what its configuration tells.
+
+    Parameters
+    ----------
+    path : Path
+        ``.h5``, ``.hdf5`` or ``.keras``.
+
+    Raises
+    ------
+    UserError
+        If h5py is missing, the file is damaged or holds weights alone, or a layer is none of a plain DCGAN.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise UserError(
+            "Keras files are read by h5py, which is not installed: pip install 'dcgan-viz[keras]'"
+        ) from error
+    with _opened(path, h5py) as (config, file):
+        layers = list(_flattened(config, (), (), path))
+        if len(layers) > MAXIMUM_LAYERS:
+            raise UserError(f"{path} has {len(layers)} layers, more than a DCGAN has")
+        size = path.stat().st_size
+        walk = _begin(layers, path)
+        find = _finder(file, layers, path, h5py)
+        for number, layer in enumerate(layers):
+            arrays = _arrays(find, layer, size, path, h5py)
+            _take(walk, layer, arrays, layers[number + 1 :])
+    known = _told(walk)
+    return Weights(walk.tensors, path.name, digest=digest(path), known=known)
+
+
+@contextmanager
+def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    """Configuration and file of variables, whichever format it is."""
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                config = _json(_member(archive, "config.json", MAXIMUM_CONFIG), path)
+                data = io.BytesIO(_member(archive, "model.weights.h5", MAXIMUM_BYTES))
+            with h5py.File(data, "r") as file:
+                yield config, file
+            return
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+            if text is None:
+                raise UserError(
+                    f"{path} holds Keras weights without the configuration of their layers: save the whole model, with "
+                    "model.save(...)"
+                )
+            yield _json(text, path), file
+    except UserError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is no whole Keras model ({type(error).__name__}: {error}): copy it again") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > min(limit, 4 * info.compress_size + 2**20):
+        raise ValueError(f"{name} would be {info.file_size:,} bytes")
+    return archive.read(info)
+
+
+def _json(text: Any, path: Path) -> Mapping[str, Any]:
+    text = text.decode() if isinstance(text, bytes) else str(text)
+    try:
+        config = json.loads(text) if len(text) <= MAXIMUM_CONFIG else None
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"the configuration in {path} is no JSON of a Keras model")
+    return config
+
+
+def _flattened(
+    config: Mapping[str, Any], outer: tuple[str, ...], keys: tuple[str, ...], path: Path
+) -> Iterator[_Layer]:
+    """The layers of a model and of the models inside it, in their order."""
+    inner = config.get("config")
+    layers = inner if isinstance(inner, list) else inner.get("layers") if isinstance(inner, dict) else None
+    outputs: Any = inner.get("output_layers") if isinstance(inner, dict) else None
+    several = isinstance(outputs, list) and len(outputs) > 1 and isinstance(outputs[0], list)
+    if not isinstance(layers, list) or len(outer) > 4 or several:
+        raise UserError(f"the configuration in {path} is none of layers that follow one another")
+    counted: Counter[str] = Counter()
+    for layer in layers:
+        kind, settings = str(layer["class_name"]), layer.get("config")
+        key = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower().replace("2_d", "2d")
+        numbered = f"{key}_{counted[key]}" if counted[key] else key
+        counted[key] += 1
+        if kind in _CONTAINERS:
+            name = (
+                str(settings.get("name", numbered)) if isinstance(settings, dict) else str(layer.get("name", numbered))
+            )
+            yield from _flattened(layer, (*outer, name), (*keys, numbered), path)
+        else:
+            yield _Layer(kind, settings if isinstance(settings, dict) else {}, outer, (*keys, numbered))
+
+
+def _begin(layers: list[_Layer], path: Path) -> _Walk:
+    """A walk that begins with what the first layer reads: a latent, a 1x1 map of it, or a picture."""
+    for layer in layers:
+        shape = layer.settings.get("batch_input_shape") or layer.settings.get("batch_shape")
+        if shape is None and "input_dim" in layer.settings:
+            shape = [None, layer.settings["input_dim"]]
+        if isinstance(shape, list) and shape and isinstance(shape[0], list):
+            shape = shape[0]
+        if isinstance(shape, list) and len(shape) == 2 and isinstance(shape[1], int):
+            return _Walk(path, shape[1])
+        if isinstance(shape, list) and len(shape) == 4 and all(isinstance(n, int) for n in shape[1:]):
+            if shape[1] != shape[2]:
+                raise UserError(
+                    f"{path} reads pictures of {shape[2]}x{shape[1]} pixels; only square ones are supported"
+                )
+            return _Walk(path, shape[3], shape[1], drawing=shape[1] == 1)
+    raise UserError(f"the configuration in {path} does not say what its first layer reads")
+
+
+def _arrays(
+    find: Callable[[_Layer, list[str]], Mapping[str, Any]], layer: _Layer, size: int, path: Path, h5py: Any
+) -> dict[str, Tensor]:
+    """The variables of a layer by their names."""
+    wanted = [n for n in _VARIABLES.get(layer.kind, ()) if _has(layer, n)]
+    found = find(layer, wanted) if wanted else {}
+    arrays = {}
+    for name in wanted:
+        dataset = found.get(name)
+        if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+            raise UserError(f"{path} lacks the {name} of its layer {layer.name}")
+        if dataset.dtype.kind != "f" or dataset.nbytes > min(4 * size + 2**20, MAXIMUM_BYTES):
+            raise UserError(f"{path}: the {name} of {layer.name} would be {dataset.nbytes:,} bytes of {dataset.dtype}")
+        values = torch.from_numpy(np.asarray(dataset[()], np.float32))
+        if not values.isfinite().all():
+            raise UserError(
+                f"{path}: the {name} of {layer.name} is not finite: training diverged, or the file is damaged"
+            )
+        arrays[name] = values
+    return arrays
+
+
+def _has(layer: _Layer, name: str) -> bool:
+    switch = {"bias": "use_bias", "gamma": "scale", "beta": "center"}.get(name)
+    return switch is None or bool(layer.settings.get(switch, True))
+
+
+def _variables(file: Any, layer: _Layer, keys: tuple[str, ...], h5py: Any) -> Any:
+    """The group of an archive that keeps a layer's variables, by the names of the groups around and of its own."""
+    for root in ("layers", "_layer_checkpoint_dependencies"):
+        group: Any = file
+        for key in keys:
+            inside = group.get(root) if isinstance(group, h5py.Group) else None
+            group = None if inside is None else inside.get(key)
+        variables = group.get("vars") if isinstance(group, h5py.Group) else None
+        if isinstance(variables, h5py.Group):
+            return variables
+    return None
+
+
+def _finder(file: Any, layers: list[_Layer], path: Path, h5py: Any) -> Callable[[_Layer, list[str]], Mapping[str, Any]]:
+    """How the variables of layers are found.
+
+    In archives they are numbered, in groups of the layers' kinds, or lately of their names; ``conv2d_1`` may be either, so
+    all of them decide.
+    """
+    if path.suffix != ".keras":
+        return lambda layer, _: _by_name(file, layer, h5py)
+    weighted = [layer for layer in layers if layer.kind in _VARIABLES]
+    named = all(_variables(file, layer, (*layer.outer, layer.name), h5py) is not None for layer in weighted)
+
+    def find(layer: _Layer, wanted: list[str]) -> Mapping[str, Any]:
+        variables = _variables(file, layer, (*layer.outer, layer.name) if named else layer.keys, h5py)
+        return {} if variables is None else {name: variables.get(str(k)) for k, name in enumerate(wanted)}
+
+    return find
+
+
+def _by_name(file: Any, layer: _Layer, h5py: Any) -> dict[str, Any]:
+    """In HDF5 a group of the outermost layer lists its variables: ``dense/kernel:0``, ``sequential/dense/kernel:0``."""
+    root = file.get("model_weights", file)
+    group = root.get(layer.outer[0] if layer.outer else layer.name)
+    if not isinstance(group, h5py.Group):
+        return {}
+    names: list[str] = []
+    for attribute in sorted(a for a in group.attrs if a.startswith("weight_names")):
+        names += [n.decode() if isinstance(n, bytes) else str(n) for n in group.attrs[attribute]]
+    found = {}
+    for name in names[: 10 * MAXIMUM_LAYERS]:
+        *places, last = name.split("/")
+        if not layer.outer or layer.name in places:
+            found[last.partition(":")[0]] = group.get(name)
+    return found
+
+
+def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Layer]) -> None:
+    """One layer further."""
+    settings = layer.settings
+    if settings.get("data_format") not in (None, "channels_last"):
+        raise _strange(walk, layer, "keeps channels first")
+    if layer.kind == "Dense":
+        _dense(walk, arrays, rest)
+    elif layer.kind in ("Conv2D", "Conv2DTranspose"):
+        _convolution(walk, layer, arrays)
+    elif layer.kind == "BatchNormalization":
+        _normalisation(walk, layer, arrays)
+    elif layer.kind == "Reshape":
+        *sides, channels = settings["target_shape"]
+        if len(sides) != 2 or sides[0] != sides[1]:
+            raise _strange(walk, layer, f"makes {settings['target_shape']}")
+        walk.side, walk.channels, walk.order = sides[0], channels, None
+    elif layer.kind == "Flatten":
+        walk.flattened = walk.side > 0
+    elif layer.kind == "UpSampling2D":
+        size = settings.get("size", 2)
+        if settings.get("interpolation", "nearest") != "nearest" or len(set(np.atleast_1d(size).tolist())) != 1:
+            raise _strange(walk, layer, "interpolates")
+        walk.upsample *= int(np.atleast_1d(size)[0])
+    elif layer.kind in ("LeakyReLU", "ReLU", "ELU", "Activation"):
+        _activation(walk, layer)
+        return
+    elif layer.kind not in _NOTHING:
+        raise _strange(walk, layer, "is none that a plain DCGAN has")
+    if isinstance(settings.get("activation"), str | dict):
+        _activation(walk, layer)
+
+
+def _strange(walk: _Walk, layer: _Layer, what: str) -> UserError:
+    return UserError(f"the layer {layer.name} ({layer.kind}) of {walk.path} {what}: such a network cannot be imported")
+
+
+def _dense(walk: _Walk, arrays: dict[str, Tensor], rest: list[_Layer]) -> None:
+    weight = arrays["kernel"].T
+    if walk.flattened:
+        # Flattened maps have their channels last.
+        weight = weight.unflatten(1, (walk.side, walk.side, walk.channels)).permute(0, 3, 1, 2).flatten(1)
+    walk.order = _folding(len(weight), rest)
+    _add(walk, weight, arrays.get("bias"))
+    walk.flattened, walk.side, walk.channels = False, 0, len(weight)
+
+
+def _folding(units: int, rest: list[_Layer]) -> NDArray[np.int64] | None:
+    """Where units go that are soon reshaped to maps with channels last."""
+    for layer in rest:
+        if layer.kind in ("Dense", "Conv2D", "Conv2DTranspose"):
+            return None
+        if layer.kind == "Reshape":
+            shape = layer.settings["target_shape"]
+            if len(shape) == 3 and int(np.prod(shape)) == units:
+                return np.arange(units).reshape(shape).transpose(2, 0, 1).ravel()
+    return None
+
+
+def _add(walk: _Walk, weight: Tensor, bias: Tensor | None) -> None:
+    walk.layers.append([])
+    name = f"layer{len(walk.layers)}"
+    walk.tensors[f"{name}.weight"] = _in_order(weight, walk.order).contiguous()
+    if bias is not None:
+        walk.tensors[f"{name}.bias"] = _in_order(bias, walk.order)
+
+
+def _in_order(values: Tensor, order: NDArray[np.int64] | None) -> Tensor:
+    return values if order is None else values[torch.from_numpy(order)]
+
+
+def _convolution(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor]) -> None:
+    settings, kernel = layer.settings, arrays["kernel"]
+    strides, dilation = (np.atleast_1d(settings.get(n) or 1) for n in ("strides", "dilation_rate"))
+    odd = kernel.shape[0] != kernel.shape[1] or len(set(strides.tolist())) != 1 or (dilation != 1).any()
+    if odd or settings.get("groups", 1) != 1 or settings.get("output_padding") is not None:
+        raise _strange(walk, layer, "has no square kernel and stride, is dilated, grouped or padded by hand")
+    if walk.side < 1:
+        walk.side = 1
+    stride, same = int(strides[0]), settings.get("padding", "valid") == "same"
+    transposed = layer.kind == "Conv2DTranspose"
+    if not transposed and walk.drawing and stride != 1:
+        raise _strange(walk, layer, "strides downwards in a generator")
+    # (h, w, out, in) of a transposed convolution, (h, w, in, out) of an ordinary one, to (in, out, h, w).
+    weight = kernel.permute(3, 2, 0, 1) if transposed else kernel.permute(2, 3, 0, 1)
+    before, after = _padding(walk.side * walk.upsample, weight.shape[-1], stride, transposed) if same else (0, 0)
+    if before != after:
+        weight = torch.nn.functional.pad(weight, (1, 0, 1, 0))
+        before += 1
+    size = weight.shape[-1]
+    if transposed:
+        more = max(stride - size, 0)
+        walk.side = (walk.side * walk.upsample - 1) * stride - 2 * before + size + more
+        step = Step(stride, before, more, walk.upsample)
+    elif walk.drawing:
+        walk.side = walk.side * walk.upsample + 2 * before - size + 1
+        weight, step = weight.flip(2, 3), Step(1, size - 1 - before, 0, walk.upsample)
+    else:
+        walk.side = (walk.side + 2 * before - size) // stride + 1
+        weight, step = weight.transpose(0, 1), Step(stride, before)
+    walk.steps.append(step)
+    walk.upsample, walk.order = 1, None
+    _add(walk, weight, arrays.get("bias"))
+    walk.channels = len(weight) if not walk.drawing else weight.shape[1]
+
+
+def _padding(side: int, kernel: int, stride: int, transposed: bool) -> tuple[int, int]:
+    """What "same" pads, or crops of a transposed convolution, before and after; by half a pixel more at the end."""
+    reach = 0 if transposed else (-(-side // stride) - 1) * stride - side
+    total = max(kernel - stride if transposed else reach + kernel, 0)
+    return total // 2, total - total // 2
+
+
+def _normalisation(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor]) -> None:
+    axis = layer.settings.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) else axis
+    if axis not in (-1, 3 if walk.side else 1) or not walk.layers:
+        raise _strange(walk, layer, f"normalises along axis {axis}, or what no layer wrote")
+    mean = arrays["moving_mean"]
+    entries = {
+        "weight": arrays.get("gamma", torch.ones_like(mean)),
+        "bias": arrays.get("beta", torch.zeros_like(mean)),
+        "running_mean": mean,
+        "running_var": arrays["moving_variance"],
+    }
+    for entry, values in entries.items():
+        walk.tensors[f"norm{len(walk.layers)}.{entry}"] = _in_order(values, walk.order)
+    walk.epsilons.add(float(layer.settings.get("epsilon", 1e-3)))
+    walk.layers[-1].append("norm")
+
+
+def _activation(walk: _Walk, layer: _Layer) -> None:
+    name, slope = layer.settings.get("activation"), 0.0
+    if isinstance(name, dict):
+        name = str(name.get("config", name.get("class_name")))
+    if layer.kind == "LeakyReLU":
+        slope = layer.settings.get("negative_slope", layer.settings.get("alpha", 0.3))
+        slope = slope.get("config", {}).get("value", 0.3) if isinstance(slope, dict) else slope
+        kind: Activation = "rectifier"
+    elif layer.kind == "ReLU":
+        if layer.settings.get("max_value") is not None or layer.settings.get("threshold"):
+            raise _strange(walk, layer, "is capped")
+        kind, slope = "rectifier", layer.settings.get("negative_slope") or 0.0
+    elif layer.kind == "ELU":
+        kind = "elu"
+    elif name in (None, "linear"):
+        return
+    elif name == "sigmoid":
+        walk.layers[-1].append("sigmoid")
+        return
+    elif name in _ACTIVATIONS:
+        kind, slope = _ACTIVATIONS[str(name)]
+    else:
+        raise _strange(walk, layer, f"ends in {name}, which is not supported")
+    if not walk.layers:
+        raise _strange(walk, layer, "follows no layer with weights")
+    walk.layers[-1].append("tanh" if kind == "tanh" else "activation")
+    # Stored as float32.
+    walk.activations.append((kind, round(float(slope), 6)))
+
+
+def _told(walk: _Walk) -> Knowledge:
+    """What the configuration tells, once all layers are read."""
+    if len(walk.layers) < 2:
+        raise UserError(f"{walk.path} has {len(walk.layers)} layers with weights: a DCGAN has several")
+    *hidden, last = walk.layers
+    ending = [what for what in last if what != "norm"]
+    activations = walk.activations[: len(walk.activations) - ("tanh" in ending or "activation" in ending)]
+    if len(set(activations)) > 1 or len(walk.epsilons) > 1:
+        raise UserError(
+            f"the layers of {walk.path} have several activations or epsilons: such a network cannot be imported"
+        )
+    bare = [k for k, what in enumerate(hidden) if not set(what) - {"norm"}]
+    if any(len(what) != len(set(what)) or "sigmoid" in what for what in hidden) or bare not in (
+        [],
+        [0][: walk.drawing],
+    ):
+        raise UserError(
+            f"not every hidden layer of {walk.path} ends in one activation: such a network cannot be imported"
+        )
+    orders = {what.index("norm") == 0 for what in hidden if len(what) == 2}
+    if len(orders) > 1 or (walk.drawing and "activation" in ending):
+        raise UserError(
+            f"{walk.path} normalises now before, now after its activations: such a network cannot be imported"
+        )
+    activation, slope = activations[0] if activations else ("rectifier", 0.0)
+    outputs = {"tanh": "tanh", "sigmoid": "sigmoid"}
+    return Knowledge(
+        Wishes(steps=tuple(walk.steps)),
+        activation=activation,
+        slope=slope,
+        norm_first=orders == {True} or not orders,
+        first_activated=not bare,
+        eps=next(iter(walk.epsilons), None),
+        output=outputs.get(ending[0], "none") if walk.drawing and ending else "none" if walk.drawing else None,  # type: ignore[arg-type]
+        as_drawn=True,
+    )
