@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import model_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def annotate(
         _find(loaded, label, path, count, seed, overwrite)
     else:
         _draw(loaded, label, path, count, seed, contributor, port)
-    click.echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
+    echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
 
 
 def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contributor: str, port: int) -> None:
@@ -95,7 +95,7 @@ def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contribut
     looked_at = len(annotations.reviewed_images())
 
     def ready(address: str) -> None:
-        click.echo(f"{looked_at} of {annotations.count} samples looked at; open {address} (Ctrl-C ends)", err=True)
+        echo(f"{looked_at} of {annotations.count} samples looked at; open {address} (Ctrl-C ends)", err=True)
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
@@ -116,7 +116,7 @@ def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite
     annotations = automatic_boxes(model, segmenter, (label,), count=count, seed=seed)
     save_annotations(annotations, path, overwrite)
     shown = len({box.image for box in annotations.boxes})
-    click.echo(f"{len(annotations.boxes)} boxes of {label} on {shown} of {count} samples, by a segmenter")
+    echo(f"{len(annotations.boxes)} boxes of {label} on {shown} of {count} samples, by a segmenter")
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -135,7 +135,7 @@ def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, optio
 
     export_samples(model, folder, count=count, seed=seed, scale=scale)
     side = model.image_shape[1] * scale
-    click.echo(
+    echo(
         f"{count} samples of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
         f"dcgan-viz annotate {options} --from {folder}"
     )
@@ -149,7 +149,7 @@ def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str
     _refuse_existing(path, overwrite)
     annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)
     save_annotations(annotations, path, overwrite)
-    click.echo(
+    echo(
         f"{len(annotations.boxes)} boxes of {label} on {len({box.image for box in annotations.boxes})} of "
         f"{len(annotations.reviewed_images())} samples that were looked at (of {annotations.count}); "
         f"{annotations.method.rpartition(', ')[2]}"

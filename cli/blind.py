@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def blind(
     if answers is not None:
         sheet = load_sheet(trial)
         judged = len(add_answers(answers, path, sheet).given)
-        click.echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
+        echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
     if report:
         from dcgan_viz.blind.report import BlindResult, judge
         from dcgan_viz.figures.blind import blind_figure
@@ -68,7 +68,7 @@ def blind(
         loaded = load_trial(trial)
         result = judge(loaded, open_answers(path, loaded))
         if result.missing:
-            click.echo(
+            echo(
                 f"{result.missing} of {len(loaded.pictures)} pictures are not judged yet; the report shows how some "
                 "were drawn, so whoever has seen it judges no longer blind",
                 err=True,
@@ -83,12 +83,12 @@ def _ask(trial: Path, contributor: str | None, port: int) -> None:
     from dcgan_viz.studio.blind import serve_blind
 
     def ready(address: str, judged: int, count: int) -> None:
-        click.echo(f"{judged} of {count} pictures judged; open {address} (Ctrl-C ends)", err=True)
+        echo(f"{judged} of {count} pictures judged; open {address} (Ctrl-C ends)", err=True)
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
         serve_blind(trial, contributor=contributor, port=port, ready=ready)
-    click.echo(f"answers in {trial}: dcgan-viz blind {trial} --report")
+    echo(f"answers in {trial}: dcgan-viz blind {trial} --report")
 
 
 def _sentence(result: BlindResult) -> str:

@@ -11,12 +11,22 @@ import click
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import current_command
+from dcgan_viz.untrusted import printable
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print text that may come from a file: what a terminal would obey in it becomes visible."""
+    click.echo(printable(text), err=err)
 
 
 class Failure(click.ClickException):
     """A request that could not be carried out: one sentence, exit status 2."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        """The sentence, without what a terminal would obey."""
+        return printable(self.message)
 
 
 class Command(click.Command):

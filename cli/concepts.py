@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import model_option, overwrite_option
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def concepts(
 
     if sheet is not None:
         for file in _draw_sheets(loaded, current(), sheet, overwrite):
-            click.echo(f"samples of {model} (seed {current().seed}) with their numbers written to {file}")
+            echo(f"samples of {model} (seed {current().seed}) with their numbers written to {file}")
     if given:
         named = _parse(given)
         # A page of the same file may be open.
@@ -85,12 +85,12 @@ def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
     from dcgan_viz.studio.concepts import serve_concepts
 
     def ready(address: str) -> None:
-        click.echo(f"{len(current.exemplars)} concepts so far; open {address} (Ctrl-C ends)", err=True)
+        echo(f"{len(current.exemplars)} concepts so far; open {address} (Ctrl-C ends)", err=True)
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
         serve_concepts(model, current, path, port=port, ready=ready)
-    click.echo(f"concepts in {path}")
+    echo(f"concepts in {path}")
 
 
 def _parse(given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -116,7 +116,7 @@ def _name(current: Concepts, named: dict[str, tuple[int, ...]], path: Path) -> N
     changed = replace(current, exemplars=check_exemplars({**current.exemplars, **named}, current.count))
     save_concepts(changed, path)
     listing = ", ".join(f"{name} ({len(numbers)})" for name, numbers in changed.exemplars.items())
-    click.echo(f"{listing}\nwritten to {path}")
+    echo(f"{listing}\nwritten to {path}")
 
 
 def _draw_sheets(model: DCGAN, current: Concepts, path: Path, overwrite: bool) -> list[Path]:

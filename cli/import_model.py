@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import overwrite_option
 
 if TYPE_CHECKING:
@@ -140,10 +140,10 @@ def import_model(
     _say(imported)
     if check is not None:
         for what, difference in importing.check(imported, check).items():
-            click.echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
+            echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
     model = imported.model(name, data_note, terms)
     folder = model.save(out, overwrite, exact=True)
-    click.echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
+    echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
 
 
 def _known(told: dict[str, Any], side: str) -> Knowledge:
@@ -181,16 +181,16 @@ def _say(imported: Imported) -> None:
     if imported.discriminator is not None:
         layers["discriminator"] = discriminator_layers(imported.discriminator.spec)
     for side, told in imported.told.items():
-        click.echo(f"{side}:", err=True)
+        echo(f"{side}:", err=True)
         for layer in layers[side]:
-            click.echo(f"  {layer}", err=True)
+            echo(f"  {layer}", err=True)
         for whence, things in (
             ("given", told.given),
             ("decided by its statistics", told.decided),
             ("taken for granted", told.granted),
         ):
             if things:
-                click.echo(f"  {whence}: {', '.join(things)}", err=True)
-        click.echo(f"  {told.statistics}", err=True)
+                echo(f"  {whence}: {', '.join(things)}", err=True)
+        echo(f"  {told.statistics}", err=True)
     if imported.looks:
-        click.echo(f"judged by drawing, {imported.looks}", err=True)
+        echo(f"judged by drawing, {imported.looks}", err=True)

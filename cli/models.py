@@ -6,7 +6,7 @@ import json
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option
 
 
@@ -22,11 +22,11 @@ def models(as_json: bool) -> None:
 
     cards = [load(name).card for name in bundled_models()]
     if as_json:
-        click.echo(json.dumps([card.to_dict() for card in cards], indent=2))
+        echo(json.dumps([card.to_dict() for card in cards], indent=2))
     else:
         width = max(len(card.name) for card in cards)
         for card in cards:
-            click.echo(f"{card.name:{width}} {card.summary}")
+            echo(f"{card.name:{width}} {card.summary}")
 
 
 @click.command(cls=Command, short_help="Show a model's card and layers.")
@@ -45,6 +45,6 @@ def info(model: str, as_json: bool) -> None:
     if as_json:
         layers = [vars(layer) for layer in (*loaded.generator_layers, *loaded.discriminator_layers)]
         digest = loaded.generator_digest()
-        click.echo(json.dumps({**loaded.card.to_dict(), "layers": layers, "generator_digest": digest}, indent=2))
+        echo(json.dumps({**loaded.card.to_dict(), "layers": layers, "generator_digest": digest}, indent=2))
     else:
-        click.echo(loaded.card.page())
+        echo(loaded.card.page())

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dcgan_viz.cli.command import echo
+
 if TYPE_CHECKING:
     from dcgan_viz.results import Result
 
@@ -120,6 +122,6 @@ def finish(
     """Say on standard output what came out, with its further parts by name, and where it lies."""
     if as_json:
         further = {name: part.numbers() for name, part in (parts or {}).items()}
-        click.echo(json.dumps({**result.numbers(), **further, "folder": str(folder)}, indent=2))
+        echo(json.dumps({**result.numbers(), **further, "folder": str(folder)}, indent=2))
     else:
-        click.echo(f"{sentence}\nwritten to {folder}")
+        echo(f"{sentence}\nwritten to {folder}")

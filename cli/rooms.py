@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, overwrite_option, seed_option
 
 
@@ -34,6 +34,6 @@ def rooms(count: int, size: int, seed: int, out: Path, overwrite: bool, as_json:
     folder = save_rooms(count, out, size, seed=seed, overwrite=overwrite)
     boxes = json.loads((folder / ANNOTATIONS_FILE).read_text())["annotations"]
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "rooms": count, "size": size, "seed": seed, "boxes": len(boxes)}))
+        echo(json.dumps({"folder": str(folder), "rooms": count, "size": size, "seed": seed, "boxes": len(boxes)}))
     else:
-        click.echo(f"{count} rooms of {size}x{size} pixels with {len(boxes)} boxes (seed {seed}) written to {folder}")
+        echo(f"{count} rooms of {size}x{size} pixels with {len(boxes)} boxes (seed {seed}) written to {folder}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, seed_option
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def sample(
         save_samples(loaded, place, count=count, seed=seed, scale=scale, overwrite=overwrite)
     else:
         place = _draw_page(loaded, count, scale, seed, out, overwrite)
-    click.echo(f"{count} samples of {model} (seed {seed}) written to {place}")
+    echo(f"{count} samples of {model} (seed {seed}) written to {place}")
 
 
 def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None, overwrite: bool) -> Path:

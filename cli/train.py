@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, overwrite_option
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
@@ -203,7 +203,7 @@ def train(
     try:
         result, asked = _resume(wanted, from_step, overwrite) if resume else _begin(wanted)
     except KeyboardInterrupt:
-        click.echo(f"stopped; {_way_on(out)}", err=True)
+        echo(f"stopped; {_way_on(out)}", err=True)
         click.get_current_context().exit(130)
     _report(result, asked, as_json)
 
@@ -444,7 +444,7 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
     """Say what came out; a run that was stopped says how to go on, and exits as a process that a signal ended."""
     if not result.finished:
         if leads():
-            click.echo(
+            echo(
                 f"stopped after step {result.steps}; all of it is in {result.checkpoint}; {_way_on(result.folder)}\n"
                 f"(with --steps {result.steps} it ends there and writes the model)",
                 err=True,
@@ -455,10 +455,10 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
     folder, model = str(result.folder), str(result.model)
     if as_json:
         numbers = {"folder": folder, "model": model, "steps": result.steps, "warnings": result.warnings}
-        click.echo(json.dumps({**numbers, **_given(best=result.best)}))
+        echo(json.dumps({**numbers, **_given(best=result.best)}))
     else:
         best = "" if result.best is None else f"; the best was that of step {result.best}, in {result.folder / 'best'}"
-        click.echo(
+        echo(
             f"{result.steps} steps done; the model is in {model}{best}: dcgan-viz sample --model {shlex.quote(folder)}"
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
@@ -83,11 +83,11 @@ def train_classifier(
     classifier = replace(classifier, card=replace(classifier.card, training=training))
     classifier.save(out, overwrite)
     if as_json:
-        click.echo(json.dumps({"folder": str(out), "accuracies": [asdict(a) for a in classifier.card.accuracies]}))
+        echo(json.dumps({"folder": str(out), "accuracies": [asdict(a) for a in classifier.card.accuracies]}))
         return
     for accuracy in classifier.card.accuracies:
-        click.echo(
+        echo(
             f"{accuracy.subset}: {accuracy.estimate:.1%} of {accuracy.pictures} held-out "
             f"pictures right, calibration error {accuracy.calibration_error:.3f}"
         )
-    click.echo(f"written to {out}")
+    echo(f"written to {out}")

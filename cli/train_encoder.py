@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
@@ -75,7 +75,7 @@ def train_encoder(
     accuracy = encoder.card.accuracy
     assert accuracy is not None
     if as_json:
-        click.echo(json.dumps({"folder": str(out), "accuracy": asdict(accuracy)}))
+        echo(json.dumps({"folder": str(out), "accuracy": asdict(accuracy)}))
         return
-    click.echo(f"{accuracy.estimate:.1%} of {accuracy.pictures} held-out pictures right")
-    click.echo(f"written to {out}")
+    echo(f"{accuracy.estimate:.1%} of {accuracy.pictures} held-out pictures right")
+    echo(f"written to {out}")

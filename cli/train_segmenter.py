@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 
 
@@ -63,11 +63,11 @@ def train_segmenter(
     card = replace(segmenter.card, training={**segmenter.card.training, "command": command})
     replace(segmenter, card=card).save(out, overwrite)
     if as_json:
-        click.echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou, "patches": card.patches}))
+        echo(json.dumps({"folder": str(out), "held_out_iou": card.held_out_iou, "patches": card.patches}))
         return
     listing = ", ".join(f"{name} {iou:.2f}" for name, iou in card.held_out_iou.items())
-    click.echo(f"intersection over union on {held_out} held-out pictures: {listing}")
+    echo(f"intersection over union on {held_out} held-out pictures: {listing}")
     for name in objects:
         shares = ", ".join(f"{kind} {100 * found[name]:.0f} %" for kind, found in card.patches.items() if name in found)
-        click.echo(f"patches that show nothing, taken for {name}: {shares}")
-    click.echo(f"written to {out}")
+        echo(f"patches that show nothing, taken for {name}: {shares}")
+    echo(f"written to {out}")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from dcgan_viz.untrusted import printable
+
 Item = TypeVar("Item")
 
 FIRST_LINE, LAST_LINE = 10.0, 60.0
@@ -95,6 +97,8 @@ def say(sentence: str) -> None:
     """Print a sentence on standard error, above a bar that may be there; of several processes only the first does."""
     if not leads():
         return
+    # It may quote a file.
+    sentence = printable(sentence)
     if not sys.stderr.isatty():
         print(sentence, file=sys.stderr, flush=True)  # noqa: T201
         return

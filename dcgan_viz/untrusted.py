@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from xml.etree.ElementTree import Element
 
 from dcgan_viz.errors import UserError
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from pydantic import ConfigDict, TypeAdapter
 
 MAXIMUM_FILE = 64 * 2**20
