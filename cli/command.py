@@ -1,16 +1,19 @@
-"""What every command shares: ``--debug``, errors that are one sentence, and the line that would run it again."""
+"""What every command shares: ``--debug``, errors and notices that are a sentence, and the line that would run it again."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.folders import current_command
+from dcgan_viz.progress import say
 from dcgan_viz.untrusted import printable
 
 
@@ -42,7 +45,8 @@ class Command(click.Command):
         """Run the command; errors keep their traceback only under ``--debug``."""
         token = current_command.set(command_line(context))
         try:
-            return super().invoke(context)
+            with _notices_as_lines():
+                return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
@@ -55,6 +59,23 @@ class Command(click.Command):
             ) from error
         finally:
             current_command.reset(token)
+
+
+@contextmanager
+def _notices_as_lines() -> Iterator[None]:
+    """Prints every `Notice` on standard error; other warnings look as always."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, Notice):
+                say(printable(f"note: {message}"))
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:

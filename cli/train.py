@@ -145,9 +145,10 @@ def train(
 ) -> None:
     """Train the paper's networks on the images in DATA.
 
-    DATA is a folder or zip of images of any size and mode, or an .npy array of pictures. The defaults are the
-    paper's hyper-parameters; small sets want --flip, --augment and --ema. The run's folder holds checkpoints,
-    sample grids, metrics.jsonl, a TensorBoard log and the model, which every other command takes by that folder.
+    DATA is a folder, zip or tar of images of any size and mode, an .npy array of pictures, LSUN's LMDB, CIFAR's
+    batches, SVHN's .mat, WebDataset shards or a Hugging Face dataset on disk. The defaults are the paper's
+    hyper-parameters; small sets want --flip, --augment and --ema. The run's folder holds checkpoints, sample grids,
+    metrics.jsonl, a TensorBoard log and the model, which every other command takes by that folder.
     Ctrl-C saves a checkpoint and says how to go on; --resume needs no other option.
 
     \b

@@ -1,4 +1,4 @@
-"""The one exception that is meant for users."""
+"""What is meant for users: the one exception, and the one warning."""
 
 
 class UserError(ValueError):
@@ -6,4 +6,11 @@ class UserError(ValueError):
 
     The command line prints the message and exits with status 2; library callers catch it as a
     `ValueError`.
+    """
+
+
+class Notice(UserWarning):
+    """Something that was done otherwise than one might think, such as files that were left out.
+
+    The command line prints it as a line on standard error; library callers filter it like any warning.
     """

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from dcgan_viz.annotations.boxes import Box
 from dcgan_viz.annotations.coco import FARTHEST, Annotation, Category, Coco, Id, Picture
 from dcgan_viz.annotations.runs import decode_runs
-from dcgan_viz.data.images import ImageSet, load_images, square
+from dcgan_viz.data.decoding import square
+from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import LENIENT, read_json, shown

@@ -1,27 +1,31 @@
-"""Images from a folder, a zip or an array, as one uint8 array of square pictures."""
+"""Images of any source as one uint8 array of square pictures, and as tensors."""
 
 from __future__ import annotations
 
-import io
 import warnings
-import zipfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.data.decoding import Entry, UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.sources import Source, open_images
+from dcgan_viz.data.sources.arrays import ArraySource
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.untrusted import printable
 
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-MAXIMUM_FILE_BYTES = 256 * 2**20
-"""A zip member that claims to unpack to more than this is refused."""
+MEMORY_BUDGET = 4 * 2**30
+"""Sets that take more bytes than this once they are squared are not loaded: an ``.npy`` stays on disk instead."""
+THREADS = 4
+WAITING = 4 * THREADS
+"""At most so many pictures wait to be decoded, or for their turn after it."""
 
 
 class Images(Protocol):
@@ -64,12 +68,12 @@ class ImageSet:
     ----------
     pixels : ndarray of uint8 (N, H, W, C)
         May be memory-mapped.
-    names : tuple of str
+    names : sequence of str
         Where each picture came from.
     """
 
     pixels: NDArray[np.uint8]
-    names: tuple[str, ...]
+    names: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -96,70 +100,6 @@ def to_pixels(images: torch.Tensor) -> NDArray[np.uint8]:
     return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def square(picture: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    """A picture of any size and mode, centre-cropped to a square, resized and converted.
-
-    EXIF rotation is applied, transparency is laid on white and 16-bit grey is scaled to 8.
-
-    Returns
-    -------
-    ndarray of uint8 (size, size, channels)
-    """
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("RGB" if channels == 3 else "L")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    box = (left, top, left + side, top + side)
-    resized = picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(resized, np.uint8).reshape(size, size, channels)
-
-
-def read_square(
-    name: str | Path, open_picture: Callable[[], Image.Image], size: int, channels: int
-) -> NDArray[np.uint8]:
-    """A picture, opened and squared as by `square`.
-
-    Parameters
-    ----------
-    name : str or path
-        What to call it where it does not decode.
-    open_picture : callable
-        Opens it.
-    size, channels : int
-        What to make of it.
-
-    Returns
-    -------
-    ndarray of uint8 (size, size, channels)
-
-    Raises
-    ------
-    UserError
-        If it does not decode.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of pictures over 89 megapixels: they are refused like broken ones.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with open_picture() as picture:
-                return square(picture, size, channels)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        zipfile.BadZipFile,
-        EOFError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise UserError(f"{name} is not a readable image: {error}") from error
-
-
 def load_images(
     source: str | Path,
     size: int,
@@ -169,21 +109,22 @@ def load_images(
     skip_broken: bool = False,
     progress: Progress = silent,
 ) -> ImageSet:
-    """Every picture of a source, squared to one size, in the order of their names.
+    """Every picture of a source, squared to one size, in the order of the source.
+
+    An ``.npy`` that holds pictures of this size already stays on disk. What else lies in the source, and metadata that
+    cannot be read, is said by a `Notice`.
 
     Parameters
     ----------
     source : path
-        A folder (searched recursively), a zip of images, or an ``.npy``/``.npz`` array of uint8
-        pictures (N, H, W, C) or (N, H, W).
+        Whatever `open_images` opens: a folder, an archive, an array, LSUN's LMDB, and others.
     size, channels : int
-        What to make of each picture.
+        What to make of each picture, by the rule of `dcgan_viz.data.decoding`.
     limit : int, optional
         Take at most this many, evenly spread over the source.
     skip_broken : bool
         Leave out files that do not decode instead of refusing the source.
     progress : Progress
-        Shows how many have been read.
 
     Returns
     -------
@@ -192,109 +133,104 @@ def load_images(
     Raises
     ------
     UserError
-        If the source is missing, holds no images, or (without `skip_broken`) one does not decode.
+        If the source is missing, holds no images, is too large for memory, or (without `skip_broken`) one does not
+        decode.
     """
-    path = Path(source)
-    if not path.exists():
-        raise UserError(f"{path} does not exist: give a folder, a zip of images or an .npy array")
-    if path.suffix in (".npy", ".npz"):
-        array = _Array(path)
-        if limit is None and array.pixels.shape[1:] == (size, size, channels):
-            # Prepared already: an .npy stays on disk, memory-mapped.
-            return ImageSet(array.pixels, tuple(array.names))
-        reader: _Folder | _Zip | _Array = array
-    elif path.is_dir():
-        reader = _Folder(path)
-    elif zipfile.is_zipfile(path):
-        reader = _Zip(path)
-    else:
-        raise UserError(f"{path} is neither a folder, a readable zip nor an .npy array")
-    if not reader.names:
-        raise UserError(f"{path} holds no images (looked for {', '.join(sorted(IMAGE_ENDINGS))})")
-    chosen = list(range(len(reader.names)))
-    if limit is not None and limit < len(chosen):
-        chosen = [int(i) for i in np.linspace(0, len(chosen) - 1, limit).round()]
-
-    def read(index: int) -> NDArray[np.uint8] | None:
-        try:
-            return read_square(reader.names[index], lambda: reader.open(index), size, channels)
-        except UserError:
-            return None
-
+    found = open_images(source)
+    if found.left_out:
+        warnings.warn(f"{found.found}; not read: {', '.join(found.left_out)}", Notice, stacklevel=2)
+    if isinstance(found, ArraySource) and limit is None and found.shape[1:] == (size, size, channels):
+        return ImageSet(found.pixels, found.names)
+    chosen = spread(len(found), limit)
+    needed = len(chosen) * size * size * channels
+    if needed > MEMORY_BUDGET:
+        raise UserError(
+            f"{len(chosen):,} pictures of {size}x{size} take {needed / 2**30:.1f} GiB, and {MEMORY_BUDGET / 2**30:.0f} GiB "
+            "are loaded at most: write them to an .npy array at that size first, which stays on disk"
+        )
     pixels = np.empty((len(chosen), size, size, channels), np.uint8)
     names: list[str] = []
     broken: list[str] = []
-    # Pillow releases the interpreter's lock while it decodes, so threads are enough.
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        pictures = pool.map(read, chosen)
-        loop = progress(chosen, Stage(f"reading {path.name}", len(chosen), "image"))
+    unturned: list[str] = []
+    with quiet_decoders():
+        pictures = _decoded(found, chosen, size, channels)
+        loop = progress(chosen, Stage(f"reading {found.path.name}", len(chosen), "image"))
         for index, picture in zip(loop, pictures, strict=True):
-            if picture is None:
-                broken.append(reader.names[index])
-            else:
-                pixels[len(names)] = picture
-                names.append(reader.names[index])
+            if isinstance(picture, UnreadableError):
+                broken.append(f"{printable(found.names[index])}: {picture}")
+                continue
+            pixels[len(names)], trouble = picture
+            names.append(found.names[index])
+            if trouble is not None:
+                unturned.append(f"{printable(found.names[index])}: {trouble}")
     if broken and not (skip_broken and names):
-        shown = ", ".join(broken[:3]) + (f" and {len(broken) - 3} more" if len(broken) > 3 else "")
         raise UserError(
-            f"{len(broken)} of {len(chosen)} images in {path} do not decode ({shown}): "
+            f"{len(broken)} of {len(chosen)} images in {found.path} do not decode ({some(broken)}): "
             "repair or remove them, or leave them out with --skip-broken"
+        )
+    if broken:
+        warnings.warn(f"{len(broken)} of {len(chosen)} images are left out ({some(broken)})", Notice, stacklevel=2)
+    if unturned:
+        warnings.warn(
+            f"{len(unturned)} of {len(chosen)} images have unreadable metadata and are not turned ({some(unturned)})",
+            Notice,
+            stacklevel=2,
         )
     return ImageSet(pixels[: len(names)], tuple(names))
 
 
-class _Folder:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        files = (f for f in path.rglob("*") if f.suffix.lower() in IMAGE_ENDINGS and f.is_file())
-        self.names = sorted(str(f.relative_to(path)) for f in files if not f.name.startswith("."))
+def spread(count: int, limit: int | None) -> list[int]:
+    """The indices of all, or of `limit` that are evenly spread.
 
-    def open(self, index: int) -> Image.Image:
-        return Image.open(self.path / self.names[index])
-
-
-class _Zip:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with zipfile.ZipFile(path) as archive:
-            self.names = sorted(
-                name
-                for name in archive.namelist()
-                if Path(name).suffix.lower() in IMAGE_ENDINGS
-                and not name.startswith("__MACOSX")
-                and not Path(name).name.startswith(".")
-            )
-        self.archive = zipfile.ZipFile(path)
-
-    def open(self, index: int) -> Image.Image:
-        name = self.names[index]
-        if self.archive.getinfo(name).file_size > MAXIMUM_FILE_BYTES:
-            raise ValueError(f"{name} unpacks to more than {MAXIMUM_FILE_BYTES} bytes")
-        return Image.open(io.BytesIO(self.archive.read(name)))
+    Examples
+    --------
+    >>> spread(9, 3)
+    [0, 4, 8]
+    """
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [int(index) for index in np.linspace(0, count - 1, limit).round()]
 
 
-class _Array:
-    def __init__(self, path: Path) -> None:
-        self.pixels = _read_array(path)
-        self.names = [f"{path.name}[{i}]" for i in range(len(self.pixels))]
+def some(items: Sequence[str], shown_items: int = 3) -> str:
+    """The first few of a list, and how many more there are.
 
-    def open(self, index: int) -> Image.Image:
-        pixels = self.pixels[index]
-        return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    Examples
+    --------
+    >>> some(["a", "b", "c", "d", "e"])
+    'a; b; c; and 2 more'
+    """
+    more = len(items) - shown_items
+    return "; ".join([*items[:shown_items], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _read_array(path: Path) -> NDArray[np.uint8]:
-    try:
-        # allow_pickle stays off: an array of objects could run code.
-        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is not a readable NumPy array: {error}") from error
-    pictures = [a for a in arrays if a.dtype == np.uint8 and a.ndim in (3, 4)]
-    if len(pictures) != 1:
-        shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)
-        raise UserError(f"{path} should hold one uint8 array (N, H, W, C) of pictures, but holds {shapes}")
-    array: NDArray[np.uint8] = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
-    if array.shape[-1] not in (1, 3) or 0 in array.shape:
-        raise UserError(f"{path} should hold pictures (N, H, W, 1 or 3), but its shape is {array.shape}")
-    return array
+Decoded: TypeAlias = tuple[NDArray[np.uint8], str | None] | UnreadableError
+
+
+def _decoded(source: Source, chosen: Sequence[int], size: int, channels: int) -> Iterator[Decoded]:
+    """The chosen pictures in their order: read here, one after another, and decoded in threads.
+
+    Pillow releases the interpreter's lock while it decodes, so threads are enough.
+    """
+
+    def decoded(entry: Entry) -> Decoded:
+        try:
+            return decode_square(entry, size, channels)
+        except UnreadableError as error:
+            return error
+
+    waiting: deque[Future[Decoded] | UnreadableError] = deque()
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for index in chosen:
+            try:
+                waiting.append(pool.submit(decoded, source.entry(index)))
+            except UnreadableError as error:
+                waiting.append(error)
+            if len(waiting) > WAITING:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+
+
+def _result(waiting: Future[Decoded] | UnreadableError) -> Decoded:
+    return waiting if isinstance(waiting, UnreadableError) else waiting.result()

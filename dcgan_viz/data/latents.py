@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, refuse_existing
 
@@ -41,13 +42,10 @@ def load_latents(path: str | Path, latent: int) -> Tensor:
     tensor([[0., 0., 0.],
             [0., 0., 0.]])
     """
-    try:
-        # Pickled arrays of objects could run code.
-        points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is not a readable .npy array: {error}") from error
-    if not isinstance(points, np.ndarray):
-        raise UserError(f"{path} holds several arrays: save one with numpy.save")
+    arrays = list(read_arrays(Path(path)).values())
+    if len(arrays) != 1:
+        raise UserError(f"{path} holds {'several arrays' if arrays else 'no array'}: save one with numpy.save")
+    (points,) = arrays
     if points.dtype.kind != "f" or points.ndim != 2 or points.shape[1] != latent or len(points) == 0:
         raise UserError(
             f"{path} holds {points.dtype} {points.shape}, but points of this model are floats (n, {latent})"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from dcgan_viz.data.images import IMAGE_ENDINGS, ImageSet, load_images, read_square
-from dcgan_viz.errors import UserError
+from dcgan_viz.data.decoding import quiet_decoders, read_square, readable_endings
+from dcgan_viz.data.images import ImageSet, load_images
+from dcgan_viz.errors import Notice, UserError
 
 
 def load_photographs(
@@ -40,8 +40,12 @@ def load_photographs(
     pixels: list[NDArray[np.uint8]] = []
     names: list[str] = []
     for source in map(Path, sources):
-        if source.suffix.lower() in IMAGE_ENDINGS and not source.is_dir():
-            pixels.append(read_square(source, partial(Image.open, source), size, channels)[None])
+        if source.suffix.lower() in readable_endings() and not source.is_dir():
+            with quiet_decoders():
+                picture, trouble = read_square(source, source, size, channels)
+            if trouble is not None:
+                warnings.warn(f"{source} has unreadable metadata and is not turned: {trouble}", Notice, stacklevel=2)
+            pixels.append(picture[None])
             names.append(source.name)
         else:
             found = load_images(source, size, channels, limit=limit)

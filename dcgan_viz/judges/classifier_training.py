@@ -89,7 +89,7 @@ def train_classifier(
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     network.train()
-    prepared = ImageSet(pixels, tuple(images.names[i] for i in labelled))
+    prepared = ImageSet(pixels, tuple(images.names[int(i)] for i in labelled))
     order = np.zeros(0, np.int64)
     for _ in progress(range(steps), Stage("training", steps)):
         if len(order) < batch_size:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ import torch
 from PIL import Image
 
 import dcgan_viz.data.images
-from dcgan_viz.data.images import load_images, square, to_pixels, to_tensor
-from dcgan_viz.errors import UserError
+from dcgan_viz.data.images import load_images, to_pixels, to_tensor
+from dcgan_viz.errors import Notice, UserError
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -34,40 +36,6 @@ def test_pixels_survive_the_way_to_the_network_and_back() -> None:
     assert to_pixels(torch.tensor([[[[-1.5]], [[0.0]], [[1.5]]]])).ravel().tolist() == [0, 128, 255]
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "I;16", "F", "I"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_every_mode_becomes_a_square(mode: str, channels: int) -> None:
-    picture = Image.new(mode, (30, 20))
-    pixels = square(picture, 16, channels)
-    assert pixels.shape == (16, 16, channels)
-    assert pixels.dtype == np.uint8
-
-
-def test_the_centre_is_kept() -> None:
-    pixels = np.zeros((16, 40, 3), np.uint8)
-    pixels[:, 12:28] = 255
-    assert square(Image.fromarray(pixels), 16, 3).min() == 255
-
-
-def test_exif_rotation_is_applied() -> None:
-    pixels = np.zeros((16, 16, 3), np.uint8)
-    pixels[:8] = 255
-    file = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(pixels).save(file, "png", exif=exif)
-    turned = square(Image.open(file), 16, 3)
-    assert turned[:, 8:].min() == 255
-    assert turned[:, :8].max() == 0
-
-
-def test_transparency_lies_on_white_and_sixteen_bits_keep_the_upper_eight() -> None:
-    clear = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
-    assert square(clear, 16, 3).min() == 255
-    deep = Image.fromarray(np.full((16, 16), 0x80FF, np.uint16))
-    assert square(deep, 16, 1).max() == 0x80
-
-
 def test_a_folder_is_read_in_the_order_of_names_with_all_below_it(tmp_path: Path) -> None:
     (tmp_path / "deeper").mkdir()
     for value, name in ((10, "b.png"), (20, "deeper/a.PNG"), (30, "a.bmp")):
@@ -75,7 +43,8 @@ def test_a_folder_is_read_in_the_order_of_names_with_all_below_it(tmp_path: Path
     Image.fromarray(grey(30)).save(tmp_path / "a.bmp")
     (tmp_path / ".hidden.png").write_bytes(b"not an image")
     (tmp_path / "notes.txt").write_text("not an image")
-    images = load_images(tmp_path, 16)
+    with pytest.warns(Notice, match="3 pictures in a folder; not read: 1 hidden file, 1 .txt"):
+        images = load_images(tmp_path, 16)
     assert images.names == ("a.bmp", "b.png", "deeper/a.PNG")
     assert [int(p[0, 0, 0]) for p in images.pixels] == [30, 10, 20]
     assert images.tensor(slice(None)).shape == (3, 3, 16, 16)
@@ -88,7 +57,8 @@ def test_a_zip_reads_like_a_folder(tmp_path: Path) -> None:
         archive.writestr("z/1.png", png(grey(1)))
         archive.writestr("__MACOSX/z/._1.png", b"resource fork")
         archive.writestr("readme.md", "no image")
-    images = load_images(path, 16)
+    with pytest.warns(Notice, match=r"not read: 1 .md, __MACOSX/"):
+        images = load_images(path, 16)
     assert images.names == ("z/1.png", "z/2.png")
     assert [int(p[0, 0, 0]) for p in images.pixels] == [1, 2]
     assert [int(p[0, 0, 0]) for p in load_images(path, 16, limit=1).pixels] == [1]
@@ -127,18 +97,10 @@ def test_an_image_that_does_not_decode_is_named_or_left_out(
     (tmp_path / "bad.png").write_bytes(
         {"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "bomb": whole}[damage]
     )
-    with pytest.raises(UserError, match=r"1 of 2 images in .* do not decode \(bad.png\).*--skip-broken"):
+    with pytest.raises(UserError, match=r"1 of 2 images in .* do not decode \(bad.png: .+\).*--skip-broken"):
         load_images(tmp_path, 16)
-    assert load_images(tmp_path, 16, skip_broken=True).names == ("good.png",)
-
-
-def test_a_zip_member_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", bytes(2000))
-    monkeypatch.setattr(dcgan_viz.data.images, "MAXIMUM_FILE_BYTES", 1000)
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
-    with pytest.raises(UserError, match="do not decode"):
-        load_images(tmp_path / "bomb.zip", 16)
+    with pytest.warns(Notice, match="1 of 2 images are left out"):
+        assert load_images(tmp_path, 16, skip_broken=True).names == ("good.png",)
 
 
 def test_a_set_of_broken_images_is_refused_even_when_skipping(tmp_path: Path) -> None:
@@ -166,15 +128,35 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path: Path, monkeypatch: 
         "empty": "holds no images",
         "notes.txt": "neither a folder, a readable zip nor",
         "cut.zip": "neither a folder, a readable zip nor",
-        "cut.npy": "not a readable NumPy array",
+        "cut.npy": "not a readable .npy array",
         "floats.npy": r"one uint8 array .* holds float64 \(2, 16, 16, 3\)",
         "channels.npy": r"shape is \(2, 16, 16, 5\)",
-        "bomb.npy": "not a readable NumPy array",
+        "bomb.npy": "not a readable .npy array",
     }.items():
         with pytest.raises(UserError, match=sentence) as refusal:
             load_images(tmp_path / name, 16)
         assert name in str(refusal.value)
     assert not Path("exploded").exists()
+
+
+def test_a_set_that_is_too_large_for_memory_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.png").write_bytes(png(grey(index)))
+    monkeypatch.setattr(dcgan_viz.data.images, "MEMORY_BUDGET", 2 * 16 * 16 * 3)
+    monkeypatch.setattr(dcgan_viz.data.images, "decode_square", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match=r"3 pictures of 16x16 take .* GiB"):
+        load_images(tmp_path, 16)
+    monkeypatch.undo()
+    assert len(load_images(tmp_path, 16, limit=2)) == 2
+
+
+def test_loading_in_several_threads_leaves_the_filters_of_warnings_as_they_were(tmp_path: Path) -> None:
+    for index in range(20):
+        (tmp_path / f"{index}.png").write_bytes(png(grey(index)))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        assert {len(images) for images in pool.map(lambda _: load_images(tmp_path, 16), range(8))} == {20}
+    assert list(warnings.filters) == before
 
 
 @pytest.mark.realdata

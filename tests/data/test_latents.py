@@ -38,6 +38,6 @@ def test_other_arrays_are_refused(array: np.ndarray, said: str, tmp_path: Path) 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a readable"):
         load_latents(tmp_path / "missing.npy", 5)
-    np.savez(tmp_path / "several.npz", a=np.zeros((2, 5)))
+    np.savez(tmp_path / "several.npz", a=np.zeros((2, 5)), b=np.zeros((2, 5)))
     with pytest.raises(UserError, match="several arrays"):
         load_latents(tmp_path / "several.npz", 5)

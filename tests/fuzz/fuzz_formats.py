@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -13,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from dcgan_viz.annotations.boxes import inside_boxes, load_annotations, merge_annotations
 from dcgan_viz.annotations.concepts import load_concepts, save_concepts
@@ -22,9 +27,10 @@ from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
 from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
-from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
+from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, load_classifier, measure_accuracy
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.judges.encoder import Encoder, EncoderCard, load_encoder
@@ -338,6 +344,98 @@ def make_latents() -> Files:
     return {"l.npy": npy(np.random.default_rng(0).standard_normal((5, 8), dtype=np.float32))}
 
 
+def read_pictures(folder: Path) -> None:
+    """Each file of a folder as a source, as the commands would that take one."""
+    for file in sorted(folder.iterdir()):
+        for skip_broken in (False, True):
+            with suppress(UserError):
+                load_images(file, 16, skip_broken=skip_broken)
+
+
+def read_arrays(folder: Path) -> None:
+    read_pictures(folder)
+    for file in sorted(folder.iterdir()):
+        with suppress(UserError):
+            load_latents(file, 8)
+
+
+def read_picture_folder(folder: Path) -> None:
+    with suppress(UserError):
+        load_images(folder, 16)
+    load_images(folder, 16, skip_broken=True)
+
+
+def encoded(format: str, mode: str = "RGB") -> bytes:
+    tag = Image.Exif()
+    tag[0x0112], tag[0x010E] = 6, "what it shows"
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(
+        file, format, **({} if format in ("BMP", "GIF", "PPM") else {"exif": tag})
+    )
+    return file.getvalue()
+
+
+def make_pictures() -> Files:
+    kinds = ["a.jpg JPEG RGB", "b.png PNG P", "c.webp WEBP RGBA", "d.avif AVIF RGB", "e.bmp BMP L", "f.gif GIF P"]
+    kinds += ["g.tif TIFF CMYK", "h.tif TIFF I", "i.pgm PPM L", "j.png PNG LA", "k.tif TIFF F"]
+    return {name: encoded(format, mode) for name, format, mode in map(str.split, kinds)}
+
+
+def make_zips() -> Files:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a/1.bmp", "b/2.bmp", "../3.bmp", "é.bmp"):
+            archive.writestr(name, encoded("BMP", "L"))
+    return {"z.zip": file.getvalue()}
+
+
+def make_tars() -> Files:
+    files = {}
+    for name, mode in (("a.tar", "w"), ("b.tar.gz", "w:gz"), ("c.tar.xz", "w:xz")):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+            for member, content in (
+                ("1.bmp", encoded("BMP", "L")),
+                ("1.cls", b"7"),
+                ("e" * 150 + ".bmp", encoded("BMP", "L")),
+            ):
+                entry = tarfile.TarInfo(member)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        files[name] = file.getvalue()
+    return files
+
+
+def make_arrays() -> Files:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, x=pixels, y=np.arange(3))
+    matlab = io.BytesIO()
+    savemat(matlab, {"X": pixels.transpose(1, 2, 3, 0), "y": np.array([[10], [1], [2]])}, do_compression=True)
+    return {"a.npy": npy(pixels), "b.npz": file.getvalue(), "c.mat": matlab.getvalue()}
+
+
+def make_cifar() -> Files:
+    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [1, 0]}
+    names = pickle.dumps({"label_names": ["cat", "dog"]}, 2)
+    return {"data_batch_1": pickle.dumps(batch, 4), "batches.meta": names}
+
+
+def read_cifar(folder: Path) -> None:
+    load_images(folder, 32)
+
+
+def make_lmdb() -> Files:
+    import lmdb
+
+    with tempfile.TemporaryDirectory() as folder:
+        with lmdb.open(folder, map_size=2**20) as environment, environment.begin(write=True) as transaction:
+            for key, content in enumerate((encoded("BMP", "L"), encoded("WEBP"), encoded("BMP"))):
+                transaction.put(f"{key:040x}".encode(), content)
+        return {"data.mdb": (Path(folder) / "data.mdb").read_bytes()}
+
+
 def read_latent_file(folder: Path) -> None:
     load_latents(folder / "l.npy", 8)
 
@@ -370,4 +468,11 @@ FORMATS = [
     Format("masks", make_masks, load_masks),
     Format("trials", make_trial, read_trial),
     Format("labels", lambda: {"t.csv": TABLE}, read_table),
+    Format("latents", make_latents, read_latent_file),
+    Format("images", make_pictures, read_picture_folder),
+    Format("zips", make_zips, read_pictures),
+    Format("tars", make_tars, read_pictures),
+    Format("arrays", make_arrays, read_arrays),
+    Format("cifar", make_cifar, read_cifar),
+    Format("lmdb", make_lmdb, read_picture_folder),
 ]

@@ -1,0 +1,102 @@
+"""Pictures in NumPy arrays, and in the MATLAB files of SVHN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcgan_viz.data.arrays import MAXIMUM_ARRAY, read_arrays
+from dcgan_viz.data.decoding import Entry
+from dcgan_viz.data.sources.source import Numbered, Source
+from dcgan_viz.errors import UserError
+
+
+class ArraySource(Source):
+    """Pictures (N, H, W, C) of uint8 in an ``.npy``, which stays on disk, or an ``.npz``.
+
+    An ``.npz`` may hold a whole number for each picture too: its class.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged or holds something else.
+    """
+
+    kind = "an array"
+
+    def __init__(self, path: Path) -> None:
+        arrays = read_arrays(path)
+        self._pixels: NDArray[np.uint8] | None = _pictures(path, arrays)
+        self.shape = self._pixels.shape
+        self._mapped = isinstance(self._pixels, np.memmap)
+        super().__init__(path, _names(path, len(self._pixels), arrays))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A memory map would be pickled with all that it holds.
+        return super().__getstate__() | ({"_pixels": None} if self._mapped else {})
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """All pictures, uint8 (N, H, W, C)."""
+        if self._pixels is None:
+            self._pixels = _pictures(self.path, read_arrays(self.path))
+        return self._pixels
+
+    def _entry(self, index: int) -> Entry:
+        return np.asarray(self.pixels[index])
+
+
+class MatSource(Source):
+    """The 32×32 crops of SVHN in a ``.mat``: ``X`` (32, 32, 3, N) and ``y``, in which 10 stands for the digit 0.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged or holds something else.
+    """
+
+    kind = "a MATLAB file"
+
+    def __init__(self, path: Path) -> None:
+        from scipy.io import loadmat, whosmat
+
+        try:
+            shapes = {name: shape for name, shape, _ in whosmat(path)}
+            if int(np.prod(shapes.get("X", (0,)), dtype=np.float64)) > MAXIMUM_ARRAY:
+                raise ValueError(f"X {shapes['X']} takes more than {MAXIMUM_ARRAY // 2**30} GiB")
+            loaded = loadmat(path, variable_names=["X", "y"])
+            pixels, digits = loaded["X"], loaded["y"].ravel()
+            if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[2] != 3 or len(digits) != pixels.shape[3]:
+                raise ValueError(f"X is {pixels.dtype} {pixels.shape}, y {digits.shape}")
+        except Exception as error:  # SciPy raises a dozen kinds of errors for damaged bytes.
+            raise UserError(
+                f"{path} is not SVHN's file of cropped digits, uint8 X (32, 32, 3, N) with y: {error}"
+            ) from error
+        self.pixels = np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))
+        super().__init__(path, [f"{digit % 10}/{path.name}[{i}]" for i, digit in enumerate(digits.tolist())])
+
+    def _entry(self, index: int) -> Entry:
+        pixels: NDArray[np.uint8] = self.pixels[index]
+        return pixels
+
+
+def _pictures(path: Path, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    pictures = [a for a in arrays.values() if a.dtype == np.uint8 and a.ndim in (3, 4)]
+    if len(pictures) != 1:
+        shapes = ", ".join(f"{a.dtype} {a.shape}" for a in list(arrays.values())[:8])
+        raise UserError(f"{path} should hold one uint8 array (N, H, W, C) of pictures, but holds {shapes or 'nothing'}")
+    array: NDArray[np.uint8] = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
+    if array.shape[-1] not in (1, 3) or 0 in array.shape:
+        raise UserError(f"{path} should hold pictures (N, H, W, 1 or 3), but its shape is {array.shape}")
+    return array
+
+
+def _names(path: Path, count: int, arrays: Mapping[str, NDArray[Any]]) -> Sequence[str]:
+    classes = [a for a in arrays.values() if a.dtype.kind in "iu" and a.shape in ((count,), (count, 1))]
+    if len(classes) != 1:
+        return Numbered(path.name, count)
+    return [f"{label}/{path.name}[{i}]" for i, label in enumerate(classes[0].ravel().tolist())]

@@ -1,0 +1,114 @@
+"""Which files of a folder or an archive are pictures, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from dcgan_viz.data.decoding import HEIF_ENDINGS, readable_endings
+from dcgan_viz.untrusted import printable
+
+MACHINE_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that computers make on their own, with small copies of the pictures beside them."""
+OURS = {
+    "a model": {"card.json", "weights.safetensors"},
+    "a segmenter": {"segmenter.json", "weights.safetensors"},
+    "a classifier": {"classifier.json", "weights.safetensors"},
+    "a result": {"result.json", "arrays.npz"},
+    "a training run": {"metrics.jsonl", "checkpoints"},
+}
+"""What folders that ``dcgan-viz`` has written hold: their pictures are no photographs."""
+HIDDEN, BARE, SPECIAL = "hidden", "bare", "special"
+OTHERS = {
+    HIDDEN: ("hidden file", "hidden files"),
+    BARE: ("file without an ending", "files without an ending"),
+    SPECIAL: ("special file", "special files"),
+}
+"""What is counted beside endings: special are pipes, devices, and links in archives."""
+NAMED = 5
+"""At most this many folders that are left out are named."""
+
+
+def ours(entries: Collection[str]) -> str | None:
+    """What a folder with these entries is, if ``dcgan-viz`` has written it.
+
+    Examples
+    --------
+    >>> ours(["notes.txt", "result.json", "arrays.npz", "walk.png"])
+    'a result'
+    """
+    return next((what for what, marks in OURS.items() if marks <= set(entries)), None)
+
+
+def machine_folder(name: str) -> bool:
+    """Whether a folder is hidden or made by the computer itself."""
+    return (name.startswith(".") and name != "..") or name in MACHINE_FOLDERS
+
+
+@dataclass
+class LeftOut:
+    """Counts what is not read."""
+
+    endings: Counter[str] = field(default_factory=Counter)
+    folders: list[str] = field(default_factory=list)
+
+    def wants(self, name: str) -> bool:
+        """Whether the file of this name is a picture; it is counted if not."""
+        file = PurePosixPath(name).name
+        ending = PurePosixPath(file).suffix.lower()
+        if file.startswith("."):
+            self.endings[HIDDEN] += 1
+        elif ending in readable_endings():
+            return True
+        else:
+            self.endings[ending or BARE] += 1
+        return False
+
+    def sentences(self) -> tuple[str, ...]:
+        """What was left out, most files first."""
+        files = []
+        for ending, count in self.endings.most_common():
+            hint = " (dcgan-viz[heic] reads them)" if ending in HEIF_ENDINGS else ""
+            what = ending if ending.startswith(".") else OTHERS[ending][count > 1]
+            files.append(f"{count:,} {printable(what)}{hint}")
+        more = len(self.folders) - NAMED
+        return (*files, *map(printable, self.folders[:NAMED]), *([f"{more} more folders"] if more > 0 else []))
+
+
+def select(files: Iterable[str], left_out: LeftOut) -> list[int]:
+    """Which of an archive's files are pictures.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Their names, with slashes.
+    left_out : LeftOut
+        Counts the others.
+
+    Returns
+    -------
+    list of int
+        Their places in `files`.
+    """
+    names = [PurePosixPath(name) for name in files]
+    entries: dict[PurePosixPath, set[str]] = {}
+    for name in names:
+        for child in (name, *name.parents):
+            entries.setdefault(child.parent, set()).add(child.name)
+    skipped = {
+        folder: f"{folder}/ ({what})" for folder, inside in entries.items() if (what := ours(inside)) and folder.name
+    }
+    skipped |= {folder: f"{folder}/" for folder in entries if machine_folder(folder.name)}
+    chosen = []
+    met: set[PurePosixPath] = set()
+    for index, name in enumerate(names):
+        inside = [folder for folder in name.parents if folder in skipped]
+        if inside:
+            # The outermost one, which is named once.
+            met.add(inside[-1])
+        elif left_out.wants(str(name)):
+            chosen.append(index)
+    left_out.folders.extend(sorted(skipped[folder] for folder in met))
+    return chosen

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dcgan_viz.data.images import load_images
+from dcgan_viz.data.sources import open_images
+from dcgan_viz.data.sources.source import Source
+from dcgan_viz.errors import Notice, UserError
+from dcgan_viz.model import DCGAN
+
+
+def picture(path: Path, value: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (16, 16), value).save(path)
+
+
+def left_out(source: Source) -> set[str]:
+    return set(source.left_out)
+
+
+def test_what_machines_put_beside_photographs_is_left_out_and_said(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "1.png")
+    for folder in (".ipynb_checkpoints", "@eaDir", "__MACOSX", "a/.thumbnails", "a/deeper/#recycle"):
+        picture(tmp_path / folder / "1.png")
+    for name in ("._1.png", "notes.txt", "raw.cr2", "raw2.CR2", "README"):
+        (tmp_path / name).write_bytes(b"")
+    source = open_images(tmp_path)
+    assert source.names == ("a/1.png",)
+    assert left_out(source) == {
+        "2 .cr2", "1 .txt", "1 hidden file", "1 file without an ending",
+        ".ipynb_checkpoints/", "@eaDir/", "__MACOSX/", "a/.thumbnails/", "a/deeper/#recycle/",
+    }  # fmt: skip
+    assert source.found == f"{tmp_path}: 1 picture in a folder"
+
+
+def test_folders_that_hold_our_results_are_left_out(tmp_path: Path, tiny_model: DCGAN) -> None:
+    picture(tmp_path / "photographs" / "1.png")
+    tiny_model.save(tmp_path / "tiny")
+    picture(tmp_path / "tiny" / "preview.png")
+    for name, marks in {
+        "walk": ("result.json", "arrays.npz"),
+        "run": ("metrics.jsonl", "checkpoints/x.safetensors"),
+    }.items():
+        for mark in marks:
+            (tmp_path / name / mark).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / mark).write_text("{}")
+        picture(tmp_path / name / "samples" / "1.png")
+    # A file of a common name alone marks nothing.
+    picture(tmp_path / "theirs" / "2.png")
+    (tmp_path / "theirs" / "result.json").write_text("{}")
+    source = open_images(tmp_path)
+    assert source.names == ("photographs/1.png", "theirs/2.png")
+    assert left_out(source) == {"1 .json", "run/ (a training run)", "tiny/ (a model)", "walk/ (a result)"}
+    with pytest.raises(UserError, match="run is a training run that dcgan-viz wrote: give the folder that holds"):
+        open_images(tmp_path / "run")
+    assert open_images(tmp_path / "run" / "samples").names == ("1.png",)
+
+
+def test_linked_folders_are_followed_once_and_loops_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    picture(tmp_path / "elsewhere" / "cats" / "1.png", 1)
+    picture(data / "dogs" / "1.png", 2)
+    (data / "cats").symlink_to(tmp_path / "elsewhere" / "cats")
+    (data / "again").symlink_to(data / "dogs")
+    (data / "dogs" / "link.png").symlink_to(data / "dogs" / "1.png")
+    source = open_images(data)
+    assert source.names == ("again/1.png", "again/link.png", "cats/1.png")
+    assert source.labels == ("again", "again", "cats")
+    assert source.left_out == ("dogs/ (the same folder as again/)",)
+    (data / "dogs" / "up").symlink_to(data)
+    with pytest.raises(UserError, match=r"up is a link back to .*data, in which it lies: remove the link"):
+        open_images(data)
+
+
+def test_doubling_links_do_not_multiply(tmp_path: Path) -> None:
+    for depth in range(40):
+        folder = tmp_path / f"{depth:02}"
+        folder.mkdir()
+        for name in "ab":
+            (folder / name).symlink_to(tmp_path / f"{depth + 1:02}")
+    picture(tmp_path / "40" / "1.png")
+    assert len(open_images(tmp_path)) == 1
+
+
+def test_pipes_do_not_stop_it_and_dangling_links_are_broken_pictures(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    source = open_images(tmp_path)
+    assert source.names == ("1.png", "gone.png")
+    assert source.left_out == ("1 special file",)
+    with pytest.raises(UserError, match=r"gone.png in .* is not a readable image: No such file"):
+        source[1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_said(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    (tmp_path / "private").mkdir(mode=0)
+    assert open_images(tmp_path).left_out == ("private/ (Permission denied)",)
+
+
+def test_names_that_are_no_text_can_be_said(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\x1b[2J.png")
+    (tmp_path / name).write_bytes(b"")
+    picture(tmp_path / "1.png")
+    with pytest.warns(Notice) as notices:
+        load_images(tmp_path, 16, skip_broken=True)
+    assert r"\udcff\x1b[2J.png: the file is empty" in str(notices[0].message)
+    str(notices[0].message).encode()
+
+
+def test_a_source_goes_through_a_pickle_and_reads_as_before(tmp_path: Path) -> None:
+    for value in range(3):
+        picture(tmp_path / f"{value}.png", value)
+    source = pickle.loads(pickle.dumps(open_images(tmp_path)))
+    assert [int(np.asarray(image)[0, 0]) for image in source] == [0, 1, 2]
+    assert len(source) == 3
+    assert source.labels is None
+    with pytest.raises(IndexError, match="picture 3 of 3"):
+        source[3]
