@@ -12,6 +12,7 @@ from dcgan_viz.cli.blind import blind
 from dcgan_viz.cli.concepts import concepts
 from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.evaluate import evaluate
+from dcgan_viz.cli.export import export
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
@@ -63,6 +64,7 @@ for command in (
     train_classifier,
     train_encoder,
     import_model,
+    export,
 ):
     main.add_command(command)
 

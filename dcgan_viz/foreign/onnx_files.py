@@ -1,0 +1,196 @@
+"""Networks as ONNX graphs, written node by node, and checked against what torch computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.folders import staged_folder
+from dcgan_viz.foreign.module_chains import plain_discriminator, plain_generator
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.modules import SignedSigmoid, UnitPixels
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
+OPSET, IR_VERSION = 20, 9
+TOLERANCE = 1e-5
+"""Largest difference from torch, in pixels of [-1, 1] and relative in logits."""
+
+GENERATOR_FILE, DISCRIMINATOR_FILE = "generator.onnx", "discriminator.onnx"
+
+
+def export_onnx(model: DCGAN, folder: Path, overwrite: bool = False) -> dict[str, float]:
+    """Write the networks as ``generator.onnx`` and ``discriminator.onnx``, for batches of any size.
+
+    The generator takes ``z`` (N, latent) to ``images`` (N, C, H, W) in [-1, 1], the discriminator ``images`` to
+    ``logits`` (N,).
+
+    Parameters
+    ----------
+    model : DCGAN
+        Edited ones too.
+    folder : Path
+    overwrite : bool
+        Replace files of the same names, whosever they are.
+
+    Returns
+    -------
+    dict of str to float
+        Largest differences from torch under onnxruntime, by file.
+
+    Raises
+    ------
+    UserError
+        If onnx or onnxruntime is missing, the networks are not this package's, or the graph computes something else.
+    """
+    z = model.latents(8, seed=0)
+    generator = plain_generator(model)
+    graphs = {GENERATOR_FILE: _model(generator, "z", "images", z.shape[1:], model.image_shape, model)}
+    differences: dict[str, float] = {}
+    images = model.generate(z)
+    expected = {GENERATOR_FILE: (z, images)}
+    discriminator = plain_discriminator(model)
+    if discriminator is not None:
+        graphs[DISCRIMINATOR_FILE] = _model(discriminator, "images", "logits", model.image_shape, (), model)
+        with torch.no_grad():
+            expected[DISCRIMINATOR_FILE] = (images, model.discriminator(images.to(model.device)).cpu())
+    for name, graph in graphs.items():
+        differences[name] = _difference(graph.SerializeToString(), *expected[name])
+        if not differences[name] <= TOLERANCE:
+            raise UserError(f"{name} would differ from torch by {differences[name]:.2g}, more than {TOLERANCE:g}")
+    with staged_folder(folder, "ONNX", first=GENERATOR_FILE, overwrite=overwrite) as stage:
+        for name, graph in graphs.items():
+            (stage / name).write_bytes(graph.SerializeToString())
+    return differences
+
+
+def _difference(data: bytes, inputs: Tensor, expected: Tensor) -> float:
+    """Largest difference under onnxruntime, relative where values are larger than 1; for one example as for many."""
+    onnxruntime = _needed("onnxruntime")
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    worst = 0.0
+    for count in (1, len(inputs)):
+        (found,) = session.run(None, {name: inputs[:count].numpy()})
+        difference = np.abs(found - expected[:count].numpy()) / np.maximum(1, np.abs(expected[:count].numpy()))
+        worst = max(worst, float(difference.max()))
+    return worst
+
+
+def _needed(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"ONNX files need {name}, which is not installed: pip install 'dcgan-viz[export]'") from error
+
+
+def _model(
+    modules: Sequence[nn.Module], into: str, out: str, reads: Sequence[int], writes: Sequence[int], model: DCGAN
+) -> ModelProto:
+    onnx = _needed("onnx")
+    graph = _Graph(onnx)
+    current = into
+    for module in modules:
+        current = graph.add(module, current)
+    # Logits come as (N, 1).
+    current = current if writes else graph.node("Reshape", [current, graph.constant("flat", np.array([-1]))])
+    graph.nodes.append(onnx.helper.make_node("Identity", [current], [out]))
+    made = onnx.helper.make_graph(
+        graph.nodes,
+        model.card.name,
+        [onnx.helper.make_tensor_value_info(into, onnx.TensorProto.FLOAT, ["batch", *reads])],
+        [onnx.helper.make_tensor_value_info(out, onnx.TensorProto.FLOAT, ["batch", *writes])],
+        graph.initializers,
+    )
+    proto = onnx.helper.make_model(
+        made, producer_name="dcgan-viz", opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    onnx.helper.set_model_props(proto, {"name": model.card.name, "prior": model.prior, "summary": model.card.summary})
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+class _Graph:
+    """Nodes and constants as they are added."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[NodeProto] = []
+        self.initializers: list[TensorProto] = []
+
+    def constant(self, name: str, values: Any) -> str:
+        array = values.detach().cpu().float().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        name = f"{name}.{len(self.initializers)}"
+        self.initializers.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        output = f"{kind.lower()}.{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def add(self, module: nn.Module, x: str) -> str:
+        """The nodes of one module; returns what they write."""
+        if isinstance(module, nn.Linear):
+            bias = [self.constant("bias", module.bias)] if module.bias is not None else []
+            return self.node("Gemm", [x, self.constant("weight", module.weight), *bias], transB=1)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            return self._convolution(module, x)
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            entries = (module.weight, module.bias, module.running_mean, module.running_var)
+            constants = [
+                self.constant(n, t) for n, t in zip(("gain", "shift", "mean", "variance"), entries, strict=True)
+            ]
+            return self.node("BatchNormalization", [x, *constants], epsilon=module.eps)
+        if isinstance(module, nn.Unflatten):
+            return self.node("Reshape", [x, self.constant("shape", np.array([0, *module.unflattened_size]))])
+        if isinstance(module, nn.Flatten):
+            return self.node("Flatten", [x], axis=1)
+        if isinstance(module, nn.Upsample):
+            scales = self.constant("scales", np.array([1, 1, module.scale_factor, module.scale_factor], np.float32))
+            nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            return self.node("Resize", [x, "", scales], **nearest)
+        return self._pointwise(module, x)
+
+    def _convolution(self, module: nn.Conv2d | nn.ConvTranspose2d, x: str) -> str:
+        inputs = [x, self.constant("weight", module.weight)]
+        inputs += [self.constant("bias", module.bias)] if module.bias is not None else []
+        settings = {
+            "kernel_shape": list(module.kernel_size),
+            "strides": list(module.stride),
+            "pads": [int(p) for p in module.padding] * 2,
+        }
+        if isinstance(module, nn.ConvTranspose2d):
+            return self.node("ConvTranspose", inputs, output_padding=list(module.output_padding), **settings)
+        return self.node("Conv", inputs, **settings)
+
+    def _pointwise(self, module: nn.Module, x: str) -> str:
+        def scalar(value: float) -> str:
+            return self.constant("scalar", np.array(value, np.float32))
+
+        if isinstance(module, nn.LeakyReLU):
+            return self.node("LeakyRelu", [x], alpha=module.negative_slope)
+        if isinstance(module, SignedSigmoid):
+            return self.node("Tanh", [self.node("Mul", [x, scalar(0.5)])])
+        if isinstance(module, UnitPixels):
+            return self.node("Mul", [self.node("Add", [x, scalar(1.0)]), scalar(0.5)])
+        if isinstance(module, nn.SiLU):
+            return self.node("Mul", [x, self.node("Sigmoid", [x])])
+        names = {
+            nn.ReLU: "Relu",
+            nn.Tanh: "Tanh",
+            nn.ELU: "Elu",
+            nn.SELU: "Selu",
+            nn.GELU: "Gelu",
+            nn.Softplus: "Softplus",
+        }
+        return self.node(names[type(module)], [x])
