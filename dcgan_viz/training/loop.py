@@ -578,8 +578,9 @@ def _open_log(folder: Path, done: int, say: Callable[[str], None]) -> RunLog:
 def _is_of_step(folder: Path, step: int) -> bool:
     """Whether a whole model of a step lies in a folder."""
     try:
-        return bool(load(folder).card.training.get("steps") == step and (folder / PAGE_FILE).is_file())
-    except UserError:
+        card = load(folder).card
+        return card.training.get("steps") == step and (folder / PAGE_FILE).read_text() == card.page()
+    except (UserError, OSError):
         return False
 
 
