@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from dcgan_viz.analysis.forgetting.forgetting import Forgetting, Where
+    from dcgan_viz.analysis.forgetting.forgetting import Forgetting, Forgotten, Where
     from dcgan_viz.analysis.forgetting.probe import Negatives
     from dcgan_viz.analysis.forgetting.rankings import Ranking
     from dcgan_viz.annotations.boxes import Annotations
@@ -247,13 +247,9 @@ def _boxes(loaded: DCGAN, annotations: Path | None, labels: tuple[str, ...], rea
 
 def _sentence(result: Forgetting) -> str:
     change, control = result.change, result.control_change
-    aucs = ", ".join(
-        f"{found.object} AUC {found.auc:.3f} [{found.auc_interval.low:.3f}, {found.auc_interval.high:.3f}]"
-        for found in result.objects
-    )
     lines = [
-        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed to forget "
-        f"{result.names}: {aucs} on unseen images",
+        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed to forget {result.names}",
+        *(_found(found) for found in result.objects),
         f"change inside the boxes / outside: {change.inside:.1f} / {change.outside:.1f} grey levels "
         f"(ratio {change.ratio:.2f}); {len(result.control_maps)} random maps: {control.inside:.1f} / "
         f"{control.outside:.1f} (ratio {control.ratio:.2f})",
@@ -264,6 +260,18 @@ def _sentence(result: Forgetting) -> str:
         gone = ", ".join(f"{o.object} {100 * o.removed:.0f} %" for o in effect.objects)
         lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside:.2f}")
     return "\n".join(lines)
+
+
+def _found(found: Forgotten) -> str:
+    """How well the boxes of an object are told from the rest, beside what brightness and shuffled boxes give."""
+    low, high = found.auc_interval.low, found.auc_interval.high
+    plain, gain = found.baselines, found.baselines.gain_interval
+    sentence = (
+        f"{found.object} AUC {found.auc:.3f} [{low:.3f}, {high:.3f}] on unseen images; brightness and position alone "
+        f"{plain.brightness_auc:.3f}, so the maps add {plain.gain:.3f} [{gain.low:.3f}, {gain.high:.3f}]; boxes moved to "
+        f"other samples {plain.shuffled_auc:.3f}"
+    )
+    return f"{sentence}\nwarning: {found.warning}" if found.warning else sentence
 
 
 def _add_dose_response(

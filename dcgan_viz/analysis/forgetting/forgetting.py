@@ -27,7 +27,8 @@ from dcgan_viz.analysis.forgetting.ablation import (
     second_highest_layer,
 )
 from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
-from dcgan_viz.analysis.forgetting.probe import Negatives, Probe, fit_probe, gather_positions
+from dcgan_viz.analysis.forgetting.probe import Negatives, fit_probe, gather_positions
+from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines, fit_baselines
 from dcgan_viz.analysis.forgetting.rankings import (
     Evidence,
     Ranking,
@@ -63,8 +64,12 @@ class Forgotten:
         Chosen for this object, most telling first.
     auc, auc_interval, positives, negatives
         As in `Probe`.
+    baselines : ProbeBaselines
+        What brightness and position alone find, and what is found in shuffled boxes.
     boxes, annotated_images : int
         Boxes of the object, and samples that hold at least one.
+    warning : str
+        What to know before the maps are believed to draw the object; empty if nothing.
     """
 
     object: str
@@ -73,8 +78,10 @@ class Forgotten:
     auc_interval: Interval
     positives: int
     negatives: int
+    baselines: ProbeBaselines
     boxes: int
     annotated_images: int
+    warning: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +219,7 @@ def forget(
         if ranking != "regression" and top is None:
             number = len(choose_maps(evidence[label].probe.weights, excluded=spared[label]))
         chosen = choose_maps(scores[label], number, spared[label])
-        found_objects.append(_forgotten(label, chosen, evidence[label].probe, annotations.of(label)))
+        found_objects.append(_forgotten(chosen, evidence[label], annotations.of(label), negatives, regularization))
     maps = tuple(dict.fromkeys(m for found in found_objects for m in found.maps))
     random = np.random.default_rng(seed)
     control = tuple(int(m) for m in random.choice(chosen_layer.channels, len(maps), replace=False))
@@ -240,7 +247,9 @@ def forget(
             "annotated_samples": annotations.count,
             "boxes_by": annotations.contributor,
             "ranking": ranking,
-            "chosen_by": "weight > 0" if top is None and ranking == "regression" else f"top {number} by {ranking}",
+            "chosen_by": "those of a weight above 0"
+            if top is None and ranking == "regression"
+            else f"the {number} that rank highest ({ranking})",
             "kept": list(keep),
             "regression": f"L2 logistic regression, C = {regularization}, features scaled to unit standard deviation",
             "negatives": {
@@ -281,10 +290,9 @@ def gather_evidence(
     annotated = model.latents(annotations.count, annotations.seed)
     maps = model.activations(annotated, layer.number).numpy()
     inside = inside_boxes(boxes, annotations.count, annotations.size, layer.size)
-    luminance = None
-    if negatives == "matched":
-        grey = model.generate(annotated).mean(1, keepdim=True)
-        luminance = functional.adaptive_avg_pool2d(grey, layer.size)[:, 0].numpy()
+    grey = model.generate(annotated).mean(1, keepdim=True)
+    luminance = functional.adaptive_avg_pool2d(grey, layer.size)[:, 0].numpy()
+    positions = gather_positions(maps, inside, seed, luminance if negatives == "matched" else None)
     pixels = inside_boxes(boxes, annotations.count, annotations.size, annotations.size)
     shows = pixels.any((1, 2))
     return Evidence(
@@ -295,22 +303,42 @@ def gather_evidence(
         maps=maps[shows],
         inside=inside[shows],
         inside_pixels=pixels[shows],
-        probe=fit_probe(gather_positions(maps, inside, seed, luminance), regularization, seed),
+        luminance=luminance[shows],
+        probe=fit_probe(positions, regularization, seed),
         segmenter=segmenter if segmenter is not None and label in segmenter.objects else None,
         seed=seed,
     )
 
 
-def _forgotten(label: str, maps: tuple[int, ...], probe: Probe, boxes: tuple[Box, ...]) -> Forgotten:
+def _forgotten(
+    maps: tuple[int, ...], evidence: Evidence, boxes: tuple[Box, ...], negatives: Negatives, regularization: float
+) -> Forgotten:
+    probe = evidence.probe
+    baselines = fit_baselines(
+        evidence.maps,
+        evidence.inside,
+        evidence.luminance,
+        match=negatives == "matched",
+        regularization=regularization,
+        seed=evidence.seed,
+    )
+    warning = ""
+    if baselines.finds_nothing(probe):
+        warning = (
+            f"the {evidence.label} boxes are found no better (AUC {probe.auc:.3f}) than boxes that were moved to other "
+            f"samples (up to {baselines.highest_shuffled_auc:.3f}): they may be around nothing that the maps draw"
+        )
     return Forgotten(
-        object=label,
+        object=evidence.label,
         maps=maps,
         auc=probe.auc,
         auc_interval=probe.auc_interval,
         positives=probe.positives,
         negatives=probe.negatives,
+        baselines=baselines,
         boxes=len(boxes),
         annotated_images=len({box.image for box in boxes}),
+        warning=warning,
     )
 
 

@@ -12,6 +12,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.statistics import Interval
 
 FOLDS = 5
+RESAMPLES = 1000
 
 Negatives = Literal["random", "matched"]
 
@@ -129,7 +130,27 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) 
     UserError
         If fewer images are annotated than there are folds.
     """
-    from sklearn.metrics import roc_auc_score
+    scores = held_out_scores(positions, regularization, seed)
+    resampled = resampled_aucs(scores, positions, seed)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    whole = _regression(regularization).fit(positions.activations.astype(np.float64), positions.positive)
+    return Probe(
+        weights=whole[-1].coef_[0].astype(np.float64),
+        auc=auc(scores, positions.positive),
+        auc_interval=Interval(float(low), float(high)),
+        positives=int(positions.positive.sum()),
+        negatives=int((~positions.positive).sum()),
+    )
+
+
+def held_out_scores(positions: Positions, regularization: float = 1.0, seed: int = 0) -> NDArray[np.float64]:
+    """The log-odds (n,) that regressions give to the positions of images that they did not see.
+
+    Raises
+    ------
+    UserError
+        If fewer images are annotated than there are folds.
+    """
     from sklearn.model_selection import GroupKFold
 
     images = np.unique(positions.image)
@@ -138,28 +159,52 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) 
             f"only {len(images)} images hold a box, and {FOLDS} are needed to test the regression on images that "
             "it has not seen: annotate more"
         )
+    # Newton's line search gives up on the rounding of float32.
+    activations = positions.activations.astype(np.float64)
     scores = np.empty(len(positions.positive))
     folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for train, test in folds.split(positions.activations, groups=positions.image):
-        fold = _regression(regularization).fit(positions.activations[train], positions.positive[train])
-        scores[test] = fold.decision_function(positions.activations[test])
-    rows = {image: np.flatnonzero(positions.image == image) for image in images}
+    for train, test in folds.split(activations, groups=positions.image):
+        fold = _regression(regularization).fit(activations[train], positions.positive[train])
+        scores[test] = fold.decision_function(activations[test])
+    return scores
 
-    def auc(chosen: NDArray[np.int64]) -> float:
-        index = np.concatenate([rows[image] for image in chosen])
-        return float(roc_auc_score(positions.positive[index], scores[index]))
 
-    random = np.random.default_rng(seed)
-    resampled = [auc(random.choice(images, len(images))) for _ in range(1000)]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    whole = _regression(regularization).fit(positions.activations, positions.positive)
-    return Probe(
-        weights=whole[-1].coef_[0].astype(np.float64),
-        auc=auc(images),
-        auc_interval=Interval(float(low), float(high)),
-        positives=int(positions.positive.sum()),
-        negatives=int((~positions.positive).sum()),
-    )
+def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """The area under the ROC curve: the share of pairs in which the positive has the higher score, ties as halves.
+
+    Examples
+    --------
+    >>> auc(np.array([1.0, 2.0, 2.0]), np.array([False, True, False]))
+    0.75
+    """
+    return float(_aucs(scores, positive, np.ones((1, len(scores))))[0])
+
+
+def resampled_aucs(scores: NDArray[np.float64], positions: Positions, seed: int) -> NDArray[np.float64]:
+    """Areas under the ROC curve (1000,) with the images drawn anew, all from one sorting of the scores.
+
+    The same seed and images give the same draws whatever the scores, so that differences between two sets of scores are
+    paired.
+    """
+    images, image = np.unique(positions.image, return_inverse=True)
+    random = np.random.default_rng([seed, 1])
+    counts = random.multinomial(len(images), np.full(len(images), 1 / len(images)), size=RESAMPLES)
+    return _aucs(scores, positions.positive, counts[:, image].astype(np.float64))
+
+
+def _aucs(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The area under the ROC curve for each row of weights (R, n)."""
+    values, place = np.unique(scores, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    first = np.searchsorted(place[order], np.arange(len(values)))
+    won, lost = (np.add.reduceat((weights * side)[:, order], first, axis=1) for side in (positive, ~positive))
+    below = np.cumsum(lost, axis=1) - lost
+    pairs = won.sum(1) * lost.sum(1)
+    with np.errstate(invalid="ignore"):
+        areas: NDArray[np.float64] = (won * (below + lost / 2)).sum(1) / pairs
+    return areas
 
 
 def _regression(regularization: float) -> Any:
@@ -167,4 +212,6 @@ def _regression(regularization: float) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=regularization, max_iter=2000, tol=1e-6))
+    # A hundred features and thousands of positions: Newton's method takes a few steps where L-BFGS takes hundreds.
+    regression = LogisticRegression(C=regularization, solver="newton-cholesky", tol=1e-6)
+    return make_pipeline(StandardScaler(with_mean=False), regression)

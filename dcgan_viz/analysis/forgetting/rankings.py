@@ -54,6 +54,8 @@ class Evidence:
     inside : ndarray of bool (N, h, w)
     inside_pixels : ndarray of bool (N, H, W)
         The boxes at the resolution of the maps and of the image.
+    luminance : ndarray of float32 (N, h, w)
+        Of the image above each position of the maps.
     probe : Probe
         The paper's regression.
     segmenter : Segmenter, optional
@@ -69,6 +71,7 @@ class Evidence:
     maps: NDArray[np.float32]
     inside: NDArray[np.bool_]
     inside_pixels: NDArray[np.bool_]
+    luminance: NDArray[np.float32]
     probe: Probe
     segmenter: Segmenter | None = None
     seed: int = 0

@@ -15,8 +15,8 @@ COLUMNS = 12
 SCORE_NAMES = {
     "regression": "weight in the logistic regression",
     "iou": "IoU with the boxes at the best threshold",
-    "difference": "activation inside minus outside (standard deviations)",
-    "causal": "change inside minus outside, zeroed alone (grey levels)",
+    "difference": "activation inside minus outside\n(standard deviations)",
+    "causal": "change inside minus outside\nwhen zeroed alone (grey levels)",
     "learned": "scaled down by a learned ablation",
 }
 
@@ -85,14 +85,21 @@ def _plot_scores(axes: Axes, result: Forgetting) -> None:
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked for {first.object}", fontsize=LABEL_SIZE)
     axes.set_ylabel(score_name(result.settings["ranking"], bool(result.effects)), fontsize=LABEL_SIZE)
     low, high = first.auc_interval.low, first.auc_interval.high
-    axes.set_title(f"AUC on unseen images {first.auc:.2f} [{low:.2f}, {high:.2f}]", fontsize=LABEL_SIZE + 1)
+    plain = first.baselines
+    axes.set_title(
+        f"AUC on unseen images {first.auc:.2f} [{low:.2f}, {high:.2f}]\nbrightness and position alone "
+        f"{plain.brightness_auc:.2f}, shuffled boxes {plain.shuffled_auc:.2f}",
+        fontsize=LABEL_SIZE + 1,
+    )
     _finish(axes)
     axes.legend(fontsize=LABEL_SIZE, frameon=False)
 
 
 def score_name(ranking: str, segmented: bool) -> str:
     """What the scores of a ranking are, for an axis."""
-    return "object lost less collateral, zeroed alone" if ranking == "causal" and segmented else SCORE_NAMES[ranking]
+    return (
+        "object lost less collateral\nwhen zeroed alone" if ranking == "causal" and segmented else SCORE_NAMES[ranking]
+    )
 
 
 def _plot_effects(axes: Axes, result: Forgetting) -> None:
@@ -113,6 +120,12 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
     for tick, name in zip(axes.get_xticklabels(), names, strict=True):
         tick.set_fontweight("bold" if name in forgotten else "normal")
     axes.set_ylim(max(min(axes.get_ylim()[0], -10), -100), 140)
+    for k, effect in enumerate(effects):
+        for place, name in enumerate(names):
+            value = 100 * effect.on(name).removed
+            if value < -100:  # A bar that leaves the plot says how far.
+                x = place + (k - (len(effects) - 1) / 2) * width
+                axes.text(x, -96, f"{value:.0f}", rotation=90, ha="center", va="bottom", fontsize=LABEL_SIZE - 2)
     axes.set_ylabel("pixels that are gone (%)", fontsize=LABEL_SIZE)
     axes.set_title(
         f"on {result.settings['measured_samples']} new samples; SSIM of the rest "
@@ -161,13 +174,17 @@ def _caption(result: Forgetting) -> str:
             "the controls with other maps for every sample; SSIM of luminance outside the object's region."
         )
     return (
-        f"Model {settings['model']}. Boxes by {settings['boxes_by']}. The regression ({settings['regression']}) "
-        f"separates {fitted} from {settings['negatives']}; maps chosen by {settings['chosen_by']}, "
+        f"Model {settings['model']}. {_author(settings['boxes_by'])} The regression ({settings['regression']}) "
+        f"separates {fitted} from {settings['negatives']}; maps chosen: {settings['chosen_by']}, "
         f"{settings['ablation']}.{kept} New samples, seed {settings['seed']}; the difference is grey where nothing changed. "
         f"Bars: mean absolute change with 95 % bootstrap intervals over samples; a ratio of 1 means that the boxes changed "
         f"no more than the rest. Brightness inside the boxes moved by {_signed(result.change.brightness_inside)}, outside by "
         f"{_signed(result.change.brightness_outside)} grey levels.{measured}"
     )
+
+
+def _author(name: str) -> str:
+    return "It is not stated who drew the boxes." if name == "not stated" else f"Boxes drawn by {name}."
 
 
 def _signed(value: float) -> str:

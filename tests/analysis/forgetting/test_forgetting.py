@@ -250,6 +250,7 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
         maps=maps,
         inside=inside,
         inside_pixels=pixels,
+        luminance=np.zeros((6, 8, 8), np.float32),
         probe=probe,
     )
     assert np.array_equal(score_maps("regression", evidence), probe.weights)
@@ -309,7 +310,7 @@ def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Anno
     assert other.objects[0].auc == paper.objects[0].auc
     scores = other.scores[0]
     assert list(scores[list(other.maps)]) == sorted(scores, reverse=True)[: len(other.maps)]
-    assert other.settings["chosen_by"] == f"top {len(paper.maps)} by {ranking}"
+    assert other.settings["chosen_by"] == f"the {len(paper.maps)} that rank highest ({ranking})"
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
 
 
