@@ -83,7 +83,7 @@ def evaluate(
     if encoder is not None and inception is not None:
         raise UserError("give --encoder or --inception, not both: samples are measured in one of them")
     if data is not None:
-        channels, size, _ = loaded.networks.image_shape
+        channels, size, _ = loaded.image_shape
         images = load_images(data, size, channels, progress=show)
         source = f"the images of {data.name}"
     elif is_procedural(loaded.card):

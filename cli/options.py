@@ -23,8 +23,8 @@ def model_option(function: Function) -> Function:
         "--model",
         default="bedrooms",
         show_default=True,
-        metavar="NAME|FOLDER",
-        help="A bundled model, a model folder or a training run.",
+        metavar="NAME|FOLDER|FILE.py:FUNCTION",
+        help="A bundled model, a model folder, a training run, or a function of your own file, which is run as your code.",
     )(function)
 
 

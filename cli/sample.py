@@ -60,7 +60,7 @@ def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None
     from dcgan_viz.media.pictures import check_picture, page_shape, save_picture, tile
     from dcgan_viz.model import SAMPLE_BATCH
 
-    channels, height, width = model.networks.image_shape
+    channels, height, width = model.image_shape
     check_picture(out or DEFAULT_PICTURE, page_shape((count, height, width, channels)), scale, overwrite or out is None)
     batches = model.latents(count, seed).split(SAMPLE_BATCH)
     page = tile(np.concatenate([to_pixels(model.generate(z)) for z in batches]))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dcgan_viz.annotations.boxes import load_annotations
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
+    from dcgan_viz.foreign.live import wrap
     from dcgan_viz.model import DCGAN, bundled_models, load
     from dcgan_viz.training.loop import resume_training, train
     from dcgan_viz.training.settings import TrainingSettings
@@ -49,6 +50,7 @@ _HOMES = {
     "train": "dcgan_viz.training.loop",
     "turn": "dcgan_viz.analysis.latent.turn",
     "walk": "dcgan_viz.analysis.latent.walks",
+    "wrap": "dcgan_viz.foreign.live",
 }
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "train",
     "turn",
     "walk",
+    "wrap",
 ]
 
 

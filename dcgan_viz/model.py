@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
@@ -41,7 +42,8 @@ class Card:
     name : str
     summary : str
         One line.
-    networks : NetworkSpec
+    networks : NetworkSpec or None
+        None of live modules, whose code alone says what they are.
     data : str
         The images that it was trained on.
     terms : str
@@ -58,16 +60,29 @@ class Card:
 
     name: str
     summary: str
-    networks: NetworkSpec
+    networks: NetworkSpec | None
     data: str = "not stated"
     terms: str = "not stated"
     training: dict[str, Any] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     weaknesses: tuple[str, ...] = ()
 
+    @property
+    def specification(self) -> NetworkSpec:
+        """The architectures.
+
+        Raises
+        ------
+        UserError
+            If the networks are live modules, which have no specification.
+        """
+        if self.networks is None:
+            raise UserError(f"the networks of {self.name} are live modules, and this needs a model of this package")
+        return self.networks
+
     def to_dict(self) -> dict[str, Any]:
         """The card as plain data for JSON."""
-        return {**asdict(self), "networks": self.networks.to_dict()}
+        return {**asdict(self), "networks": None if self.networks is None else self.networks.to_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Card:
@@ -98,7 +113,7 @@ class Card:
                 "",
                 "**Generator**",
                 "",
-                *(f"- {layer}" for layer in generator_layers(self.networks.generator)),
+                *(f"- {layer}" for layer in generator_layers(self.specification.generator)),
                 "",
                 "**Discriminator**",
                 "",
@@ -116,7 +131,7 @@ class Card:
         )
 
     def _discriminator_lines(self) -> list[str]:
-        spec = self.networks.discriminator
+        spec = self.specification.discriminator
         return ["none"] if spec is None else [f"- {layer}" for layer in discriminator_layers(spec)]
 
 
@@ -161,8 +176,8 @@ class DCGAN:
 
     @property
     def networks(self) -> NetworkSpec:
-        """The architectures."""
-        return self.card.networks
+        """The architectures; live modules have none, and are refused."""
+        return self.card.specification
 
     @property
     def generator_layers(self) -> tuple[Layer, ...]:
@@ -335,7 +350,8 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     Parameters
     ----------
     name : str or path
-        ``"bedrooms"``, a folder that `DCGAN.save` wrote, or a training run's folder.
+        ``"bedrooms"``, a folder that `DCGAN.save` wrote, a training run's folder, or ``file.py:function``, a function of
+        your own file, which is run, that returns a `DCGAN`, such as one that `dcgan_viz.wrap` made.
     device : str or torch.device
 
     Returns
@@ -354,17 +370,36 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     (3, 64, 64)
     """
     place = find_device(device)
+    own, colon, function = str(name).rpartition(":")
+    if colon and own.endswith(".py"):
+        return _made_by(Path(own), function).to(place)
     folder = _find(name)
     card = read_card(folder / CARD_FILE)
     with open_tensors(folder / WEIGHTS_FILE) as file:
         if is_half_replaced(folder) and "networks" in file.metadata:
             # The card may still, or already, be another model's: these weights say themselves what they are of.
             card = replace(card, networks=parse_json(file.metadata["networks"], NetworkSpec))
-        networks = file.network(lambda: _networks(card.networks))
+        networks = file.network(lambda: _networks(card.specification))
     generator, discriminator = networks["generator"], networks["discriminator"]
     assert isinstance(generator, Generator)
     assert isinstance(discriminator, Discriminator)
     return DCGAN(generator, discriminator, card, folder).to(place)
+
+
+def _made_by(file: Path, function: str) -> DCGAN:
+    """What a function of the user's own file returns; the file is run as their code."""
+    if not file.is_file():
+        raise UserError(f"there is no file {file} with a function {function}")
+    try:
+        make = runpy.run_path(str(file), run_name="dcgan_viz_model").get(function)
+    except (ImportError, SyntaxError) as error:
+        raise UserError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
+    if not callable(make):
+        raise UserError(f"{file} has no function {function}: give one that returns what dcgan_viz.wrap makes")
+    model = make()
+    if not isinstance(model, DCGAN):
+        raise UserError(f"{function} in {file} returned a {type(model).__name__}: return what dcgan_viz.wrap makes")
+    return model
 
 
 def _networks(spec: NetworkSpec) -> nn.ModuleDict:

@@ -25,7 +25,7 @@ def look(images: Tensor) -> str:
     >>> look(torch.zeros(8, 3, 16, 16))
     'it draws pictures of a single colour'
     >>> look(torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1)
-    'it draws noise: neighbouring pixels correlate by 0.01'
+    'it draws noise: neighbouring pixels correlate by ...'
     """
     if not images.isfinite().all():
         return "it draws values that are not finite"

@@ -68,7 +68,8 @@ def _rooms(card: Card) -> tuple[int, int, int]:
 
 
 def _draw(card: Card, seed: int, first: int, count: int, what: str, progress: Progress) -> ImageSet:
-    channels, size = card.networks.generator.image_channels, card.networks.generator.image_size
+    spec = card.specification.generator
+    channels, size = spec.image_channels, spec.image_size
     if channels != 3:
         raise UserError(f"procedural rooms have colours, but {card.name} draws {channels} channel: give its images")
     pixels = np.empty((count, size, size, 3), np.uint8)
