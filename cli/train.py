@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcgan_viz.cli.command import Command, echo
+from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import json_option, overwrite_option
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
@@ -258,7 +258,7 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
         networks,
         wanted.card.get("data_note", "not stated"),
         wanted.card.get("terms", "not stated"),
-        commands=(_command(device=device, precision=precision, steps=settings.steps),),
+        commands=(_command(wanted, device=device, precision=precision, steps=settings.steps),),
     )
     with stopping("this step") as asked:
         result = run(
@@ -464,23 +464,12 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
         )
 
 
-def _command(**decided: Any) -> str:
-    """The command that begins this run again, to be pasted anywhere: full paths, and what was decided meanwhile."""
-    context = click.get_current_context()
-    words = [*_program(), str(Path(context.params["data"]).absolute())]
-    for option in context.command.params:
-        name = str(option.name)
-        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if not isinstance(option, click.Option) or not given or name in (*decided, "epochs", "overwrite", "as_json"):
-            continue
-        words.append(option.opts[0])
-        if not option.is_flag:
-            value = context.params[name]
-            is_path = isinstance(value, Path) or (name in ("start_from", "monitor") and Path(value).exists())
-            words.append(str(Path(value).absolute() if is_path else value))
-    for name, value in decided.items():
-        words += ["--" + name, str(value)]
-    return shlex.join(words)
+def _command(wanted: _Wanted, **decided: Any) -> str:
+    """The command that begins this run again, with what was decided meanwhile."""
+    if wanted.monitor is not None and Path(wanted.monitor).is_dir():
+        decided["monitor"] = Path(wanted.monitor)
+    line = command_line(leave_out=("resume", "from_step", "epochs"), **decided)
+    return shlex.join([*_program(), *shlex.split(line)[2:]])
 
 
 def _with_steps(command: str, steps: int) -> str:
@@ -489,5 +478,5 @@ def _with_steps(command: str, steps: int) -> str:
     for option in ("--steps", "--epochs"):
         if option in words[:-1]:
             place = words.index(option)
-            del words[place : place + 2]
-    return shlex.join([*words, "--steps", str(steps)])
+            words[place : place + 2] = ["--steps", str(steps)]
+    return shlex.join(words)

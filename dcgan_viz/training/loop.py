@@ -15,6 +15,7 @@ from torch import Tensor
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import writing
+from dcgan_viz.folders import is_half_replaced
 from dcgan_viz.locking import only_process, was_locked
 from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, PAGE_FILE, Card, load
@@ -577,6 +578,8 @@ def _open_log(folder: Path, done: int, say: Callable[[str], None]) -> RunLog:
 
 def _is_of_step(folder: Path, step: int) -> bool:
     """Whether a whole model of a step lies in a folder."""
+    if is_half_replaced(folder):
+        return False
     try:
         card = load(folder).card
         return card.training.get("steps") == step and (folder / PAGE_FILE).read_text() == card.page()
