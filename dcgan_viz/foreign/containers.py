@@ -170,7 +170,8 @@ def _materialise(mapping: dict[str, Any], path: Path, source: str, ordered: bool
     for name, value in entries.items():
         try:
             tensor = value.load() if isinstance(value, StoredTensor) else value
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
+        except Exception as error:
+            # A storage is read from an archive only now, and its bytes may be damaged in any way.
             raise UserError(f"{source}: {name} cannot be read ({error}): the file is damaged") from error
         tensors[name] = _checked(tensor, name, source)
     if not ordered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,33 @@ def test_strangers_checkpoints_draw(
     with torch.no_grad():
         images = imported.generator(torch.randn(8, 100) if prior == "normal" else torch.rand(8, 100) * 2 - 1)
         assert imported.discriminator(images).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("attribute", "has the entries w, running_mean"),
+        ("key", "6.weight holds bool numbers"),
+        ("runtime", "do not fit together"),
+    ],
+)
+def test_mutated_files_are_refused_in_a_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        import_pair(read_weights(Path(__file__).parent / "cases" / f"{name}.pth"))
+
+
+def test_mutations_of_a_file_give_weights_or_a_sentence(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    file, state = tmp_path / "G.pth", nn.Sequential(nn.ConvTranspose2d(4, 3, 2), nn.BatchNorm2d(3)).state_dict()
+    for new in (True, False):
+        torch.save(state, file, _use_new_zipfile_serialization=new)
+        whole = np.frombuffer(file.read_bytes(), np.uint8)
+        for _ in range(300):
+            mutated = whole.copy()
+            mutated[random.integers(0, len(whole), 3)] = random.integers(0, 256, 3)
+            end = random.integers(1, len(whole)) if random.random() < 0.2 else len(whole)
+            file.write_bytes(mutated[:end].tobytes())
+            # Anything but the one error that is meant for users goes through, and fails the test.
+            with suppress(UserError):
+                read_weights(file)
