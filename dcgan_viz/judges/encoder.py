@@ -149,6 +149,11 @@ def load_encoder(folder: str | Path | None = None, device: str | torch.device = 
     ------
     UserError
         If the files are missing, damaged or do not fit together.
+
+    Examples
+    --------
+    >>> load_encoder().dimensions
+    256
     """
     path = Path(str(resources.files("dcgan_viz.trained") / BUNDLED)) if folder is None else Path(folder)
     place = find_device(device)
