@@ -76,7 +76,7 @@ def evaluate(
     from dcgan_viz.judges.segmenter import find_segmenter
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
-    from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural
+    from dcgan_viz.rooms.training_sets import has_training_images, held_out_images
 
     check_out(Evaluation, out, overwrite)
     loaded = load(model, device)
@@ -86,8 +86,8 @@ def evaluate(
         channels, size, _ = loaded.image_shape
         images = load_images(data, size, channels, progress=show)
         source = f"the images of {data.name}"
-    elif is_procedural(loaded.card):
-        images = held_out_rooms(loaded.card, 2 * samples, show)
+    elif has_training_images(loaded):
+        images = held_out_images(loaded, 2 * samples, show)
         source = "procedural rooms that it was not trained on"
     else:
         raise UserError(f"{loaded.card.name} is measured against real images, which do not come with it: give --data")

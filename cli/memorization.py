@@ -68,11 +68,11 @@ def memorization(
     from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
-    from dcgan_viz.rooms.training_sets import held_out_rooms, is_procedural, training_rooms
+    from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
 
     check_out(analysis.Memorization, out, overwrite)
     loaded = load(model, device)
-    if data is None and not is_procedural(loaded.card):
+    if data is None and not has_training_images(loaded):
         raise UserError(f"{loaded.card.name} was trained on images that do not come with it: give them with --data")
     channels, size, _ = loaded.image_shape
 
@@ -83,9 +83,9 @@ def memorization(
     if data is not None:
         training, source = read(data), f"images of {data.name}"
     else:
-        training, source = training_rooms(loaded.card, show), "procedural rooms"
+        training, source = training_images(loaded, show), "procedural rooms"
         if others is None:
-            others = held_out_rooms(loaded.card, min(samples, analysis.REFERENCES), show)
+            others = held_out_images(loaded, min(samples, analysis.REFERENCES), show)
     result = analysis.memorization(
         loaded,
         training,

@@ -1,17 +1,22 @@
-"""The images that a model was trained on, drawn again where a seed is enough to do so."""
+"""The images that a model was trained on: drawn again where a seed is enough to do so, or kept beside it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import Card
+from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.rooms.drawing import draw_rooms
 
 ROOMS = "procedural rooms"
 """What a card's ``training`` calls the rooms that a model was trained on: ``{"seed": 0, "first": 0, "count": 20000}``."""
+
+TRAINING_FILE, HELD_OUT_FILE = "training-images.zip", "held-out-images.zip"
+"""Where a model's folder keeps the images that it was trained on, if these are few, and others of their kind."""
 
 HELD_OUT_FIRST = 1_000_000
 """Held-out rooms are numbered from here, or from behind the training rooms if these reach so far."""
@@ -19,59 +24,77 @@ HELD_OUT_FIRST = 1_000_000
 BATCH = 256
 
 
-def is_procedural(card: Card) -> bool:
-    """Whether the images that a model was trained on can be drawn again.
+def has_training_images(model: DCGAN) -> bool:
+    """Whether the images that a model was trained on come with it, or can be drawn again.
 
     Examples
     --------
     >>> from dcgan_viz import load
-    >>> is_procedural(load("bedrooms").card)
-    False
+    >>> has_training_images(load("bedrooms")), has_training_images(load("rooms"))
+    (False, True)
     """
-    return ROOMS in card.training
+    return ROOMS in model.card.training or _kept(model, TRAINING_FILE) is not None
 
 
-def training_rooms(card: Card, progress: Progress = silent) -> ImageSet:
-    """The rooms that a model was trained on.
+def training_images(model: DCGAN, progress: Progress = silent) -> ImageSet:
+    """The images that a model was trained on.
 
     Raises
     ------
     UserError
-        If the card does not say which these are.
+        If they neither come with the model nor does its card say from which seed to draw them.
     """
-    seed, first, count = _rooms(card)
-    return _draw(card, seed, first, count, "drawing the training rooms", progress)
+    kept = _kept(model, TRAINING_FILE)
+    if kept is not None:
+        return _load(model, kept, progress)
+    seed, first, count = _rooms(model)
+    return _draw(model, seed, first, count, "drawing the training rooms", progress)
 
 
-def held_out_rooms(card: Card, count: int, progress: Progress = silent) -> ImageSet:
-    """Rooms of the same seed that a model was not trained on.
+def held_out_images(model: DCGAN, count: int, progress: Progress = silent) -> ImageSet:
+    """Images of the same kind that a model was not trained on; fewer than `count` where fewer are kept.
 
     Raises
     ------
     UserError
-        If the card does not say which rooms it was trained on.
+        As `training_images`.
     """
-    seed, first, trained = _rooms(card)
-    return _draw(card, seed, max(HELD_OUT_FIRST, first + trained), count, "drawing other rooms", progress)
+    kept = _kept(model, HELD_OUT_FILE)
+    if kept is not None:
+        images = _load(model, kept, progress)
+        return ImageSet(images.pixels[:count], images.names[:count])
+    seed, first, trained = _rooms(model)
+    return _draw(model, seed, max(HELD_OUT_FIRST, first + trained), count, "drawing other rooms", progress)
 
 
-def _rooms(card: Card) -> tuple[int, int, int]:
+def _kept(model: DCGAN, name: str) -> Path | None:
+    path = model.folder / name if model.folder else None
+    return path if path is not None and path.is_file() else None
+
+
+def _load(model: DCGAN, path: Path, progress: Progress) -> ImageSet:
+    channels, size, _ = model.image_shape
+    return load_images(path, size, channels, progress=progress)
+
+
+def _rooms(model: DCGAN) -> tuple[int, int, int]:
     try:
-        rooms = card.training[ROOMS]
+        rooms = model.card.training[ROOMS]
         seed, first, count = (int(rooms[key]) for key in ("seed", "first", "count"))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"the card of {card.name} does not say which procedural rooms it was trained on (seed, first and count "
-            f'under "{ROOMS}"): give its training images'
+            f"the card of {model.card.name} does not say which procedural rooms it was trained on (seed, first and "
+            f'count under "{ROOMS}"), and no images are kept beside it: give its training images'
         ) from error
     return seed, first, count
 
 
-def _draw(card: Card, seed: int, first: int, count: int, what: str, progress: Progress) -> ImageSet:
-    spec = card.specification.generator
-    channels, size = spec.image_channels, spec.image_size
+def _draw(model: DCGAN, seed: int, first: int, count: int, what: str, progress: Progress) -> ImageSet:
+    channels, size, _ = model.image_shape
     if channels != 3:
-        raise UserError(f"procedural rooms have colours, but {card.name} draws {channels} channel: give its images")
+        raise UserError(
+            f"procedural rooms have colours, but {model.card.name} draws {channels} channel: give its images"
+        )
     pixels = np.empty((count, size, size, 3), np.uint8)
     starts = range(0, count, BATCH)
     for start in progress(starts, Stage(what, len(starts), "block")):

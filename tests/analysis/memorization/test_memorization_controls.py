@@ -9,7 +9,7 @@ import pytest
 from dcgan_viz.analysis.memorization.memorization import Memorization, memorization
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.model import bundled_models, load
-from dcgan_viz.rooms.training_sets import held_out_rooms, training_rooms
+from dcgan_viz.rooms.training_sets import held_out_images, training_images
 
 SAMPLES = 400
 FEWER = 1000
@@ -20,15 +20,16 @@ def judged(name: str, held_out: bool = True) -> Memorization:
     if name not in bundled_models():
         pytest.skip(f"the model {name} is not bundled")
     model = load(name)
-    rooms = training_rooms(model.card) if name == "rooms-memorized" else _first_rooms(name)
-    others = held_out_rooms(model.card, SAMPLES) if held_out else None
+    rooms = training_images(model) if name == "rooms-memorized" else _first_rooms(name)
+    others = held_out_images(model, SAMPLES) if held_out else None
     return memorization(model, rooms, others, samples=SAMPLES)
 
 
 def _first_rooms(name: str) -> ImageSet:
-    card = load(name).card
-    rooms = {**card.training["procedural rooms"], "count": FEWER}
-    return training_rooms(replace(card, training={**card.training, "procedural rooms": rooms}))
+    model = load(name)
+    rooms = {**model.card.training["procedural rooms"], "count": FEWER}
+    card = replace(model.card, training={**model.card.training, "procedural rooms": rooms})
+    return training_images(replace(model, card=card))
 
 
 def test_a_generator_of_many_rooms_shows_no_sign_of_copying() -> None:
