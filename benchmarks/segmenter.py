@@ -1,4 +1,4 @@
-"""How far the segmenter of `rooms` can be trusted: on new procedural rooms, and on generated ones outlined by eye.
+"""How far the segmenter of `rooms` can be trusted: on new procedural rooms, on patches, on rooms outlined by eye.
 
 python benchmarks/segmenter.py
 """
@@ -12,28 +12,40 @@ import numpy as np
 
 from dcgan_viz.annotations.masks import polygon_mask
 from dcgan_viz.data.images import to_tensor
-from dcgan_viz.judges.segmenter import find_segmenter, intersection_over_union, segment
-from dcgan_viz.model import load
+from dcgan_viz.judges.patches import PatchCheck, check_patches
+from dcgan_viz.judges.segmenter import Segmenter, find_segmenter, intersection_over_union, segment
+from dcgan_viz.model import DCGAN, load
 from dcgan_viz.rooms.drawing import OBJECTS, draw_rooms
 from dcgan_viz.statistics import interval_of
 
 SAMPLES_SEED = 4242
-UNSURE_BEDS = (1, 5, 7, 9, 10, 14, 18, 20)
-"""Samples whose bed the one who drew the outlines was least certain of."""
 
 
 @click.command()
-@click.option("--rooms", "count", default=1000, show_default=True, help="New procedural rooms.")
+@click.option("--rooms", "count", default=1000, show_default=True, help="New procedural rooms, and generated ones.")
 def main(count: int) -> None:
-    """Print the intersection over union with the truth, and with outlines drawn by eye."""
+    """Print the intersection over union with the truth, what patches are taken for, and how outlines by eye agree."""
     model = load("rooms")
     segmenter = find_segmenter(model)
     assert segmenter is not None
-    assert model.folder is not None
     rooms = draw_rooms(count, 64, seed=7)
-    ious = intersection_over_union(segment(segmenter, to_tensor(rooms.pixels)), rooms.masks, OBJECTS)
-    print(f"{count} new rooms (seed 7): " + ", ".join(f"{name} {iou:.2f}" for name, iou in ious.items()))
+    images = to_tensor(rooms.pixels)
+    ious = intersection_over_union(segment(segmenter, images), rooms.masks, OBJECTS)
+    print(f"{count} new rooms (seed 7): IoU " + ", ".join(f"{name} {iou:.2f}" for name, iou in ious.items()))
+    _print_patches("new rooms", check_patches(segmenter, images, rooms.masks))
+    _print_patches("generated rooms", check_patches(segmenter, model.sample(count, seed=7)))
+    _print_outlines(model, segmenter)
 
+
+def _print_patches(where: str, check: PatchCheck) -> None:
+    for name in check.objects:
+        column = check.shares[:, check.objects.index(name)]
+        listing = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in zip(check.kinds, column, strict=True))
+        print(f"patches in {check.patches} {where}, taken for {name}: {listing}")
+
+
+def _print_outlines(model: DCGAN, segmenter: Segmenter) -> None:
+    assert model.folder is not None
     outlines = json.loads((model.folder / "segmenter" / "outlines.json").read_text())
     found = segment(segmenter, model.sample(len(outlines["images"]), SAMPLES_SEED))
     for category in outlines["categories"]:
@@ -42,16 +54,13 @@ def main(count: int) -> None:
             if drawn["category_id"] == category["id"]:
                 truth[drawn["image_id"]] |= polygon_mask(drawn["segmentation"], *found.shape[1:])
         seen = found == segmenter.label(category["name"])
-        sure = [k for k in range(len(found)) if category["name"] != "bed" or k not in UNSURE_BEDS]
-        for which, chosen in (("all", range(len(found))), ("certain", sure)):
-            both = (seen & truth).sum((1, 2))[list(chosen)]
-            either = (seen | truth).sum((1, 2))[list(chosen)]
-            random = np.random.default_rng(0).integers(0, len(both), (2000, len(both)))
-            interval = interval_of(both[random].sum(1) / either[random].sum(1))
-            print(
-                f"{len(both)} generated rooms outlined by eye ({which}), {category['name']}: IoU "
-                f"{both.sum() / either.sum():.2f} [{interval.low:.2f}, {interval.high:.2f}]"
-            )
+        both, either = (seen & truth).sum((1, 2)), (seen | truth).sum((1, 2))
+        chosen = np.random.default_rng(0).integers(0, len(both), (2000, len(both)))
+        interval = interval_of(both[chosen].sum(1) / either[chosen].sum(1))
+        print(
+            f"{len(both)} generated rooms outlined by eye, {category['name']}: IoU "
+            f"{both.sum() / either.sum():.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+        )
 
 
 if __name__ == "__main__":

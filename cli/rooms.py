@@ -21,8 +21,9 @@ from dcgan_viz.cli.options import json_option, overwrite_option, seed_option
 def rooms(count: int, size: int, seed: int, out: Path, overwrite: bool, as_json: bool) -> None:
     """Draw N procedural bedrooms of which it is known where everything is.
 
-    Writes images/, masks/ (0 the room, then window, bed, lamp, painting, door, rug) and annotations.json with COCO
-    boxes. Room k is the same for the same seed, whatever N is.
+    Writes images/, masks/ (0 the room, then window, bed, lamp, painting, door, rug, panel) and annotations.json with
+    COCO boxes. A panel is what hangs where a window could and is none: a mirror, a screen, a board. Room k is the same
+    for the same seed, whatever N is.
 
     \b
     dcgan-viz rooms 1000 --out rooms

@@ -34,7 +34,8 @@ from dcgan_viz.rooms.drawing import draw_rooms
 from dcgan_viz.media.pictures import save_picture, tile
 
 palette = np.array(
-    [[30, 30, 30], [90, 200, 255], [220, 60, 60], [255, 220, 0], [180, 80, 220], [140, 90, 40], [60, 180, 90]], np.uint8
+    [[30, 30, 30], [90, 200, 255], [220, 60, 60], [255, 220, 0], [180, 80, 220], [140, 90, 40], [60, 180, 90], [200] * 3],
+    np.uint8,
 )
 rooms = draw_rooms(8, size=128, seed=0, first=100)
 save_picture(tile(np.concatenate([rooms.pixels, palette[rooms.masks]]), columns=8), "docs/rooms.png", overwrite=True)

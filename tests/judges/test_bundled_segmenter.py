@@ -1,0 +1,42 @@
+"""What the segmenter beside `rooms` must be able to do, on rooms that it was not trained on and on generated ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcgan_viz.data.images import to_tensor
+from dcgan_viz.judges.patches import ALLOWED, check_patches
+from dcgan_viz.judges.segmenter import Segmenter, find_segmenter, intersection_over_union, segment
+from dcgan_viz.model import DCGAN, load
+from dcgan_viz.rooms.drawing import OBJECTS, draw_rooms
+
+
+@pytest.fixture(scope="module")
+def model() -> DCGAN:
+    return load("rooms")
+
+
+@pytest.fixture(scope="module")
+def segmenter(model: DCGAN) -> Segmenter:
+    found = find_segmenter(model)
+    assert found is not None
+    return found
+
+
+def test_it_finds_objects_in_rooms_it_has_not_seen(segmenter: Segmenter) -> None:
+    rooms = draw_rooms(150, 64, seed=77)
+    ious = intersection_over_union(segment(segmenter, to_tensor(rooms.pixels)), rooms.masks, OBJECTS)
+    assert set(ious) == set(segmenter.card.held_out_iou) == set(OBJECTS)
+    for name, iou in ious.items():
+        assert iou >= (0.88 if name in ("window", "bed") else 0.7), name
+        assert iou == pytest.approx(segmenter.card.held_out_iou[name], abs=0.06)
+
+
+def test_it_takes_no_patches_for_windows(model: DCGAN, segmenter: Segmenter) -> None:
+    rooms = draw_rooms(60, 64, seed=78)
+    drawn = check_patches(segmenter, to_tensor(rooms.pixels), rooms.masks)
+    generated = check_patches(segmenter, model.sample(60, seed=5))
+    for check in (drawn, generated):
+        kind, share = check.worst("window")
+        assert share <= ALLOWED, kind
+    assert {kind: shares["window"] for kind, shares in segmenter.card.patches.items()}.keys() == set(drawn.kinds)
