@@ -91,6 +91,9 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("classifier.json", "weights.safetensors"),
     ),
     "train-encoder": ("train-encoder {w}/labelled --epochs 1 --out {p}", ("encoder.json", "weights.safetensors")),
+    "export --pytorch": ("export {w}/model --pytorch {p}", ("netG.pth", "networks.py", MANIFEST_FILE)),
+    "export --onnx": ("export {w}/model --onnx {p}", ("generator.onnx", MANIFEST_FILE)),
+    "export --program": ("export {w}/model --program {p}", ("generator.pt2", MANIFEST_FILE)),
     "import": (
         "import {w}/G.pth {w}/D.pth --prior normal --out {p}",
         ("card.json", "README.md", "weights.safetensors", MANIFEST_FILE),
