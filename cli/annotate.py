@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import model_option, overwrite_option
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from dcgan_viz.model import DCGAN
 
 
-@click.command(cls=Command, short_help="Draw boxes on a model's samples, or take them from another tool.")
+@click.command(cls=Command, short_help="Draw boxes on samples or photographs, or take them from another tool.")
 @click.option("--object", "label", required=True, help="What to draw boxes around.")
 @model_option
 @click.option("--out", type=click.Path(path_type=Path), help="The COCO JSON to write.  [default: OBJECT-boxes.json]")
@@ -34,7 +37,19 @@ if TYPE_CHECKING:
     help="Take the boxes from a file or folder that another tool wrote on exported samples.",
 )
 @click.option("--auto", is_flag=True, help="Let the model's segmenter draw the boxes.")
-@click.option("--count", type=click.IntRange(1, 10_000), default=150, show_default=True, help="Samples, in a new file.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER|ZIP",
+    help="Draw on these photographs instead of a model's samples.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000),
+    default=150,
+    show_default=True,
+    help="Samples or photographs, in a new file.",
+)
 @click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
@@ -47,16 +62,18 @@ def annotate(
     scale: int,
     source: Path | None,
     auto: bool,
+    images: Path | None,
     count: int,
     seed: int,
     contributor: str,
     port: int,
     overwrite: bool,
 ) -> None:
-    """Draw boxes around an object on a model's samples, in the browser.
+    """Draw boxes around an object in the browser, on a model's samples or on your photographs.
 
-    Opens a page on this machine that shows the samples one by one, large. Every box is saved at once, and the command
-    goes on where it stopped. The file is what forget and guided-backprop take.
+    Opens a page on this machine that shows the pictures one by one, large. Every box is saved at once, and the command
+    goes on where it stopped. Boxes on samples are what forget takes, those on photographs guided-backprop; the file says
+    which pictures they are on, and is refused with others.
 
     To draw in another tool, write the samples with --export-samples and read its annotations with --from: Pascal VOC,
     YOLO, LabelMe, VIA or COCO, told apart by what they hold.
@@ -65,16 +82,26 @@ def annotate(
     dcgan-viz annotate --object lamp
     dcgan-viz annotate --object window --model runs/mine --out boxes.json
     dcgan-viz annotate --object window --model rooms --auto
+    dcgan-viz annotate --object cat --images photographs/ --out cat-boxes.json
     dcgan-viz annotate --object window --model runs/mine --export-samples samples --scale 8
     dcgan-viz annotate --object window --model runs/mine --from samples --out boxes.json
     dcgan-viz forget --object window --model runs/mine --annotations boxes.json
     """
     from dcgan_viz.model import load
 
-    if bool(export_samples) + bool(source) + auto > 1:
+    ways = bool(export_samples) + bool(source) + auto
+    if ways > 1:
         raise click.UsageError("--export-samples, --from and --auto are three ways to get boxes: give one of them")
-    loaded = load(model)
     path = out or Path(f"{label}-boxes.json")
+    if images:
+        if ways:
+            raise click.UsageError("--export-samples, --from and --auto are for a model's samples: leave out --images")
+        _draw_on_photographs(images, label, path, count, contributor, port)
+        click.echo(
+            f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}"
+        )
+        return
+    loaded = load(model)
     if export_samples:
         _export(loaded, export_samples, count, seed, scale, f"--object {label} --model {model}")
         return
@@ -89,17 +116,33 @@ def annotate(
 
 def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contributor: str, port: int) -> None:
     """By hand, on the page."""
-    from dcgan_viz.studio.annotate import open_annotations, serve_annotations
+    from dcgan_viz.studio.annotate import annotation_app, open_annotations
 
     annotations = open_annotations(model, label, path, count=count, seed=seed, contributor=contributor)
     looked_at = len(annotations.reviewed_images())
+    _serve(lambda: annotation_app(model, label, annotations, path), port, f"{looked_at} of {annotations.count} samples")
 
-    def ready(address: str) -> None:
-        echo(f"{looked_at} of {annotations.count} samples looked at; open {address} (Ctrl-C ends)", err=True)
+
+def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contributor: str, port: int) -> None:
+    """By hand, on the page."""
+    from dcgan_viz.data.sources import open_images
+    from dcgan_viz.progress import show
+    from dcgan_viz.studio.annotate import open_photographs, photographs_app
+
+    source = open_images(images)
+    boxes = open_photographs(source, label, path, count=count, contributor=contributor, progress=show)
+    if len(boxes.photographs) < len(source):
+        click.echo(f"{len(boxes.photographs)} of the {len(source)} photographs, as many as --count says", err=True)
+    what = f"{len(boxes.reviewed)} of {len(boxes.photographs)} photographs"
+    _serve(lambda: photographs_app(source, label, boxes, path), port, what)
+
+
+def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:
+    from dcgan_viz.studio.serving import serve
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
-        serve_annotations(model, label, annotations, path, port=port, ready=ready)
+        serve(app, port, lambda address: click.echo(f"{what} looked at; open {address} (Ctrl-C ends)", err=True))
 
 
 def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite: bool) -> None:

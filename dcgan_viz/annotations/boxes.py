@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,8 +235,7 @@ def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool
         If another file is there, the folder cannot be written, or the disk is full.
     """
     target = Path(path)
-    refuse_existing(target, overwrite, lambda file: json_holds(file, "info", "dcgan_viz"))
-    numbers = {label: index for index, label in enumerate(annotations.looked_for, start=1)}
+    refuse_existing(target, overwrite, lambda file: json_holds(file, "info", "dcgan_viz", "generator_digest"))
     data = {
         "info": {
             "description": f"{', '.join(annotations.looked_for)} in {annotations.count} samples",
@@ -260,6 +259,17 @@ def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool
             }
             for index in range(annotations.count)
         ],
+        **coco_objects(annotations.boxes, annotations.looked_for),
+    }
+    with atomic_file(target) as temporary:
+        temporary.write_text(json.dumps(data, indent=1) + "\n")
+    return target
+
+
+def coco_objects(boxes: Iterable[Box], labels: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The categories and annotations of COCO JSON."""
+    numbers = {label: index for index, label in enumerate(labels, start=1)}
+    return {
         "categories": [{"id": number, "name": label, "supercategory": ""} for label, number in numbers.items()],
         "annotations": [
             {
@@ -271,12 +281,9 @@ def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool
                 "area": box.width * box.height,
                 "iscrowd": 0,
             }
-            for index, box in enumerate(annotations.boxes, start=1)
+            for index, box in enumerate(boxes, start=1)
         ],
     }
-    with atomic_file(target) as temporary:
-        temporary.write_text(json.dumps(data, indent=1) + "\n")
-    return target
 
 
 def find_annotations(model: DCGAN, label: str) -> Path:

@@ -14,7 +14,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -203,6 +203,51 @@ def decode(entry: Entry) -> Image.Image:
     return _decode(entry, lambda picture, _: _upright(picture, picture)[0])
 
 
+def as_seen(entry: Entry, longest: int) -> Image.Image:
+    """A whole picture as a viewer shows it, by the rule of this module: RGB, turned, and no larger than asked for.
+
+    Parameters
+    ----------
+    entry : bytes, path or ndarray of uint8 (H, W, C)
+    longest : int
+        What its longer side has at most, in pixels.
+
+    Raises
+    ------
+    UnreadableError
+        If it does not decode.
+    """
+
+    def use(picture: Image.Image, stored: _Stored) -> Image.Image:
+        scale = min(1.0, longest / max(stored.size))
+        size = (max(1, round(stored.size[0] * scale)), max(1, round(stored.size[1] * scale)))
+        seen = _visible(picture, stored, 3, None).resize(size, Image.Resampling.LANCZOS)
+        return _upright(seen, picture)[0]
+
+    return _decode(entry, use, longest * 2)
+
+
+def upright_size(entry: Entry) -> tuple[int, int]:
+    """Width and height of a picture, turned as its metadata say; only its head is read.
+
+    Raises
+    ------
+    UnreadableError
+        If it is no picture.
+    """
+    if isinstance(entry, np.ndarray):
+        return int(entry.shape[1]), int(entry.shape[0])
+    try:
+        with Image.open(io.BytesIO(entry) if isinstance(entry, bytes) else entry, formats=_formats()) as picture:
+            width, height = picture.size
+            with suppress(ValueError):
+                if orientation(picture) >= 5:
+                    return height, width
+            return width, height
+    except Exception as error:  # As in `_decode`.
+        raise UnreadableError(_reason(error)) from error
+
+
 def _decode(entry: Entry, use: Callable[[Image.Image, _Stored], Decoded], least_side: int | None = None) -> Decoded:
     """What `use` makes of a picture and of what its file said.
 
@@ -255,14 +300,7 @@ def _reason(error: Exception) -> str:
 def _square(
     picture: Image.Image, stored: _Stored, size: int, channels: int, bits: int | None
 ) -> tuple[NDArray[np.uint8], str | None]:
-    if stored.deep_colour:
-        _check_deep_colour(picture, bits)
-    opened = picture
-    picture = _opaque(_shallow(picture, bits))
-    if picture.mode == "LAB":
-        # Pillow converts it to RGB only.
-        picture = picture.convert("RGB")
-    picture = picture.convert("RGB" if channels == 3 else "L")
+    opened, picture = picture, _visible(picture, stored, channels, bits)
     width, height = stored.size
     side = min(stored.size)
     # libjpeg decodes at a whole fraction and rounds the size up: the crop is that of the whole picture.
@@ -271,6 +309,17 @@ def _square(
     box = (left, top, min(left + side / fraction, picture.width), min(top + side / fraction, picture.height))
     resized, trouble = _upright(picture.resize((size, size), Image.Resampling.LANCZOS, box=box), opened)
     return np.asarray(resized, np.uint8).reshape(size, size, channels), trouble
+
+
+def _visible(picture: Image.Image, stored: _Stored, channels: int, bits: int | None) -> Image.Image:
+    """What is seen of a picture, in 8 bits, RGB or grey."""
+    if stored.deep_colour:
+        _check_deep_colour(picture, bits)
+    picture = _opaque(_shallow(picture, bits))
+    if picture.mode == "LAB":
+        # Pillow converts it to RGB only.
+        picture = picture.convert("RGB")
+    return picture.convert("RGB" if channels == 3 else "L")
 
 
 def _upright(picture: Image.Image, original: Image.Image) -> tuple[Image.Image, str | None]:

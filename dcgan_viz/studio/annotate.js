@@ -8,6 +8,7 @@ const element = id => document.getElementById(id);
 const state = await readState();
 const count = state.parts.length;
 const histories = new Map();
+const photographs = state.noun === "photograph";
 let current = 0, moving = false;
 
 const saving = saver(state, {
@@ -25,7 +26,7 @@ const saving = saver(state, {
   done: describe,
   report,
 });
-const board = pictureBoard(element("canvas"), { changed, chose: describe });
+const board = pictureBoard(element("canvas"), { most: photographs ? 1200 : 640, changed, chose: describe });
 
 // The boxes on a picture, with what can be undone of them since the page was opened.
 function of(part) {
@@ -69,7 +70,7 @@ function describe() {
 async function show(index) {
   current = Math.min(Math.max(index, 0), count - 1);
   try {
-    await board.show(`/${state.noun}/${current}.png`, state.sizes?.[current] ?? [state.width, state.height], of(current).now);
+    await board.show(`/${state.noun}/${current}.${photographs ? "jpeg" : "png"}`, state.sizes[current], of(current).now);
   } catch {
     say("the picture cannot be read: is the command still running? Then reload this page", true);
   }
@@ -97,7 +98,7 @@ document.addEventListener("keydown", event => {
   if (event.target.closest("button") && [" ", "Enter"].includes(event.key)) return;
   const travels = undoKey(event);
   if (travels) travel(travels === "undo" ? -1 : 1);
-  else if (boxKey(event, board, 1)) { /* Done. */ }
+  else if (boxKey(event, board, Math.max(1, Math.round(Math.max(...state.sizes[current]) / 256)))) { /* Done. */ }
   else if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   // A key that is held down must not go past what was hardly seen.
   else if (event.key === "ArrowRight" || event.key === " ") { if (!event.repeat) go(1); }
@@ -107,4 +108,5 @@ document.addEventListener("keydown", event => {
 });
 
 element("label").textContent = state.label;
+document.body.className = photographs ? "wide" : "narrow";
 show(saving.first);

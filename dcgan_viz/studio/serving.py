@@ -187,21 +187,21 @@ def samples_route(pixels: NDArray[np.uint8], noun: str = "sample") -> BaseRoute:
     )
 
 
-def pictures_route(draw: Callable[[int], Image.Image], count: int, noun: str) -> BaseRoute:
-    """Serves pictures under their numbers as PNG, each drawn when it is asked for."""
+def pictures_route(draw: Callable[[int], Image.Image], count: int, noun: str, kind: str = "png") -> BaseRoute:
+    """Serves pictures under their numbers as PNG or JPEG, each drawn when it is asked for."""
 
     def encode(index: int) -> bytes:
         file = io.BytesIO()
-        draw(index).save(file, "png")
+        draw(index).save(file, kind, **({"quality": 92} if kind == "jpeg" else {}))
         return file.getvalue()
 
     async def show(request: Request) -> Response:
         index = request.path_params["index"]
         if index >= count:
             raise RefusedError(f"there are {count} {noun}s, and none is number {index}", 404)
-        return Response(await run_in_threadpool(encode, index), media_type="image/png")
+        return Response(await run_in_threadpool(encode, index), media_type=f"image/{kind}")
 
-    return Route(f"/{noun}/{{index:number}}.png", show)
+    return Route(f"/{noun}/{{index:number}}.{kind}", show)
 
 
 async def read_json(request: Request) -> Any:

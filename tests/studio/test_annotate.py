@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette import testclient
 
 from dcgan_viz.annotations.boxes import Box, load_annotations, save_annotations
+from dcgan_viz.annotations.photographs import load_photograph_boxes
+from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, load
-from dcgan_viz.studio.annotate import annotation_app, open_annotations
+from dcgan_viz.studio.annotate import annotation_app, open_annotations, open_photographs, photographs_app
 
 
 @pytest.fixture
@@ -328,3 +331,67 @@ def test_saves_are_sent_in_order_and_the_last_one_holds(visit, at_once, app, pat
     page.get_by_text("saved, 1 box in all").wait_for()
     sent = page.evaluate("window.sent")
     assert sent == ["begun", "ended"] * (len(sent) // 2)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A wide photograph, and one that lies on its side."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.new("RGB", (3000, 1500), "red").save(folder / "a.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    halves = Image.new("RGB", (80, 60), "white")
+    halves.paste("blue", (0, 0, 40, 60))
+    halves.save(folder / "b.png", exif=exif)
+    return folder
+
+
+def test_photographs_are_annotated_as_they_are_seen(at_once, browser, pictures: Path, path: Path) -> None:
+    source = open_images(pictures)
+    boxes = open_photographs(source, "cat", path, contributor="me")
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(10_000)
+    page.goto(at_once(photographs_app(source, "cat", boxes, path)))
+    page.get_by_text("photograph 1 of 2").wait_for()
+    frame = page.locator("canvas").bounding_box()
+    assert frame["width"] / frame["height"] == pytest.approx(2, rel=0.02)
+    assert 1100 < frame["width"] < 1250
+
+    def drag(x0: float, y0: float, x1: float, y1: float) -> None:
+        page.mouse.move(frame["x"] + x0 * frame["width"], frame["y"] + y0 * frame["height"])
+        page.mouse.down()
+        page.mouse.move(frame["x"] + x1 * frame["width"], frame["y"] + y1 * frame["height"], steps=3)
+        page.mouse.up()
+
+    drag(0.1, 0.2, 0.5, 0.6)
+    page.get_by_text("saved, 1 box in all").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("photograph 2 of 2").wait_for()
+    frame = page.locator("canvas").bounding_box()
+    assert frame["width"] / frame["height"] == pytest.approx(60 / 80, rel=0.02)
+    # Turned by its metadata, so that what was on the left is at the top.
+    assert page.evaluate("[...document.querySelector('canvas').getContext('2d').getImageData(9, 9, 1, 1).data]") == [
+        pytest.approx(value, abs=3) for value in (0, 0, 255, 255)
+    ]
+    drag(0, 0, 1, 0.5)
+    page.get_by_text("saved, 2 boxes in all").wait_for()
+    found = load_photograph_boxes(path)
+    assert [p.name for p in found.photographs] == ["a.jpg", "b.png"]
+    first, second = ((b.left, b.top, b.width, b.height) for b in found.boxes)
+    assert first == pytest.approx((300, 300, 1200, 600), abs=3)
+    assert second == pytest.approx((0, 0, 60, 40), abs=1)
+    assert (found.contributor, found.reviewed) == ("me", (0, 1))
+    # It goes on with the same photographs, and with no others.
+    assert open_photographs(source, "cat", path) == found
+    with pytest.raises(UserError, match="holds boxes of cat: choose another file for 'dog'"):
+        open_photographs(source, "dog", path)
+    Image.new("RGB", (80, 60)).save(pictures / "b.png")
+    with pytest.raises(UserError, match=r"b\.png has changed"):
+        open_photographs(open_images(pictures), "cat", path)
+
+
+def test_the_command_draws_on_photographs_without_a_model(serving, interrupt, pictures: Path, path: Path) -> None:
+    with serving("annotate", "--object", "cat", "--images", pictures, "--out", path) as served:
+        assert f"0 of 2 photographs looked at; open {served.address}" in served.said
+        assert f"guided-backprop --object cat --images {pictures} --annotations {path}" in interrupt(served)
