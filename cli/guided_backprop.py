@@ -48,11 +48,12 @@ DEFAULT_OUT = "results/guided-backprop"
 @click.option(
     "--maps", help="Feature maps: a list like 0-5,9 or all.  [default: 0-5, or the six that see --object best]"
 )
-@click.option("--object", "label", help="Rank the maps by how well they find this object.")
+@click.option("--object", "label", help="Rank the maps by how well they find this object, a name or a class number.")
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="COCO JSON with --object on --images.  [default: the model's own boxes on its samples]",
+    help="Where --object is: boxes on --images from annotate, YOLO, VOC, LabelMe, VIA or COCO, or on the model's samples "
+    "from annotate.  [default: the model's own boxes]",
 )
 @click.option(
     "--images",
@@ -110,6 +111,8 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 3 --maps 0-7,40 --rule zero
     dcgan-viz guided-backprop --images photographs.zip --maps all --out results/atlas
     dcgan-viz guided-backprop --layer 4 --object window
+    dcgan-viz guided-backprop --layer 4 --object cat --images photographs/ --annotations cat-boxes.json
+    dcgan-viz guided-backprop --layer 4 --object 16 --images coco/images/ --annotations coco/labels/
     dcgan-viz guided-backprop --layer 5 --sanity --method all
     """
     from dcgan_viz.analysis.attribution import guided_backprop as analysis
@@ -132,8 +135,8 @@ def guided_backprop(
     loaded = load(model, device)
     chosen_layer = find_layer(loaded.discriminator_layers, layer or len(loaded.discriminator_layers))
     chosen = parse_numbers(maps or "0-5", "--maps")
-    if annotations is not None and (label is None or images is None):
-        raise click.UsageError("--annotations says where --object is on --images: give all three")
+    if annotations is not None and label is None:
+        raise click.UsageError("--annotations says where --object is: give both")
     detection = _detect(loaded, chosen_layer, label, annotations, images, seed) if label is not None else None
     if detection is not None and maps is None:
         chosen = tuple(found.map for found in detection.best[:6])
@@ -196,19 +199,33 @@ def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tupl
 def _detect(
     loaded: DCGAN, layer: Layer, label: str, annotations: Path | None, images: Path | None, seed: int
 ) -> Detection:
+    from dataclasses import replace
+
     from dcgan_viz.analysis.attribution.detection import rank_maps
     from dcgan_viz.annotations.boxes import find_annotations, load_annotations
-    from dcgan_viz.annotations.masks import box_masks, load_coco
+    from dcgan_viz.annotations.masks import box_masks
+    from dcgan_viz.annotations.objects import load_objects
+    from dcgan_viz.progress import show
 
     channels, size, _ = loaded.image_shape
     if annotations is not None and images is not None:
-        photographs, masks = load_coco(annotations, images, label, size, channels)
-        pictures, source = photographs.tensor(slice(None)), f"images of {images.name}"
-    else:
-        boxes = load_annotations(find_annotations(loaded, label))
-        boxes.check_belongs_to(loaded)
-        pictures, source = loaded.sample(boxes.count, boxes.seed), f"samples of the model (seed {boxes.seed})"
-        masks = box_masks(boxes.of(label), boxes.count, size)
+        found = load_objects(annotations, images, label, size, channels, progress=show)
+        click.echo(str(found), err=True)
+        ranked = rank_maps(
+            loaded,
+            layer,
+            found.images.tensor(slice(None)),
+            found.masks,
+            found.label,
+            seed=seed,
+            source=f"images of {images.name}",
+        )
+        counts = {"boxes": found.boxes, "boxes_outside_crop": found.outside, "boxes_cut_by_crop": found.cut}
+        return replace(ranked, settings={**ranked.settings, "annotations": found.format, **counts})
+    boxes = load_annotations(annotations or find_annotations(loaded, label))
+    boxes.check_belongs_to(loaded)
+    pictures, source = loaded.sample(boxes.count, boxes.seed), f"samples of the model (seed {boxes.seed})"
+    masks = box_masks(boxes.of(label), boxes.count, size)
     return rank_maps(loaded, layer, pictures, masks, label, seed=seed, source=source)
 
 

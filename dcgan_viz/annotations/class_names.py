@@ -9,6 +9,8 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import MAXIMUM_YAML, parse_yaml, read_text, shown
 
 FILES = ("classes.txt", "data.yaml", "dataset.yaml")
+MAXIMUM_CLASSES = 10_000
+"""Of boxes whose classes nobody names."""
 
 
 def find_class_names(labels: Path, place: Path) -> dict[int, str]:
@@ -26,17 +28,36 @@ def find_class_names(labels: Path, place: Path) -> dict[int, str]:
     UserError
         If there is no list of classes, or one without names.
     """
+    file = _class_file(labels, place)
+    if file is None:
+        raise UserError(
+            f"{labels} numbers its objects, and there is no {' or '.join(FILES[:2])} beside it that names them: "
+            "put it there, or give annotations of another format"
+        )
+    return _read_names(file)
+
+
+def find_class_names_or_numbers(labels: Path, place: Path) -> dict[int, str]:
+    """As `find_class_names`; where no list of classes is found, their numbers are their names.
+
+    Raises
+    ------
+    UserError
+        If there is a list of classes, and it is damaged.
+    """
+    file = _class_file(labels, place)
+    return {number: str(number) for number in range(MAXIMUM_CLASSES)} if file is None else _read_names(file)
+
+
+def _class_file(labels: Path, place: Path) -> Path | None:
     outermost = place.parent
     for folder in labels.parents:
         for name in FILES:
             if (folder / name).is_file():
-                return _read_names(folder / name)
+                return folder / name
         if folder == outermost:
             break
-    raise UserError(
-        f"{labels} numbers its objects, and there is no {' or '.join(FILES[:2])} beside it that names them: "
-        "put it there, or give annotations of another format"
-    )
+    return None
 
 
 def _read_names(file: Path) -> dict[int, str]:

@@ -95,7 +95,11 @@ class Foreign:
     labels: tuple[str, ...]
 
 
-def read_foreign(path: str | Path, side: float) -> Foreign:
+ClassNames = Callable[[Path, Path], dict[int, str]]
+"""Finds the names of YOLO's classes, given a file with boxes and what the user gave."""
+
+
+def read_foreign(path: str | Path, side: float, class_names: ClassNames = find_class_names) -> Foreign:
     """Read the annotations in a file, or in all annotation files of a folder and its subfolders.
 
     Polygons become the rectangles around them.
@@ -105,6 +109,8 @@ def read_foreign(path: str | Path, side: float) -> Foreign:
     path : path
     side : float
         Side of the square pictures in pixels. YOLO gives boxes in shares of it.
+    class_names : callable
+        Finds the names of YOLO's classes.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def read_foreign(path: str | Path, side: float) -> Foreign:
     formats: Counter[str] = Counter()
     labels: set[str] = set()
     for file in files:
-        name, found, declared = _read(file, place, side)
+        name, found, declared = _read(file, place, side, class_names)
         formats[name] += 1
         pictures += found
         labels |= {*declared, *(region.label for picture in found for region in picture.regions)}
@@ -149,9 +155,9 @@ def _annotation_files(place: Path) -> list[Path]:
     return files
 
 
-def _read(file: Path, place: Path, side: float) -> tuple[str, list[Picture], Iterable[str]]:
+def _read(file: Path, place: Path, side: float, class_names: ClassNames) -> tuple[str, list[Picture], Iterable[str]]:
     """Format, pictures and declared labels of one file."""
-    name, read = _recognise(read_text(file), file, place, side)
+    name, read = _recognise(read_text(file), file, place, side, class_names)
     try:
         return name, *read()
     except UserError as error:
@@ -162,7 +168,9 @@ Read = tuple[list[Picture], Iterable[str]]
 """Pictures, and the labels that are declared beside those that are drawn."""
 
 
-def _recognise(text: str, file: Path, place: Path, side: float) -> tuple[str, Callable[[], Read]]:
+def _recognise(
+    text: str, file: Path, place: Path, side: float, class_names: ClassNames
+) -> tuple[str, Callable[[], Read]]:
     """The format of a file, and what reads it."""
     start = text.lstrip()[:1]
     if start == "<":
@@ -180,7 +188,7 @@ def _recognise(text: str, file: Path, place: Path, side: float) -> tuple[str, Ca
     if "region_shape_attributes" in text.partition("\n")[0]:
         return "VIA", partial(_via_csv, text)
     if file.suffix.lower() == ".txt":
-        return "YOLO", partial(_yolo, text, f"{file.stem}.png", find_class_names(file, place), side)
+        return "YOLO", partial(_yolo, text, f"{file.stem}.png", class_names(file, place), side)
     raise _unknown(file, f"text that begins with {shown(text.partition(chr(10))[0])}" if start else "nothing in it")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.model import load
@@ -97,18 +98,32 @@ def test_everything_at_once(run, annotated: Path) -> None:
 
 def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, photographs: Path) -> None:
     names = sorted(f.name for f in photographs.iterdir())
+    sizes = [Image.open(photographs / name).size for name in names]
     data = {
-        "images": [{"id": i, "file_name": n, "width": 30, "height": 30} for i, n in enumerate(names)],
+        "images": [{"id": i, "file_name": n, "width": sizes[i][0], "height": sizes[i][1]} for i, n in enumerate(names)],
         "categories": [{"id": 1, "name": "cat"}],
-        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [3, 3, 12, 12]} for i in range(20)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 12, 12]} for i in range(20)],
     }
     Path("boxes.json").write_text(json.dumps(data))
     line = f"guided-backprop --model {tiny_folder} --object cat --images {photographs} --annotations boxes.json"
     outcome = run(*line.split())
     assert outcome.exit_code == 0, outcome.output
     assert "finds cat best" in outcome.stdout
+    assert "20 boxes of cat (COCO) on 40 of 40 photographs; 0 lie outside of the centre crop and" in outcome.stderr
+    settings = json.loads(Path("results/guided-backprop/detection/result.json").read_text())["settings"]
+    assert (settings["annotations"], settings["boxes"], settings["boxes_outside_crop"]) == ("COCO", 20, 0)
+    assert 0 < settings["boxes_cut_by_crop"] < 20
+
+
+def test_boxes_drawn_on_samples_are_taken_from_a_file(run, refused, annotated: Path, photographs: Path) -> None:
+    boxes = (annotated / "annotations" / "window.json").rename("boxes.json")
+    line = f"guided-backprop --model {annotated} --object window --annotations {boxes} --count 8"
+    outcome = run(*line.split())
+    assert outcome.exit_code == 0, outcome.output
+    assert "finds window best" in outcome.stdout
+    assert "on a model's samples and not on photographs" in refused(*line.split(), "--images", photographs)
 
 
 def test_boxes_without_their_images_or_object_are_refused(refused, tiny_folder: Path) -> None:
-    assert "give all three" in refused("guided-backprop", "--model", tiny_folder, "--annotations", "boxes.json")
+    assert "give both" in refused("guided-backprop", "--model", tiny_folder, "--annotations", "boxes.json")
     assert "has no boxes of 'window'" in refused("guided-backprop", "--model", tiny_folder, "--object", "window")
