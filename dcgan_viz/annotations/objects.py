@@ -111,8 +111,9 @@ def load_objects(
     """
     path, source = Path(annotations), open_images(images)
     data = _plain_coco(path)
-    if data is not None and _has_shapes(data, _category(data, label)):
-        return _from_shapes(path, source, data, label, size, channels)
+    category = None if data is None else _category(data, label)
+    if data is not None and category is not None and _has_shapes(data, category[0]):
+        return _from_shapes(path, source, data, category, size, channels)
     drawn = _read(path, source, label, data)
     places = sorted(drawn.regions)
     pixels = np.empty((len(places), size, size, channels), np.uint8)
@@ -303,19 +304,21 @@ def _plain_coco(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) and {"images", "annotations", "categories"} <= data.keys() else None
 
 
-def _category(data: dict[str, Any], label: str) -> Any:
-    """The id of a category by its name or number; None if there is none."""
+def _category(data: dict[str, Any], label: str) -> tuple[Any, str] | None:
+    """The id and the name of a category that is given by name or number."""
     listed = data["categories"] if isinstance(data["categories"], list) else []
-    ids = {c.get("name"): c.get("id") for c in listed if isinstance(c, dict) and isinstance(c.get("name"), str)}
+    ids = {c["name"]: c.get("id") for c in listed if isinstance(c, dict) and isinstance(c.get("name"), str)}
     if label in ids:
-        return ids[label]
-    return next((number for number in ids.values() if isinstance(number, int) and str(number) == label), None)
+        return ids[label], label
+    numbered = (name for name, number in ids.items() if type(number) is int and str(number) == label)
+    name = next(numbered, None)
+    return None if name is None else (ids[name], name)
 
 
 def _has_shapes(data: dict[str, Any], category: Any) -> bool:
     """Whether an object has polygons or runs, or no box."""
     listed = data["annotations"] if isinstance(data["annotations"], list) else []
-    return category is not None and any(
+    return any(
         isinstance(entry, dict)
         and entry.get("category_id") == category
         and (entry.get("segmentation") or entry.get("bbox") is None)
@@ -324,17 +327,16 @@ def _has_shapes(data: dict[str, Any], category: Any) -> bool:
 
 
 def _from_shapes(
-    path: Path, source: Source, data: dict[str, Any], label: str, size: int, channels: int
+    path: Path, source: Source, data: dict[str, Any], category: tuple[Any, str], size: int, channels: int
 ) -> PhotographObjects:
-    category = _category(data, label)
-    name = next(c["name"] for c in data["categories"] if c.get("id") == category)
+    number, name = category
     kept, masks = load_coco(path, source.path, name, size, channels)
     sizes = {image["id"]: (int(image["width"]), int(image["height"])) for image in data["images"]}
     places = {name: place for place, name in enumerate(source.names)}
     for image in data["images"]:
         stated = Picture(image["file_name"], (), sizes[image["id"]])
         _scale(stated, upright_size(source.entry(places[image["file_name"]])), path)
-    objects = [entry for entry in data["annotations"] if entry["category_id"] == category]
+    objects = [entry for entry in data["annotations"] if entry["category_id"] == number]
     outside = cut = 0
     for entry in objects:
         if entry.get("bbox") is not None:

@@ -19,10 +19,12 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from dcgan_viz.annotations.boxes import inside_boxes, load_annotations, merge_annotations
+from dcgan_viz.annotations.boxes import Box, inside_boxes, load_annotations, merge_annotations
 from dcgan_viz.annotations.concepts import load_concepts, save_concepts
 from dcgan_viz.annotations.formats import read_foreign
 from dcgan_viz.annotations.masks import box_masks, load_coco, load_masks
+from dcgan_viz.annotations.objects import load_objects
+from dcgan_viz.annotations.photographs import PhotographBoxes, identify, save_photograph_boxes
 from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
@@ -30,6 +32,7 @@ from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
+from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, load_classifier, measure_accuracy
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
@@ -308,6 +311,30 @@ def read_coco(folder: Path) -> None:
     load_coco(folder / "c.json", photographs(), "w", 16)
 
 
+def make_photograph_boxes() -> Files:
+    boxes = (Box(0, "w", 1, 2, 3, 4), Box(2, "v", 0.5, 0, 20, 19))
+    own = PhotographBoxes(boxes, ("w", "v"), identify(open_images(photographs())), "me", "by hand", (0, 2))
+    return saved(lambda folder: save_photograph_boxes(own, folder / "b.json"))
+
+
+def make_boxes_on_photographs() -> Files:
+    sizes = b"<width>24</width><height>20</height>"
+    box = (
+        b"<object><name>w</name><bndbox><xmin>6</xmin><ymin>8</ymin><xmax>20.5</xmax><ymax>20</ymax></bndbox></object>"
+    )
+    return {"b.xml": b"<annotation><filename>1.png</filename><size>%s</size>%s</annotation>" % (sizes, box)}
+
+
+def make_yolo_on_photographs() -> Files:
+    return {"0.txt": b"0 0.375 0.1875 0.5 0.25\n1 0.875 0.75 0.25 0.5\n", "classes.txt": b"w\nv\n"}
+
+
+def read_objects(folder: Path) -> None:
+    """From a folder, or from the JSON file in it."""
+    file = folder / "b.json"
+    load_objects(file if file.exists() else folder, photographs(), "w", 16)
+
+
 def make_masks() -> Files:
     random = np.random.default_rng(0)
     pictures = {f"images/{i}.png": png(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for i in range(2)}
@@ -463,6 +490,10 @@ FORMATS = [
     Format("via-csv", lambda: {"a.csv": VIA_CSV}, read_boxes),
     Format("foreign-coco", lambda: {"a.json": as_json(FOREIGN_COCO)}, read_boxes),
     Format("yolo", lambda: {**YOLO, "classes.txt": b"lamp\nwindow\n"}, read_boxes),
+    Format("photographs", make_photograph_boxes, read_objects),
+    Format("objects-voc", make_boxes_on_photographs, read_objects),
+    Format("objects-yolo", make_yolo_on_photographs, read_objects),
+    Format("objects-coco", lambda: {"b.json": make_coco()["c.json"]}, read_objects),
     Format("yolo-yaml", lambda: {**YOLO, "data.yaml": YAML}, read_boxes),
     Format("coco", make_coco, read_coco),
     Format("masks", make_masks, load_masks),

@@ -116,7 +116,7 @@ def _mutate_entry(container: Any, key: Any, everywhere: list[tuple[Any, Any]], r
             value - 1,
             value * 2,
             value * 10**6,
-            value + 0.5,
+            value + 0.5 if abs(value) < 1e300 else 0.5,
             str(value),
             [value],
             bool(value),
