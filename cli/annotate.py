@@ -132,7 +132,8 @@ def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contr
     source = open_images(images)
     boxes = open_photographs(source, label, path, count=count, contributor=contributor, progress=show)
     if len(boxes.photographs) < len(source):
-        click.echo(f"{len(boxes.photographs)} of the {len(source)} photographs, as many as --count says", err=True)
+        some = f"{len(boxes.photographs)} of the {len(source)} photographs"
+        click.echo(f"{some} are in {path}: --count says how many in a new one", err=True)
     what = f"{len(boxes.reviewed)} of {len(boxes.photographs)} photographs"
     _serve(lambda: photographs_app(source, label, boxes, path), port, what)
 
