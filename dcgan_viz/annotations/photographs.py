@@ -75,7 +75,7 @@ class PhotographBoxes:
 
 
 @dataclass(frozen=True)
-class _Picture(coco.Image):
+class _Picture(coco.Picture):
     __pydantic_config__: ClassVar = LENIENT
 
     sha256: str = field(kw_only=True)
