@@ -89,17 +89,12 @@ def annotate(
     """
     from dcgan_viz.model import load
 
-    ways = bool(export_samples) + bool(source) + auto
-    if ways > 1:
+    if bool(export_samples) + bool(source) + auto > 1:
         raise click.UsageError("--export-samples, --from and --auto are three ways to get boxes: give one of them")
     path = out or Path(f"{label}-boxes.json")
     if images:
-        if ways:
-            raise click.UsageError("--export-samples, --from and --auto are for a model's samples: leave out --images")
+        _check_images_alone()
         _draw_on_photographs(images, label, path, count, contributor, port)
-        click.echo(
-            f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}"
-        )
         return
     loaded = load(model)
     if export_samples:
@@ -136,6 +131,22 @@ def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contr
         click.echo(f"{some} are in {path}: --count says how many in a new one", err=True)
     what = f"{len(boxes.reviewed)} of {len(boxes.photographs)} photographs"
     _serve(lambda: photographs_app(source, label, boxes, path), port, what)
+    click.echo(f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}")
+
+
+def _check_images_alone() -> None:
+    """Refuse options that say nothing of photographs."""
+    context = click.get_current_context()
+    names = {
+        "model": "--model",
+        "seed": "--seed",
+        "export_samples": "--export-samples",
+        "source": "--from",
+        "auto": "--auto",
+    }
+    given = [n for key, n in names.items() if context.get_parameter_source(key) != click.core.ParameterSource.DEFAULT]
+    if given:
+        raise click.UsageError(f"{' and '.join(given)} are for a model's samples: leave out --images, or them")
 
 
 def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:

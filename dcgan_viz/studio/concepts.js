@@ -11,13 +11,17 @@ const saving = saver(state, {
   what: () => "The list of concepts",
   shown(_, theirs, mine) {
     if (mine) past.change(mine);
-    past.change(theirs);
-    choose(active);
+    if (mine || !unproven) { past.change(theirs); choose(active); return; }
+    // A name is refused: without it, what else was changed meanwhile is saved.
+    change(unproven);
+    unproven = null;
   },
   kept(_, theirs) { past.slipUnder(theirs); },
   done: drawList,
 });
 const past = history(saving.content(0));
+// Takes back the latest name, as long as it is not known whether it may be one.
+let unproven = null;
 let active = past.now.length ? 0 : -1;
 
 // Pairs of a name and the numbers of its samples.
@@ -76,6 +80,14 @@ function change(edit) {
   return save();
 }
 
+// Adds or changes a name; `back` takes it back.
+async function callIt(edit, back) {
+  unproven = back;
+  const accepted = await change(edit);
+  if (unproven === back) unproven = null;
+  return accepted;
+}
+
 function travel(step) {
   if (step < 0 ? !past.canUndo : !past.canRedo) { say(`nothing to ${step < 0 ? "undo" : "redo"}`); return; }
   if (step < 0) past.undo(); else past.redo();
@@ -98,11 +110,13 @@ $("add").addEventListener("submit", async event => {
   if (!label) return;
   active = concepts().length;
   // A name that is refused stays in the field, to be corrected.
-  if (await change(all => all.push([label, []]))) { $("name").value = ""; $("name").blur(); } else choose(before);
+  const back = all => all.splice(all.findLastIndex(([known]) => known === label), 1);
+  if (await callIt(all => all.push([label, []]), back)) { $("name").value = ""; $("name").blur(); } else choose(before);
 });
 $("rename").addEventListener("click", () => {
-  const label = plain(prompt("The new name", name()) ?? "");
-  if (label) change(all => { all[active][0] = label; });
+  const old = name(), index = active, label = plain(prompt("The new name", old) ?? "");
+  const call = to => all => { if (all[index]) all[index][0] = to; };
+  if (label) callIt(call(label), call(old));
 });
 $("remove").addEventListener("click", () => change(all => all.splice(active, 1)));
 $("undo").addEventListener("click", () => travel(-1));

@@ -36,7 +36,7 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
   const unsaved = new Map();    // part → what it is to be, as text
   const sent = new Map();       // part → texts of which it is not known whether they have arrived
   const stale = new Map();      // part → what somebody else has saved
-  let working = false, waiting = [];
+  let working = false, waiting = [], refusal = null;
 
   function remember() {
     const entries = [...unsaved].map(([part, text]) => [part, text, saved[part]]);
@@ -72,7 +72,7 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
       sent.delete(part);
       saved[part] = { content: held, version };
       if (unsaved.get(part) === text) unsaved.delete(part);
-      if (!unsaved.size) say(report());
+      if (!unsaved.size) say(refusal ? `not saved: ${refusal}. All else is saved` : report(), refusal !== null);
     } else if (status === 409 && version) {
       // If the server has what this page knew, or has sent without hearing of it, nobody else was at it.
       const own = held === saved[part].content || sent.get(part)?.includes(held);
@@ -81,8 +81,10 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
       if (!own && trivial(part, JSON.parse(text))) takeTheirs(part);
     } else if ([400, 403, 404, 405, 413].includes(status)) {
       unsaved.delete(part);
-      say(`not saved: ${problem}`, true);
+      // The page may have changed more than what is refused, and save that.
       shown(part, JSON.parse(saved[part].content), null);
+      refusal = problem;
+      say(`not saved: ${problem}`, true);
     } else {
       sent.set(part, [...(sent.get(part) ?? []), text]);
       say(`not saved yet: ${problem}. It is kept here, and saved as soon as possible: leave this page open`, true);
@@ -160,6 +162,7 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
     // Saves a part; resolves to whether it was, once that is decided.
     save(part, content) {
       const text = JSON.stringify(content);
+      refusal = null;
       if (text === saved[part].content && !unsaved.has(part)) return Promise.resolve(true);
       unsaved.set(part, text);
       const decided = new Promise(resolve => waiting.push({ part, text, resolve }));

@@ -91,3 +91,12 @@ def test_a_segmenter_draws_the_boxes(run, refused, tiny_folder: Path, tiny_segme
     assert annotations.boxes
     assert "already exists" in refused(*words)
     assert "give one of them" in refused(*words, "--from", tiny_folder)
+
+
+def test_options_of_samples_are_refused_with_photographs(refused, photographs: Path) -> None:
+    line = ("annotate", "--object", "cat", "--images", photographs)
+    assert "--model and --auto are for a model's samples" in refused(*line, "--auto", "--model", "rooms")
+    assert "nowhere does not exist" in refused(*line[:4], "nowhere")
+    Path("cat-boxes.json").write_text("{}")
+    assert "is not readable COCO JSON of boxes on photographs" in refused(*line)
+    assert Path("cat-boxes.json").read_text() == "{}"

@@ -62,7 +62,13 @@ def test_every_answer_is_saved_at_once_and_the_page_goes_on_where_it_stopped(fol
     assert load_answers(folder / "answers.json", sheet).given == {1: (), 2: "unclear"}
     parts = open_page(folder).get("/state").json()["parts"]
     assert [part["content"] for part in parts] == [None, [], "unclear", None, None, None]
-    assert sorted(file.name for file in folder.iterdir()) == ["answers.json", "key.json", "pictures", "trial.json"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "answers.json",
+        "key.json",
+        "manifest.json",
+        "pictures",
+        "trial.json",
+    ]
 
 
 @pytest.mark.parametrize(
