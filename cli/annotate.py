@@ -128,10 +128,10 @@ def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contr
     boxes = open_photographs(source, label, path, count=count, contributor=contributor, progress=show)
     if len(boxes.photographs) < len(source):
         some = f"{len(boxes.photographs)} of the {len(source)} photographs"
-        click.echo(f"{some} are in {path}: --count says how many in a new one", err=True)
+        echo(f"{some} are in {path}: --count says how many in a new one", err=True)
     what = f"{len(boxes.reviewed)} of {len(boxes.photographs)} photographs"
     _serve(lambda: photographs_app(source, label, boxes, path), port, what)
-    click.echo(f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}")
+    echo(f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}")
 
 
 def _check_images_alone() -> None:
@@ -154,7 +154,7 @@ def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
-        serve(app, port, lambda address: click.echo(f"{what} looked at; open {address} (Ctrl-C ends)", err=True))
+        serve(app, port, lambda address: echo(f"{what} looked at; open {address} (Ctrl-C ends)", err=True))
 
 
 def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import (
     check_out,
     device_option,
@@ -210,7 +210,7 @@ def _detect(
     channels, size, _ = loaded.image_shape
     if annotations is not None and images is not None:
         found = load_objects(annotations, images, label, size, channels, progress=show)
-        click.echo(str(found), err=True)
+        echo(str(found), err=True)
         ranked = rank_maps(
             loaded,
             layer,
