@@ -19,6 +19,7 @@ from dcgan_viz.cli.import_model import import_model
 from dcgan_viz.cli.invert import invert
 from dcgan_viz.cli.memorization import memorization
 from dcgan_viz.cli.models import info, models
+from dcgan_viz.cli.prepare import prepare
 from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.train import train
@@ -58,6 +59,7 @@ for command in (
     invert,
     memorization,
     evaluate,
+    prepare,
     rooms,
     train,
     train_segmenter,

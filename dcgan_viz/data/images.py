@@ -146,7 +146,7 @@ def load_images(
     if needed > MEMORY_BUDGET:
         raise UserError(
             f"{len(chosen):,} pictures of {size}x{size} take {needed / 2**30:.1f} GiB, and {MEMORY_BUDGET / 2**30:.0f} GiB "
-            "are loaded at most: write them to an .npy array at that size first, which stays on disk"
+            "are loaded at most: write them to an array first, dcgan-viz prepare {found.path} OUT.npy --size {size}"
         )
     pixels = np.empty((len(chosen), size, size, channels), np.uint8)
     names: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from dcgan_viz.data.arrays import MAXIMUM_ARRAY, read_arrays
 from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.source import Numbered, Source
 from dcgan_viz.errors import UserError
+
+LONGEST_NAME = 2**16
 
 
 class ArraySource(Source):
@@ -95,8 +98,25 @@ def _pictures(path: Path, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint
     return array
 
 
+def names_file(array: Path) -> Path:
+    """Where ``dcgan-viz prepare`` puts the names of the pictures in an array: a JSON string a line."""
+    return array.with_suffix(".names.jsonl")
+
+
 def _names(path: Path, count: int, arrays: Mapping[str, NDArray[Any]]) -> Sequence[str]:
     classes = [a for a in arrays.values() if a.dtype.kind in "iu" and a.shape in ((count,), (count, 1))]
-    if len(classes) != 1:
-        return Numbered(path.name, count)
-    return [f"{label}/{path.name}[{i}]" for i, label in enumerate(classes[0].ravel().tolist())]
+    if len(classes) == 1:
+        return [f"{label}/{path.name}[{i}]" for i, label in enumerate(classes[0].ravel().tolist())]
+    return _prepared_names(names_file(path), count) or Numbered(path.name, count)
+
+
+def _prepared_names(file: Path, count: int) -> Sequence[str]:
+    """The names beside an array; none where they are missing or those of another one."""
+    names: list[str] = []
+    try:
+        with file.open("rb") as lines:
+            while len(names) <= count and (line := lines.readline(LONGEST_NAME)):
+                names.append(str(json.loads(line)))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(names) if len(names) == count else ()

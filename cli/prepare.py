@@ -1,0 +1,77 @@
+"""``dcgan-viz prepare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcgan_viz.cli.command import Command, echo
+from dcgan_viz.cli.options import json_option, overwrite_option
+
+
+@click.command(cls=Command, short_help="Write images of any source into one array that stays on disk.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.npy")
+@click.option("--size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Side of the pictures.")
+@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1 (grey) or 3 (RGB).")
+@click.option(
+    "--bits", type=click.IntRange(8, 32), help="Bits that the values of 16- and 32-bit grey images fill, such as 12."
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@click.option("--strict", is_flag=True, help="Stop at an image that does not decode instead of leaving it out.")
+@overwrite_option
+@json_option
+def prepare(
+    source: Path,
+    out: Path,
+    size: int,
+    channels: str,
+    bits: int | None,
+    workers: int | None,
+    strict: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write every image of SRC, centre-cropped and resized, into one array.
+
+    SRC is a folder, zip or tar of images, LSUN's LMDB, or anything else that train takes; OUT.npy is what train then
+    maps into memory, however large it is. A run that was killed is gone on with by the same command. OUT.json says what
+    is broken and why, OUT.names.jsonl has the names.
+
+    \b
+    dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --size 64
+    dcgan-viz prepare x-rays/ x-rays.npy --channels 1 --bits 12 --strict
+    dcgan-viz train bedrooms.npy --out runs/bedrooms
+    """
+    from dataclasses import asdict
+
+    from dcgan_viz.data.prepare import prepare as run
+    from dcgan_viz.progress import show
+
+    result = run(
+        source,
+        out,
+        size,
+        int(channels),
+        bits=bits,
+        workers=workers,
+        strict=strict,
+        overwrite=overwrite,
+        progress=show,
+    )
+    if as_json:
+        echo(json.dumps({**asdict(result), "path": str(result.path)}))
+        return
+    echo(f"{result.pictures:,} pictures of {size}x{size} written to {result.path}")
+    if result.left_out:
+        echo(f"not read: {', '.join(result.left_out)}")
+    for what, pictures in (
+        ("broken and left out", result.broken),
+        ("with unreadable metadata, not turned", result.unturned),
+    ):
+        if pictures:
+            echo(f"{len(pictures):,} {what}, such as {pictures[0].name}: {pictures[0].reason}")
+    if result.broken or result.unturned:
+        echo(f"all of them are listed in {result.path.with_suffix('.json')}")

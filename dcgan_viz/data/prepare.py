@@ -1,0 +1,387 @@
+"""A source of any size as one ``.npy`` of square pictures, by several processes, resumed where it was killed.
+
+Shards are decoded in any order and written in theirs, so the bytes do not depend on the number of processes. A journal
+beside the array notes each shard once its pixels are on the disk; whoever goes on cuts off what is not in the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from dcgan_viz.data.decoding import UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.sources import Source, open_images
+from dcgan_viz.data.sources.arrays import names_file
+from dcgan_viz.errors import UserError
+from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing, writing
+from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.untrusted import printable
+from dcgan_viz.versions import versions
+
+SHARD = 512
+"""Pictures that are decoded, written and noted together."""
+KIND = "prepared pictures"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a preparation depends on; one that was killed is gone on with only if all of it is the same."""
+
+    source: str
+    pictures: int
+    names: str
+    size: int
+    channels: int
+    bits: int | None
+    shard: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture about which there is something to say, and what."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What came of some pictures.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of those that were read.
+    broken, unturned : tuple of Picture
+        Those that were not, and those whose metadata could not be read.
+    """
+
+    names: tuple[str, ...]
+    broken: tuple[Picture, ...]
+    unturned: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was written.
+
+    Parameters
+    ----------
+    path : Path
+        The array; ``.json`` of the same name says how it was made and what is broken, ``.names.jsonl`` has the names.
+    pictures : int
+    broken, unturned : tuple of Picture
+        As of a `Shard`.
+    left_out : tuple of str
+        What lies in the source and was not read.
+    """
+
+    path: Path
+    pictures: int
+    broken: tuple[Picture, ...]
+    unturned: tuple[Picture, ...]
+    left_out: tuple[str, ...]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    size: int,
+    channels: int = 3,
+    *,
+    bits: int | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Prepared:
+    """Write every picture of a source, squared to one size, into one ``.npy``, which stays on disk when it is used.
+
+    The pictures are those that `load_images` would make. A call that was killed is gone on with by the same call.
+
+    Parameters
+    ----------
+    source : path
+        Whatever `open_images` opens.
+    out : path
+        The ``.npy`` to write: uint8 (N, size, size, channels).
+    size, channels : int
+        What to make of each picture.
+    bits : int, optional
+        How many bits the values of 16- and 32-bit grey fill, 8 to 32.
+    workers : int, optional
+        Processes; by default one a core.
+    strict : bool
+        Stop at a broken picture instead of leaving it out.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    progress : Progress
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    UserError
+        If the source holds no pictures, none of them is readable, one is broken and `strict` is given, a file is in the
+        way, the disk is full, or another process prepares the same file.
+    """
+    target = Path(out)
+    if target.suffix != ".npy":
+        raise UserError(f"{target} should end in .npy: prepared pictures are a NumPy array")
+    if not 1 <= size <= 4096 or channels not in (1, 3):
+        raise UserError(
+            f"pictures of {size}x{size} with {channels} channels: give a size up to 4096, and 1 or 3 channels"
+        )
+    _refuse_others(target, overwrite)
+    found = open_images(source)
+    digest = hashlib.sha256()
+    for name in found.names:
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+    plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, SHARD)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _Partial.open(target, plan) as partial:
+            first = len(partial.shards)
+            shards = _decoded(found, plan, first, workers or os.cpu_count() or 1)
+            stage = Stage(f"preparing {found.path.name}", math.ceil(len(found) / plan.shard), "shard", first)
+            for shard, pixels in progress(shards, stage):
+                if strict and shard.broken:
+                    raise UserError(_strictly(shard.broken[0]))
+                partial.append(shard, pixels)
+            return partial.finish(found.left_out, strict)
+
+
+def _strictly(broken: Picture) -> str:
+    return f"{printable(broken.name)} does not decode: {broken.reason}; repair or remove it, or leave out --strict"
+
+
+def _refuse_others(target: Path, overwrite: bool) -> None:
+    refuse_existing(target, overwrite)
+    about = target.with_suffix(".json")
+    ours = json_holds(about, "prepared", "names")
+    refuse_existing(about, overwrite, lambda _: ours)
+    refuse_existing(names_file(target), overwrite, lambda _: ours)
+
+
+# --- Decoding ------------------------------------------------------------------------------------------------------
+
+
+def _decoded(source: Source, plan: Plan, first: int, workers: int) -> Iterator[tuple[Shard, NDArray[np.uint8]]]:
+    """The shards from the first on, in their order; a few wait for their turn."""
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    waiting: deque[Future[tuple[Shard, NDArray[np.uint8]]]] = deque()
+    pool = ProcessPoolExecutor(workers, context, _begin, (source, plan, os.getpid()))
+    try:
+        for number in range(first, math.ceil(len(source) / plan.shard)):
+            waiting.append(pool.submit(_decode_shard, number))
+            if len(waiting) > workers + 1:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that decodes was ended from outside, mostly for want of memory: the same command goes on, with "
+            "fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_job: tuple[Source, Plan]
+
+
+def _begin(source: Source, plan: Plan, parent: int) -> None:
+    """Begins a process: Ctrl-C is the parent's business, and with the parent it ends."""
+    global _job
+    _job = (source, plan)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8]]:
+    source, plan = _job
+    indices = range(number * plan.shard, min((number + 1) * plan.shard, len(source)))
+    pixels = np.empty((len(indices), plan.size, plan.size, plan.channels), np.uint8)
+    names: list[str] = []
+    broken: list[Picture] = []
+    unturned: list[Picture] = []
+    with quiet_decoders():
+        for index in indices:
+            name = source.names[index]
+            try:
+                picture, trouble = decode_square(source.entry(index), plan.size, plan.channels, bits=plan.bits)
+            except UnreadableError as error:
+                broken.append(Picture(name, str(error)))
+                continue
+            pixels[len(names)] = picture
+            names.append(name)
+            if trouble is not None:
+                unturned.append(Picture(name, trouble))
+    return Shard(tuple(names), tuple(broken), tuple(unturned)), pixels[: len(names)]
+
+
+# --- What is half done ---------------------------------------------------------------------------------------------
+
+
+class _Partial:
+    """An array that grows by shards, and its journal: the plan, then a line a shard."""
+
+    def __init__(self, target: Path, plan: Plan, journal: Any, array: BinaryIO) -> None:
+        self.target, self.plan, self.journal, self.array = target, plan, journal, array
+        self.shards: list[int] = []
+        self.header = len(_header(plan, plan.pictures))
+
+    @staticmethod
+    def paths(target: Path) -> tuple[Path, Path]:
+        """Of the array and the journal."""
+        return target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.journal")
+
+    @classmethod
+    @contextmanager
+    def open(cls, target: Path, plan: Plan) -> Iterator[_Partial]:
+        """The partial array of a target, as far as its journal goes; no other process may have it open."""
+        pixels, noted = cls.paths(target)
+        with noted.open("a+b") as journal:
+            _lock(journal, target)
+            with pixels.open("ab") as _, pixels.open("r+b") as array:
+                partial = cls(target, plan, journal, array)
+                partial._go_on()
+                yield partial
+
+    def _go_on(self) -> None:
+        """Read the journal, and cut off what came after its last whole line."""
+        pixels, noted = self.paths(self.target)
+        plan = {"kind": KIND, **asdict(self.plan)}
+        self.journal.seek(0)
+        first = self.journal.readline()
+        begun = _parsed(first)
+        # Killed in its very first line it is a part of ours; nothing else in these places is.
+        ours = (json.dumps(plan).encode() + b"\n").startswith(first) if begun is None else begun.get("kind") == KIND
+        if not ours or (begun is None and pixels.stat().st_size):
+            raise UserError(f"{pixels} or {noted} is in the way, and was not written here: move it")
+        if begun is not None and begun != plan:
+            raise UserError(
+                f"{self.target} is being prepared from another source or with other settings: go on with those, or remove "
+                f"{pixels} and {noted}"
+            )
+        end, done = len(first) if begun else 0, 0
+        for line in self.journal if begun else ():
+            entry = _parsed(line)
+            if entry is None:
+                break
+            self.shards.append(len(entry["names"]))
+            done += len(entry["names"])
+            end += len(line)
+        self.journal.truncate(end)
+        if not end:
+            self._note(plan)
+        if done and pixels.stat().st_size < self.header + done * self._picture_bytes:
+            raise UserError(f"{pixels} is shorter than {noted} says: remove both, and begin again")
+        self.array.truncate(self.header + done * self._picture_bytes)
+        self.array.seek(0)
+        self.array.write(_header(self.plan, self.plan.pictures))
+        self.array.seek(0, os.SEEK_END)
+
+    @property
+    def _picture_bytes(self) -> int:
+        return self.plan.size**2 * self.plan.channels
+
+    def append(self, shard: Shard, pixels: NDArray[np.uint8]) -> None:
+        """Write a shard, then note it."""
+        self.array.write(pixels.tobytes())
+        self.array.flush()
+        os.fsync(self.array.fileno())
+        self._note(asdict(shard))
+        self.shards.append(len(shard.names))
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        self.journal.write(json.dumps(entry).encode() + b"\n")
+        self.journal.flush()
+
+    def finish(self, left_out: tuple[str, ...], strict: bool) -> Prepared:
+        """Give the array its name, once what stands beside it is written."""
+        count = sum(self.shards)
+        broken: list[Picture] = []
+        unturned: list[Picture] = []
+        self.journal.seek(0)
+        self.journal.readline()
+        with atomic_file(names_file(self.target)) as temporary, temporary.open("w", encoding="ascii") as file:
+            for line in self.journal:
+                shard = json.loads(line)
+                broken.extend(Picture(**picture) for picture in shard["broken"])
+                unturned.extend(Picture(**picture) for picture in shard["unturned"])
+                file.writelines(json.dumps(name) + "\n" for name in shard["names"])
+        if broken and (strict or not count):
+            raise UserError(
+                _strictly(broken[0])
+                if strict
+                else f"none of the {len(broken)} images decodes, such as {printable(broken[0].name)}: {broken[0].reason}"
+            )
+        self.array.seek(0)
+        self.array.write(_header(self.plan, count))
+        self.array.flush()
+        os.fsync(self.array.fileno())
+        pixels, noted = self.paths(self.target)
+        prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out)
+        about = {**asdict(replace(prepared, path=Path(self.target.name))), "path": self.target.name}
+        about = {**about, "prepared": asdict(self.plan), "sha256": digest_of(pixels), "versions": versions()}
+        with atomic_file(self.target.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(about, indent=2) + "\n")
+        pixels.replace(self.target)
+        noted.unlink()
+        return prepared
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line of a journal; None for one that was cut off."""
+    try:
+        entry = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _header(plan: Plan, count: int) -> bytes:
+    """The header of the array; NumPy leaves room in it, so that any count takes as many bytes."""
+    file = io.BytesIO()
+    shape = (count, plan.size, plan.size, plan.channels)
+    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+def _lock(file: Any, target: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UserError(f"another process is preparing {target}: wait for it, or choose another name") from error

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+import dcgan_viz.data.prepare
+from dcgan_viz.data.decoding import decode_square
+from dcgan_viz.data.images import load_images
+from dcgan_viz.data.labels import read_labels
+from dcgan_viz.data.prepare import prepare
+from dcgan_viz.data.sources import open_images
+from dcgan_viz.errors import UserError
+from dcgan_viz.progress import Stage
+
+PARTS = (".a.npy.journal", ".a.npy.partial")
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dcgan_viz.data.prepare, "SHARD", 4)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two classes of 19 noisy pictures together, of several sizes."""
+    random = np.random.default_rng(0)
+    for k in range(19):
+        folder = tmp_path / "pictures" / "ab"[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shape = (*random.integers(16, 60, 2), 3)
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{k:02}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_processes_writes_what_load_images_reads(workers: int, pictures: Path, tmp_path: Path) -> None:
+    result = prepare(pictures, tmp_path / "a.npy", 16, workers=workers)
+    expected = load_images(pictures, 16)
+    assert result.pictures == 19
+    assert result.broken == result.unturned == ()
+    assert np.array_equal(np.load(tmp_path / "a.npy"), expected.pixels)
+    images = load_images(tmp_path / "a.npy", 16)
+    assert isinstance(images.pixels, np.memmap)
+    assert images.names == expected.names
+    assert read_labels(None, images.names).classes == ("a", "b")
+    assert not any((tmp_path / part).exists() for part in PARTS)
+    np.save(tmp_path / "b.npy", expected.pixels)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_broken_pictures_are_listed_with_their_reasons_or_end_it(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "a" / "05.png").write_bytes(b"")
+    (pictures / "b" / "cut.png").write_bytes((pictures / "b" / "01.png").read_bytes()[:200])
+    (pictures / "notes.txt").write_text("")
+    with pytest.raises(UserError, match=r"a/05.png does not decode: the file is empty; .* or leave out --strict"):
+        prepare(pictures, tmp_path / "a.npy", 16, strict=True)
+    result = prepare(pictures, tmp_path / "a.npy", 16)
+    assert (result.broken[0].name, result.broken[0].reason) == ("a/05.png", "the file is empty")
+    assert len(result.broken) == 2
+    assert result.pictures == len(np.load(tmp_path / "a.npy")) == 19
+    about = json.loads((tmp_path / "a.json").read_text())
+    assert about["broken"][1]["name"] == "b/cut.png"
+    assert about["left_out"] == ["1 .txt"]
+    assert about["prepared"]["size"] == 16
+    for file in pictures.rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(UserError, match=r"none of the 21 images decodes, such as a/00.png: the file is empty"):
+        prepare(pictures, tmp_path / "b.npy", 16)
+    assert not (tmp_path / "b.npy").exists()
+
+
+KILLED = """
+import os, signal, sys
+import dcgan_viz.data.prepare as module
+module.SHARD = 4
+def progress(shards, stage):
+    for number, shard in enumerate(shards):
+        if number == 3:
+            print(os.getpid(), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield shard
+module.prepare(sys.argv[1], sys.argv[2], 16, workers=2, progress=progress)
+"""
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_killed_preparation_goes_on_without_redoing_what_was_written(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = prepare(pictures, tmp_path / "whole.npy", 16)
+    (pictures / "a" / "00.png").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, pictures, tmp_path / "a.npy"], capture_output=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    assert not (tmp_path / "a.npy").exists()
+    # A line that was cut off, and pixels that were not noted, are dropped.
+    journal, partial = (tmp_path / part for part in PARTS)
+    with journal.open("ab") as file:
+        file.write(b'{"names": ["cut o')
+    with partial.open("ab") as file:
+        file.write(b"\x07" * 1000)
+    firsts = []
+
+    def watch(shards: Iterable, stage: Stage) -> Iterable:
+        firsts.append((stage.first, stage.total))
+        return shards
+
+    result = prepare(pictures, tmp_path / "a.npy", 16, progress=watch)
+    assert firsts == [(3, 5)]
+    assert result.pictures == whole.pictures
+    for ending in (".npy", ".names.jsonl"):
+        assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
+    assert not journal.exists()
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_it_goes_on_only_with_the_same_source_and_settings(pictures: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, pictures, tmp_path / "a.npy"], capture_output=True, check=False)
+    with pytest.raises(UserError, match="is being prepared from another source or with other settings"):
+        prepare(pictures, tmp_path / "a.npy", 17)
+    (pictures / "a" / "00.png").rename(pictures / "a" / "zz.png")
+    with pytest.raises(UserError, match="another source"):
+        prepare(pictures, tmp_path / "a.npy", 16)
+
+
+def test_nobody_elses_files_are_replaced(pictures: Path, tmp_path: Path) -> None:
+    for name in ("a.npy", "a.json", "a.names.jsonl"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match=f"{name} already exists"):
+            prepare(pictures, tmp_path / "a.npy", 16)
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+    for name in PARTS:
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match="is in the way, and was not written here: move it"):
+            prepare(pictures, tmp_path / "a.npy", 16)
+        assert (tmp_path / name).read_text() == "mine"
+        for part in PARTS:
+            (tmp_path / part).unlink(missing_ok=True)
+    prepare(pictures, tmp_path / "a.npy", 16)
+    with pytest.raises(UserError, match=r"a.npy already exists"):
+        prepare(pictures, tmp_path / "a.npy", 16)
+    prepare(pictures, tmp_path / "a.npy", 20, overwrite=True)
+    assert np.load(tmp_path / "a.npy").shape == (19, 20, 20, 3)
+
+
+def test_one_process_at_a_time(pictures: Path, tmp_path: Path) -> None:
+    def second(shards: Iterable, stage: Stage) -> Iterable:
+        with pytest.raises(UserError, match="another process is preparing"):
+            prepare(pictures, tmp_path / "a.npy", 16)
+        return shards
+
+    prepare(pictures, tmp_path / "a.npy", 16, workers=1, progress=second)
+
+
+def test_depth_is_taken_as_stated(tmp_path: Path) -> None:
+    folder = tmp_path / "x-rays"
+    folder.mkdir()
+    Image.fromarray(np.full((16, 16), 2048, np.uint16)).save(folder / "1.png")
+    with pytest.raises(UserError, match="mode I;16 with values from 2048 to 2048"):
+        prepare(folder, tmp_path / "a.npy", 16, 1)
+    prepare(folder, tmp_path / "b.npy", 16, 1, bits=12)
+    assert (np.load(tmp_path / "b.npy") == 128).all()
+
+
+def test_the_command_says_what_came_out(run: Callable[..., Result], pictures: Path) -> None:
+    (pictures / "a" / "bad.png").write_bytes(b"")
+    result = run("prepare", pictures, "a.npy", "--size", 16, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert "19 pictures of 16x16 written to a.npy" in result.stdout
+    assert "1 broken and left out, such as a/bad.png: the file is empty" in result.stdout
+    assert "listed in a.json" in result.stdout
+    again = run("prepare", pictures, "b.npy", "--size", 16, "--workers", 1, "--json")
+    assert json.loads(again.stdout)["pictures"] == 19
+    refused = run("prepare", pictures, "c.npz")
+    assert refused.exit_code == 2
+    assert "should end in .npy" in refused.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are watched there otherwise")
+def test_processes_end_with_their_parent(pictures: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, pictures, tmp_path / "a.npy"], capture_output=True, timeout=60, check=False
+    )
+    # Its children hold the same standard output: that `run` has returned says that they are gone.
+    assert done.returncode == -9
+
+
+@pytest.mark.realdata
+def test_real_photographs_are_the_same_from_a_folder_as_from_a_zip(realdata: Path, tmp_path: Path) -> None:
+    source = open_images(realdata / "lsun_bedrooms_10k.zip")
+    chosen = range(0, len(source), 500)
+    (tmp_path / "photographs").mkdir()
+    for index in chosen:
+        entry = source.entry(index)
+        assert isinstance(entry, bytes)
+        (tmp_path / "photographs" / source.names[index]).write_bytes(entry)
+    prepare(tmp_path / "photographs", tmp_path / "a.npy", 64)
+    expected = [decode_square(source.entry(index), 64, 3)[0] for index in chosen]
+    assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
