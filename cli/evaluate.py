@@ -122,4 +122,6 @@ def _sentences(result: Evaluation) -> str:
         f"images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
         for entry in result.objects
     ]
+    if result.caveat:
+        lines.append(f"caveat: {result.caveat}")
     return "\n".join(lines)

@@ -152,7 +152,8 @@ def leads() -> bool:
 
 def _line(stage: Stage, done: int, seconds: float) -> str:
     left = (stage.total - done) * seconds / max(done - stage.first, 1)
-    unit = stage.unit if stage.total == 1 else f"{stage.unit}s"
+    plural = f"{stage.unit}es" if stage.unit.endswith("ch") else f"{stage.unit}s"
+    unit = stage.unit if stage.total == 1 else plural
     words = f"{stage.what}: {done} of {stage.total} {unit} in {_duration(seconds)}"
     if left > 0:
         words += f", about {_duration(left)} left"

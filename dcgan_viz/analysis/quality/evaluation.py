@@ -111,6 +111,20 @@ class Evaluation(Result):
     real: NDArray[np.uint8]
     generated: NDArray[np.uint8]
 
+    @property
+    def caveat(self) -> str:
+        """What to know before the numbers are believed; empty if nothing.
+
+        Where samples lie no farther from real images than other real images do, the encoder sees no difference; a person
+        may.
+        """
+        if self.quality.kernel.low > self.floor.kernel.high:
+            return ""
+        return (
+            f"the encoder {self.settings['encoder']} cannot tell these samples from real images: look at them before you "
+            "believe it, since that says as much of the encoder as of the samples"
+        )
+
 
 @dataclass(frozen=True)
 class Some:

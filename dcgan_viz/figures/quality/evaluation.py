@@ -141,4 +141,5 @@ def _caption(result: Evaluation) -> str:
         f"is as many other ones. Fréchet distance {result.quality.frechet:.1f}, floor {result.floor.frechet:.1f}; "
         f"kernel distance {result.quality.kernel:.1f}, floor {result.floor.kernel:.1f} (thousandths). "
         f"Encoder {settings['encoder']}: {settings['encoder note']}. Intervals: 95 %."
+        + (f" Caveat: {result.caveat}." if result.caveat else "")
     )

@@ -67,3 +67,9 @@ def test_some_of_a_set_are_the_chosen_ones() -> None:
     some = Some(images, np.array([1, 4, 7]))
     assert torch.equal(some.tensor(slice(1, 3)), images.images[[4, 7]])
     assert len(some) == 3
+
+
+def test_an_encoder_that_sees_no_difference_says_so(tiny_model: DCGAN) -> None:
+    drawn = TensorImages(tiny_model.sample(600, seed=9))
+    assert "cannot tell" in evaluate(tiny_model, drawn, Averages()).caveat
+    assert evaluate(tiny_model, photographs(600), Averages()).caveat == ""
