@@ -80,6 +80,10 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "evaluate --model {w}/model --data {w}/pictures.npy --encoder {w}/encoder --samples 200 --out {p}",
         RESULT,
     ),
+    "prepare": (
+        "prepare {w}/pictures {p}/all.npy --size 16 --workers 1",
+        ("all.npy", "all.json", "all.names.jsonl"),
+    ),
     "rooms": ("rooms 2 --size 32 --out {p}", ("annotations.json", "images/room-000001.png", "masks/room-000000.png")),
     "train": (f"{TRAIN} --steps 1", (*MODEL, "metrics.jsonl", "samples/step-00000001.png")),
     "train-segmenter": (
