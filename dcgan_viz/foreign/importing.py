@@ -229,7 +229,7 @@ def _pictures(reading: Reading) -> Callable[[str], Tensor]:
     """Pictures of a generator as a discriminator read them in training, by how the generator ends."""
     raw = build_generator(reading, "none")
     with torch.no_grad():
-        values = raw(latents(raw.spec.prior, EXAMPLES // 2, raw.spec.latent))
+        values = torch.cat([raw(z) for z in latents(raw.spec.prior, EXAMPLES, raw.spec.latent).split(BATCH)])
 
     def pictures(ending: str) -> Tensor:
         return {"tanh": torch.tanh, "sigmoid": torch.sigmoid}.get(ending, lambda v: v)(values)

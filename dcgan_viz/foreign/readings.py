@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -13,7 +14,16 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.chains import Chain, Chains, Side, find_chains
 from dcgan_viz.foreign.geometry import Geometry, discriminator_geometries, generator_geometries
 from dcgan_viz.foreign.knowledge import Knowledge, Source, Wishes
-from dcgan_viz.foreign.testimony import DISCRIMINATOR, EXAMPLES, GENERATOR, Habits, Reading, Verdict, judge
+from dcgan_viz.foreign.testimony import (
+    DISCRIMINATOR,
+    EXAMPLES,
+    GENERATOR,
+    VALUES_FINALLY,
+    Habits,
+    Reading,
+    Verdict,
+    judge,
+)
 from dcgan_viz.foreign.weights import Weights
 from dcgan_viz.model import draw_latents
 from dcgan_viz.networks.spec import Prior
@@ -37,10 +47,10 @@ _RARE = (
 )
 
 
-def latents(source: str, count: int, latent: int) -> Tensor:
+def latents(source: str, count: int, latent: int, seed: int = 0) -> Tensor:
     """Latents (count, latent) of a source, the same every time."""
     prior: Prior = "normal" if source == "normal" else "uniform"
-    z = draw_latents(count, latent, prior, np.random.default_rng(0))
+    z = draw_latents(count, latent, prior, np.random.default_rng(seed))
     return (z + 1) / 2 if source == "unit" else z
 
 
@@ -83,7 +93,11 @@ def read_generator(
         ]
         return judge(readings, lambda name: latents(name, EXAMPLES, latent), GENERATOR)
 
-    return _settle(_widened(verdict, known, "generator"), chains, known, "generator")
+    def finally_(readings: Sequence[Reading]) -> Verdict:
+        fresh = functools.partial(latents, count=2 * EXAMPLES, latent=latent, seed=1)
+        return judge(readings, fresh, GENERATOR, VALUES_FINALLY)
+
+    return _settle(_widened(verdict, finally_, known, "generator"), chains, known, "generator")
 
 
 def read_discriminator(
@@ -124,22 +138,38 @@ def read_discriminator(
             for varied in _varied(each, known, sources, "discriminator", _normed(chain))
             if settled is None or _only_activation(settled, chain, geometry, varied)
         ]
-        return judge(readings, pictures, DISCRIMINATOR)
+        return judge(readings, lambda name: pictures(name)[: EXAMPLES // 2], DISCRIMINATOR)
 
-    return _settle(_widened(verdict, known, "discriminator"), chains, known, "discriminator")
+    def finally_(readings: Sequence[Reading]) -> Verdict:
+        return judge(readings, lambda name: pictures(name)[EXAMPLES // 2 :], DISCRIMINATOR, VALUES_FINALLY)
+
+    return _settle(_widened(verdict, finally_, known, "discriminator"), chains, known, "discriminator")
 
 
-def _widened(verdict: Callable[[Sequence[Habits], Reading | None], Verdict], known: Knowledge, side: Side) -> Verdict:
-    """A verdict among what almost everybody does, then among rare activations, and of everything where none of that fits."""
+def _widened(
+    verdict: Callable[[Sequence[Habits], Reading | None], Verdict],
+    finally_: Callable[[Sequence[Reading]], Verdict],
+    known: Knowledge,
+    side: Side,
+) -> Verdict:
+    """A verdict among what almost everybody does, then among rare activations, and of everything where none of that fits.
+
+    The search runs on few examples, and whichever of many readings is closest on these is so by chance too. The last few
+    are therefore judged again, on more and on others.
+    """
     usual_first = _USUAL if side == "discriminator" else _USUAL[::-1]
     if known.activation is not None or known.slope is not None or known.eps is not None:
-        return verdict(_distinct(_given(h, known) for h in (*usual_first, *_RARE)), None)
+        found = verdict(_distinct(_given(h, known) for h in (*usual_first, *_RARE)), None)
+        return found if found.distance is None else finally_(found.finalists)
     usual = verdict(usual_first, None)
     if usual.distance is None:
         return usual
-    refined = verdict((*usual_first, *_RARE), usual.reading)
+    usual = finally_(usual.finalists)
+    refined = finally_(verdict((*usual_first, *_RARE), usual.reading).finalists)
     best = _better(usual, refined)
-    return best if _distance(best) <= CLOSE else _better(best, verdict((*usual_first, *_RARE), None))
+    if _distance(best) <= CLOSE:
+        return best
+    return _better(best, finally_(verdict((*usual_first, *_RARE), None).finalists))
 
 
 def _distance(verdict: Verdict) -> float:

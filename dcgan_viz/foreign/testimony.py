@@ -24,8 +24,8 @@ from dcgan_viz.networks.spec import Activation
 EXAMPLES, FEWEST = 512, 16
 """Latents, or pictures, on which readings are run, and to how few they go down where maps are large."""
 
-VALUES = 2**19
-"""Values of maps that a reading keeps."""
+VALUES, VALUES_FINALLY = 2**19, 2**22
+"""Values of maps that a reading keeps, in the search among many and in the judgement among the last few."""
 
 KEPT, KEPT_BLINDLY = 8, 48
 """Prefixes of readings that go on at once, after the first normalisation and before it."""
@@ -143,6 +143,11 @@ class Verdict:
         return sum(f.distance for f in self.fits) / len(self.fits) if self.fits else None
 
     @property
+    def finalists(self) -> tuple[Reading, ...]:
+        """All that were run to the end."""
+        return (*self.tied, *(reading for reading, _ in self.rivals))
+
+    @property
     def agrees(self) -> bool:
         """Whether the statistics are there and fit."""
         return self.distance is not None and self.distance <= FITS
@@ -182,7 +187,9 @@ class Layers:
 
 
 @torch.no_grad()
-def judge(readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: Layers) -> Verdict:
+def judge(
+    readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: Layers, values: int = VALUES
+) -> Verdict:
     """Run readings layer by layer, and keep those that agree best with the stored statistics.
 
     Parameters
@@ -192,6 +199,8 @@ def judge(readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: 
     inputs : callable
         From a source's name to what the network reads, (N, …).
     layers : Layers
+    values : int
+        Of maps that each keeps: on how many examples deep layers are run.
 
     Returns
     -------
@@ -205,7 +214,7 @@ def judge(readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: 
         (k for r in readings for k, n in enumerate(r.chain) if n.norm is not None and n.norm.measured), default=-1
     )
     for number in range(last + 1):
-        branches = _pruned([b for branch in branches for b in _split(branch, number, layers)])
+        branches = _pruned([b for branch in branches for b in _split(branch, number, layers, values)])
     return _verdict(branches)
 
 
@@ -280,7 +289,7 @@ def _compare(mean: Tensor, variance: Tensor, norm: Norm) -> tuple[float, float]:
     return (1 - overlap).clamp(min=0).mean().sqrt().item(), ratio
 
 
-def _split(branch: _Branch, number: int, layers: Layers) -> list[_Branch]:
+def _split(branch: _Branch, number: int, layers: Layers, values: int) -> list[_Branch]:
     """A branch one layer further, divided by what its readings do there."""
     groups: dict[Hashable, list[Reading]] = {}
     for reading in branch.readings:
@@ -288,7 +297,7 @@ def _split(branch: _Branch, number: int, layers: Layers) -> list[_Branch]:
     further = []
     for group in groups.values():
         layer = layers.layer(group[0], number)
-        maps, fit = layer(branch.maps[: max(VALUES // layer.values, FEWEST)])
+        maps, fit = layer(branch.maps[: max(values // layer.values, FEWEST)])
         fits = branch.fits if fit is None else (*branch.fits, LayerFit(number + 1, *fit))
         further.append(_Branch(group, maps, fits))
     return further
