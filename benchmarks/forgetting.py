@@ -14,7 +14,7 @@ import click
 import numpy as np
 import torch
 
-from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled, second_highest_layer
+from dcgan_viz.analysis.forgetting.ablation import draw_scaled, paper_layer, scaled
 from dcgan_viz.judges.segmenter import areas, find_segmenter, segment
 from dcgan_viz.model import load
 
@@ -29,7 +29,7 @@ def main(model: str, samples: int, count: int) -> None:
     segmenter = find_segmenter(loaded)
     if segmenter is None:
         raise click.UsageError(f"{model} has no segmenter beside it")
-    layer = second_highest_layer(loaded)
+    layer = paper_layer(loaded)
     latents = loaded.latents(samples, seed=0)
     objects = len(segmenter.objects)
     factors = [scaled(layer.channels, range(int(k))) for k in np.linspace(0, layer.channels, count)]

@@ -19,20 +19,17 @@ from dcgan_viz.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from matplotlib.figure import Figure
 
-    from dcgan_viz.analysis.forgetting.forgetting import Forgetting, Forgotten, Where
+    from dcgan_viz.analysis.forgetting.ablation import Where
+    from dcgan_viz.analysis.forgetting.dose_response import DoseResponse
+    from dcgan_viz.analysis.forgetting.forgetting import Forgetting
+    from dcgan_viz.analysis.forgetting.insertion import Insertion
+    from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
     from dcgan_viz.analysis.forgetting.probe import Negatives
-    from dcgan_viz.analysis.forgetting.rankings import Ranking
-    from dcgan_viz.annotations.boxes import Annotations
-    from dcgan_viz.judges.segmenter import Segmenter
-    from dcgan_viz.model import DCGAN
     from dcgan_viz.results import Result
-
-    Add = Callable[[str, Result, Figure, str], None]
-    """Saves a further part of the result under a name, with its figure and the sentence that tells it."""
 
 
 DEFAULT_OUT = "results/forget"
@@ -120,7 +117,7 @@ def forget(
     segmenter: Path | None,
     layer: str | None,
     top: int | None,
-    ranking: Ranking,
+    ranking: str,
     negatives: Negatives,
     strength: float,
     where: Where,
@@ -150,7 +147,9 @@ def forget(
     dcgan-viz forget --model runs/mine --annotations boxes.json --object lamp
     """
     from dcgan_viz.analysis.forgetting import forgetting
-    from dcgan_viz.analysis.forgetting.ablation import without_maps
+    from dcgan_viz.analysis.forgetting.ablation import edited
+    from dcgan_viz.annotations.boxes import load_annotations
+    from dcgan_viz.blind.trials import save_trial
     from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
     from dcgan_viz.judges.segmenter import find_segmenter, load_segmenter
     from dcgan_viz.model import load
@@ -162,11 +161,10 @@ def forget(
     reader = find_segmenter(loaded) if segmenter is None else load_segmenter(segmenter, device)
     if reader is None and (dose_response or insertion):
         raise click.UsageError("--dose-response and --insertion need a segmenter: give one with --segmenter")
-    boxes = _boxes(loaded, annotations, (*labels, *keep), reader)
     result = forgetting.forget(
         loaded,
-        boxes,
         labels,
+        annotations=None if annotations is None else load_annotations(annotations),
         keep=keep,
         layer=layer,
         top=top,
@@ -179,28 +177,45 @@ def forget(
         seed=seed,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"forget": forgetting_figure(result)}, overwrite=overwrite)
-    sentences = [_sentence(result)]
+    sentences = [result.sentences()]
     parts: dict[str, Result] = {}
-
-    def add(name: str, part: Result, figure: Figure, sentence: str) -> None:
+    for name, part, figure in _further(result, dose_response, insertion, show_maps, keep):
         part.save(folder / name, {name: figure}, overwrite=overwrite)
         parts[name] = part
-        sentences.append(sentence)
-
-    if dose_response:
-        assert reader is not None
-        _add_dose_response(loaded, boxes, result, reader, keep, negatives, seed, add)
-    if insertion:
-        assert reader is not None
-        _add_insertion(loaded, boxes, result, reader, seed, add)
-    if show_maps:
-        _add_maps(loaded, result, seed, add)
+        sentences.append(part.sentences())
     if blind is not None:
-        sentences.append(_save_blind(result, blind, seed, overwrite))
+        trial = forgetting.blind_trial(result)
+        save_trial(trial, blind, overwrite)
+        sentences.append(f"{len(trial.pictures)} shuffled pictures to judge: dcgan-viz blind {blind}")
     if save_as is not None:
-        without_maps(loaded, result.layer, result.maps, strength).save(save_as, overwrite)
+        edited(loaded, result.ablation).save(save_as, overwrite)
         sentences.append(f"the model that has forgotten is in {save_as}")
     finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _further(
+    result: Forgetting, dose_response: bool, insertion: bool, show_maps: bool, keep: tuple[str, ...]
+) -> Iterator[tuple[str, DoseResponse | Insertion | MapPictures, Figure]]:
+    """What else was asked for: its name, the result and its figure."""
+    from dcgan_viz.analysis.forgetting import dose_response as dose
+    from dcgan_viz.analysis.forgetting import insertion as raised
+    from dcgan_viz.analysis.forgetting import map_pictures as pictures
+    from dcgan_viz.figures.forgetting.dose_response import dose_response_figure
+    from dcgan_viz.figures.forgetting.insertion import insertion_figure
+    from dcgan_viz.figures.forgetting.map_pictures import map_pictures_figure
+    from dcgan_viz.progress import show
+
+    evidence, found, seed = result.evidence[0], result.objects[0], result.settings["seed"]
+    if dose_response:
+        curves = dose.dose_response(evidence, spared=keep[0] if keep else None, seed=seed, progress=show)
+        yield "dose-response", curves, dose_response_figure(curves)
+    if insertion:
+        inserted = raised.insert(evidence, found.maps, seed=seed)
+        yield "insertion", inserted, insertion_figure(inserted)
+    if show_maps:
+        ranking = result.settings["ranking"]
+        shown = pictures.picture_maps(evidence.model, result.layer, result.scores[0], found.object, ranking, seed=seed)
+        yield "maps", shown, map_pictures_figure(shown)
 
 
 def _check_places(
@@ -230,132 +245,3 @@ def _check_places(
         check_trial_folder(blind, overwrite)
     if save_as is not None:
         DCGAN.check_folder(save_as, overwrite)
-
-
-def _boxes(loaded: DCGAN, annotations: Path | None, labels: tuple[str, ...], reader: Segmenter | None) -> Annotations:
-    """The boxes that were given, those that lie beside the model, or the segmenter's."""
-    from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
-    from dcgan_viz.annotations.boxes import find_annotations, load_annotations, merge_annotations
-
-    if annotations is not None:
-        return load_annotations(annotations)
-    folder = loaded.folder / "annotations" if loaded.folder else None
-    if reader is not None and (folder is None or not folder.is_dir()):
-        return automatic_boxes(loaded, reader, labels)
-    return merge_annotations([load_annotations(find_annotations(loaded, label)) for label in labels])
-
-
-def _sentence(result: Forgetting) -> str:
-    change, control = result.change, result.control_change
-    lines = [
-        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed to forget {result.names}",
-        *(_found(found) for found in result.objects),
-        f"change inside the boxes / outside: {change.inside:.1f} / {change.outside:.1f} grey levels "
-        f"(ratio {change.ratio:.2f}); {len(result.control_maps)} random maps: {control.inside:.1f} / "
-        f"{control.outside:.1f} (ratio {control.ratio:.2f})",
-    ]
-    if result.effects:
-        lines.append("pixels that are gone, by the segmenter (negative: more than before):")
-    for effect in result.effects:
-        gone = ", ".join(f"{o.object} {100 * o.removed:.0f} %" for o in effect.objects)
-        lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside:.2f}")
-    return "\n".join(lines)
-
-
-def _found(found: Forgotten) -> str:
-    """How well the boxes of an object are told from the rest, beside what brightness and shuffled boxes give."""
-    low, high = found.auc_interval.low, found.auc_interval.high
-    plain, gain = found.baselines, found.baselines.gain_interval
-    sentence = (
-        f"{found.object} AUC {found.auc:.3f} [{low:.3f}, {high:.3f}] on unseen images; brightness and position alone "
-        f"{plain.brightness_auc:.3f}, so the maps add {plain.gain:.3f} [{gain.low:.3f}, {gain.high:.3f}]; boxes moved to "
-        f"other samples {plain.shuffled_auc:.3f}"
-    )
-    return f"{sentence}\nwarning: {found.warning}" if found.warning else sentence
-
-
-def _add_dose_response(
-    loaded: DCGAN,
-    boxes: Annotations,
-    result: Forgetting,
-    reader: Segmenter,
-    keep: tuple[str, ...],
-    negatives: Negatives,
-    seed: int,
-    add: Add,
-) -> None:
-    from dcgan_viz.analysis.forgetting.dose_response import dose_response
-    from dcgan_viz.analysis.forgetting.forgetting import gather_evidence
-    from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
-    from dcgan_viz.figures.forgetting.dose_response import dose_response_figure
-    from dcgan_viz.progress import show
-
-    label = result.objects[0].object
-    evidence = gather_evidence(loaded, result.layer, boxes, label, negatives, segmenter=reader, seed=seed)
-    scores = {str(ranking): score_maps(ranking, evidence) for ranking in RANKINGS}
-    part = dose_response(
-        loaded,
-        result.layer,
-        scores,
-        reader,
-        label,
-        spared=keep[0] if keep else None,
-        seed=seed,
-        progress=show,
-    )
-    best = "\n".join(
-        f"  {dose.ranking}: {dose.maps} maps, {100 * dose.removed:.0f} % [{100 * dose.removed_interval.low:.0f}, "
-        f"{100 * dose.removed_interval.high:.0f}] of {label} gone, {100 * dose.spared_loss:.0f} % of {part.spared}; "
-        f"{100 * dose.margin_over_random:.0f} points [{100 * dose.margin_interval.low:.0f}, "
-        f"{100 * dose.margin_interval.high:.0f}] over random maps"
-        for dose in part.best
-    )
-    heading = f"most {label} gone while {part.spared} changes by no more than {100 * part.allowed_loss:.0f} %:"
-    add("dose-response", part, dose_response_figure(part), f"{heading}\n{best}")
-
-
-def _add_insertion(
-    loaded: DCGAN, boxes: Annotations, result: Forgetting, reader: Segmenter, seed: int, add: Add
-) -> None:
-    from dcgan_viz.analysis.forgetting.forgetting import gather_evidence
-    from dcgan_viz.analysis.forgetting.insertion import insert, levels_inside
-    from dcgan_viz.figures.forgetting.insertion import insertion_figure
-
-    label = result.objects[0].object
-    evidence = gather_evidence(loaded, result.layer, boxes, label, seed=seed)
-    levels = levels_inside(evidence.maps, evidence.inside)
-    part = insert(loaded, result.layer, result.objects[0].maps, levels, reader, label, seed=seed)
-    sentence = (
-        f"raised at a place, the maps draw {label} on {100 * part.inserted:.1f} % of it, zeroed {100 * part.ablated:.1f} %: "
-        f"causal effect {100 * part.effect:.1f} points [{100 * part.effect_interval.low:.1f}, "
-        f"{100 * part.effect_interval.high:.1f}], random maps {100 * part.control_effect:.1f} "
-        f"[{100 * part.control_effect_interval.low:.1f}, {100 * part.control_effect_interval.high:.1f}]"
-    )
-    add("insertion", part, insertion_figure(part), sentence)
-
-
-def _add_maps(loaded: DCGAN, result: Forgetting, seed: int, add: Add) -> None:
-    from dcgan_viz.analysis.forgetting.map_pictures import picture_maps
-    from dcgan_viz.figures.forgetting.map_pictures import map_pictures_figure
-
-    label, ranking = result.objects[0].object, result.settings["ranking"]
-    part = picture_maps(loaded, result.layer, result.scores[0], label, ranking, seed=seed)
-    add("maps", part, map_pictures_figure(part), f"the highest-ranked map for {label} is {part.maps[0]}")
-
-
-def _save_blind(result: Forgetting, folder: Path, seed: int, overwrite: bool) -> str:
-    from dcgan_viz.blind.report import prepare_trial, save_trial
-
-    trial = prepare_trial(
-        {
-            "as drawn": result.before,
-            f"{result.names} maps zeroed": result.after,
-            "random maps zeroed": result.control,
-        },
-        question=f"Draw a box around every {result.names}",
-        answer_kind="boxes",
-        settings=result.numbers()["settings"],
-        seed=seed,
-    )
-    save_trial(trial, folder, overwrite)
-    return f"{len(trial.pictures)} shuffled pictures to judge: dcgan-viz blind {folder}"

@@ -38,8 +38,12 @@ class Result:
         return {name: value for name, value in fields if isinstance(value, np.ndarray)}
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that are not arrays, as plain data for JSON, with the versions that made them."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        """The fields that are not arrays, as plain data for JSON, with the versions that made them.
+
+        A field whose metadata says ``{"saved": False}`` is left out.
+        """
+        kept = (f for f in dataclasses.fields(self) if f.metadata.get("saved", True))
+        fields = {f.name: getattr(self, f.name) for f in kept}
         plain = {n: _plain(v) for n, v in fields.items() if not isinstance(v, np.ndarray)}
         return {"kind": type(self).__name__, **plain, "versions": versions()}
 

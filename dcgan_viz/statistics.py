@@ -275,9 +275,3 @@ def paired_difference(gained: int, lost: int, pairs: int, *, over: str = "pairs"
     low = -1.0 if score(-edge) <= critical else brentq(lambda d: score(d) - critical, -edge, value)
     high = 1.0 if score(edge) >= -critical else brentq(lambda d: score(d) + critical, value, edge)
     return Estimate(value, float(low), float(high), pairs, how)
-
-
-def bootstrap_interval(values: NDArray[Any], *, seed: Seed = 0) -> Interval:
-    """The interval of `bootstrap_estimate` alone."""
-    found = bootstrap_estimate(values, seed=seed)
-    return Interval(found.low, found.high)

@@ -32,7 +32,7 @@ def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
     assert "torch" in saved["versions"]
     with np.load("result/arrays.npz") as arrays:
         assert arrays["before"].shape == arrays["after"].shape == (6, 16, 16, 3)
-        assert np.array_equal(np.flatnonzero(arrays["weights"][0] > 0), sorted(saved["maps"]))
+        assert np.array_equal(np.flatnonzero(arrays["weights"][0] > 0), sorted(saved["ablation"]["maps"]))
     with Image.open("result/forget.png") as picture:
         assert min(picture.size) > 500
     first = Path("result/arrays.npz").read_bytes()
@@ -121,3 +121,23 @@ def test_requests_that_do_not_go_together(refused, annotated: Path) -> None:
         "forget", "--model", annotated, "--where", "object", "--save-as", "edited"
     )
     assert "holds no whole segmenter" in refused("forget", "--model", annotated, "--segmenter", annotated)
+
+
+def test_the_command_offers_every_ranking_that_is_registered() -> None:
+    from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+    from dcgan_viz.cli.forget import forget
+
+    (option,) = (parameter for parameter in forget.params if parameter.name == "ranking")
+    assert list(option.type.choices) == list(RANKINGS)
+
+
+def test_boxes_around_nothing_are_warned_of(run, annotated: Path) -> None:
+    """All boxes lie at one place of every picture, so that those of other images do as well."""
+    outcome = run("forget", "--model", annotated, "--samples", 2, "--out", "result")
+    assert outcome.exit_code == 0, outcome.output
+    assert "warning: the window boxes are found no better" in outcome.stdout
+    saved = json.loads(Path("result/result.json").read_text())
+    assert {"brightness_auc", "gain", "shuffled_auc"} <= set(saved["objects"][0]["baselines"])
+    assert "cross_fitted" in saved["objects"][0]
+    assert [control["ratio"]["n"] for control in saved["controls"]] == [200] * len(saved["controls"])
+    assert "evidence" not in saved

@@ -1,27 +1,87 @@
-"""Zeroing feature maps of a generator, and how much that changes its pictures, where and where not."""
+"""Zeroing feature maps of a generator: which, how far and where, and the pictures that are drawn without them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 
+from dcgan_viz.errors import UserError
+from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
-from dcgan_viz.networks.layers import Layer
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.networks.layers import Layer, find_layer
+
+Where = Literal["everywhere", "object"]
 
 
-def second_highest_layer(model: DCGAN) -> Layer:
-    """The layer of the paper's experiment: the second highest hidden convolution, 16x16 in 64x64 networks.
+@dataclass(frozen=True)
+class Ablation:
+    """Which maps of a generator's layer are scaled down, how far, and where.
 
-    Its 200 positive maps do not fit the 128 maps of the highest one at 32x32.
+    Parameters
+    ----------
+    layer : Layer
+        Of the generator, below the image.
+    maps : tuple of int
+        Counted from 0; none leaves the picture as it is.
+    strength : float
+        The maps are multiplied by 1 - strength after their rectifier: 1 zeroes them, as in the paper.
+    where : {"everywhere", "object"}
+        Everywhere, as in the paper, or only where the object is, see `object_places`.
+
+    Raises
+    ------
+    UserError
+        If the layer has no such map, or the strength is not in (0, 1].
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> model = load("bedrooms")
+    >>> windows = Ablation(paper_layer(model), (3, 17))
+    >>> before, after = draw_with(model, [windows.of(()), windows], model.latents(2, seed=0))
+    >>> after.shape, str(windows)
+    (torch.Size([2, 3, 64, 64]), '2 maps of generator layer 3 zeroed everywhere')
     """
-    layers = model.generator_layers
-    return layers[max(len(layers) - 3, 0)]
+
+    layer: Layer
+    maps: tuple[int, ...]
+    strength: float = 1.0
+    where: Where = "everywhere"
+
+    def __post_init__(self) -> None:
+        wrong = [m for m in self.maps if not 0 <= m < self.layer.channels]
+        if wrong:
+            raise UserError(
+                f"layer {self.layer.number} has maps 0 to {self.layer.channels - 1}: there is no {wrong[0]}"
+            )
+        if not 0 < self.strength <= 1:
+            raise UserError(f"a strength of {self.strength} is out of range: choose above 0, at most 1")
+        if self.where not in get_args(Where):
+            raise UserError(f"maps cannot be zeroed {self.where!r}: choose everywhere or object")
+
+    def __str__(self) -> str:
+        return f"{len(self.maps)} maps of generator layer {self.layer.number} {self.done}"
+
+    @property
+    def done(self) -> str:
+        """What happens to the maps, in words."""
+        how = "zeroed" if self.strength == 1 else f"multiplied by {1 - self.strength:g}"
+        return f"{how} {'everywhere' if self.where == 'everywhere' else 'where the object is'}"
+
+    @property
+    def factors(self) -> Tensor:
+        """By what each map of the layer (channels,) is multiplied."""
+        return scaled(self.layer.channels, self.maps, self.strength)
+
+    def of(self, maps: Sequence[int]) -> Ablation:
+        """The same of other maps."""
+        return replace(self, maps=tuple(int(m) for m in maps))
 
 
 def scaled(channels: int, maps: Sequence[int], strength: float = 1.0) -> Tensor:
@@ -37,9 +97,32 @@ def scaled(channels: int, maps: Sequence[int], strength: float = 1.0) -> Tensor:
     return factors
 
 
+def paper_layer(model: DCGAN) -> Layer:
+    """The layer of the paper's experiment: the second highest hidden convolution, 16x16 in 64x64 networks.
+
+    Its 200 positive maps do not fit the 128 maps of the highest one at 32x32.
+    """
+    layers = model.generator_layers
+    return layers[max(len(layers) - 3, 0)]
+
+
+def choose_layer(model: DCGAN, layer: int | str | None) -> Layer:
+    """A generator layer with maps to zero, by number or name; the paper's by default.
+
+    Raises
+    ------
+    UserError
+        If there is no such layer, or it draws the image itself.
+    """
+    chosen = paper_layer(model) if layer is None else find_layer(model.generator_layers, layer)
+    if chosen.number == len(model.generator_layers):
+        raise UserError(f"layer {chosen.number} is the image itself: choose a layer below it")
+    return chosen
+
+
 @torch.no_grad()
 def draw_scaled(
-    model: DCGAN, layer: Layer, factors: Sequence[Tensor], latents: Tensor, where: Tensor | None = None
+    model: DCGAN, layer: Layer, factors: Sequence[Tensor], latents: Tensor, places: Tensor | None = None
 ) -> Iterator[tuple[slice, list[Tensor]]]:
     """Images drawn with the maps of a layer multiplied by factors, after their rectifier, a batch at a time.
 
@@ -53,7 +136,7 @@ def draw_scaled(
     factors : sequence of Tensor (C,) or (N, C)
         One a map, or one a map and sample.
     latents : Tensor (N, latent)
-    where : Tensor of bool (N, h, w), optional
+    places : Tensor of bool (N, h, w), optional
         Positions of the maps that are multiplied; everywhere by default.
 
     Yields
@@ -68,127 +151,85 @@ def draw_scaled(
         below = model.generator.activations(latents[batch], layer.number)
         drawn = []
         for factor in factors:
-            chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below.device)
-            if where is not None:
-                chosen = torch.where(where[batch, None].to(below.device), chosen, 1.0)
+            chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below)
+            if places is not None:
+                chosen = torch.where(places[batch, None].to(below.device), chosen, 1.0)
             drawn.append(model.generator.draw_from(below * chosen, layer.number).cpu())
         yield batch, drawn
 
 
-def draw_without(
-    model: DCGAN,
-    layer: Layer,
-    choices: Sequence[Sequence[int]],
-    latents: Tensor,
-    strength: float = 1.0,
-    where: Tensor | None = None,
+def draw_with(
+    model: DCGAN, ablations: Sequence[Ablation], latents: Tensor, places: Tensor | None = None
 ) -> list[Tensor]:
-    """Images drawn with some maps of a layer zeroed after their rectifier.
+    """Images drawn with each of several ablations of one layer.
 
     Parameters
     ----------
     model : DCGAN
-    layer : Layer
-        Of the generator.
-    choices : sequence of sequences of int
-        Which maps to zero; an empty one draws the image as it is.
+    ablations : sequence of Ablation
     latents : Tensor (N, latent)
-    strength : float
-        The maps are multiplied by 1 - strength.
-    where : Tensor of bool (N, h, w), optional
-        Positions of the maps that are zeroed; everywhere by default, as in the paper.
+    places : Tensor of bool (N, h, w), optional
+        Where the object is, for ablations there alone.
 
     Returns
     -------
     list of Tensor (N, channels, H, W)
-        One for each choice, float32 in [-1, 1] on the CPU.
+        One for each ablation, float32 in [-1, 1] on the CPU.
+
+    Raises
+    ------
+    UserError
+        If the ablations differ in layer or place, or places are missing.
     """
-    factors = [scaled(layer.channels, choice, strength) for choice in choices]
-    batches = [drawn for _, drawn in draw_scaled(model, layer, factors, latents, where)]
+    first = ablations[0]
+    if any((a.layer, a.where) != (first.layer, first.where) for a in ablations):
+        raise UserError("ablations are drawn together if they are of one layer and at one place")
+    if first.where == "object" and places is None:
+        raise UserError("an ablation where the object is needs the places: see object_places")
+    factors = [ablation.factors for ablation in ablations]
+    where = places if first.where == "object" else None
+    batches = [drawn for _, drawn in draw_scaled(model, first.layer, factors, latents, where)]
     return [torch.cat(images) for images in zip(*batches, strict=True)]
 
 
-def without_maps(model: DCGAN, layer: Layer, maps: Sequence[int], strength: float = 1.0) -> DCGAN:
-    """A model whose generator draws without some maps, as `draw_without` does: every other analysis can be run on it.
+def edited(model: DCGAN, ablation: Ablation) -> DCGAN:
+    """A model that draws with an ablation: every other analysis can be run on it.
 
     Parameters
     ----------
     model : DCGAN
         Left as it is.
-    layer : Layer
-        Of the generator, below the image.
-    maps : sequence of int
-    strength : float
-        As in `draw_without`.
+    ablation : Ablation
+        Everywhere.
 
     Returns
     -------
     DCGAN
         Its card says what was done.
+
+    Raises
+    ------
+    UserError
+        If the ablation is not everywhere: weights know no places.
     """
-    generator = model.generator.with_scaled_maps(layer.number, scaled(layer.channels, maps, strength))
-    done = f"{len(maps)} maps of generator layer {layer.number} multiplied by {1 - strength:g}"
+    if ablation.where != "everywhere":
+        raise UserError("a model that has forgotten draws without the maps everywhere: leave out where='object'")
+    generator = model.generator.with_scaled_maps(ablation.layer.number, ablation.factors)
     card = replace(
         model.card,
         name=f"{model.card.name}-edited",
-        summary=f"{model.card.summary}; {done}",
-        weaknesses=(*model.card.weaknesses, f"Edited: {done} ({', '.join(map(str, sorted(maps)))})."),
+        summary=f"{model.card.summary}; {ablation}",
+        weaknesses=(
+            *model.card.weaknesses,
+            f"Edited: {ablation} ({', '.join(map(str, sorted(ablation.maps)))}).",
+        ),
     )
     return DCGAN(generator, model.discriminator, card)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """How much an ablation changes annotated samples, inside the object's boxes and outside.
-
-    Parameters
-    ----------
-    inside, outside : float
-        Mean absolute change of a pixel, in 8-bit grey levels, averaged over images.
-    inside_interval, outside_interval : Interval
-        95 %, from resampling images.
-    brightness_inside, brightness_outside : float
-        Mean signed change in grey levels: what is merely darkened shows here.
-    """
-
-    inside: float
-    inside_interval: Interval
-    outside: float
-    outside_interval: Interval
-    brightness_inside: float
-    brightness_outside: float
-
-    @property
-    def ratio(self) -> float:
-        """Change inside over change outside: 1 is no locality at all."""
-        return self.inside / self.outside
-
-
-def measure_change(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], inside: NDArray[np.bool_], seed: int = 0
-) -> Change:
-    """How much pictures changed inside boxes and outside.
-
-    Parameters
-    ----------
-    before, after : ndarray of uint8 (N, H, W, channels)
-    inside : ndarray of bool (N, H, W)
-        With pixels inside and outside in every picture.
-    seed : int
-        Of the bootstrap over pictures.
-    """
-    signed = after.astype(np.float64).mean(-1) - before.astype(np.float64).mean(-1)
-    absolute = np.abs(after.astype(np.float64) - before.astype(np.float64)).mean(-1)
-
-    def averages(values: NDArray[np.float64], where: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return (values * where).sum((1, 2)) / where.sum((1, 2))
-
-    within, without = averages(absolute, inside), averages(absolute, ~inside)
-    return Change(
-        inside=float(within.mean()),
-        inside_interval=bootstrap_interval(within, seed=seed),
-        outside=float(without.mean()),
-        outside_interval=bootstrap_interval(without, seed=seed),
-        brightness_inside=float(averages(signed, inside).mean()),
-        brightness_outside=float(averages(signed, ~inside).mean()),
-    )
+def object_places(model: DCGAN, segmenter: Segmenter, labels: Sequence[str], latents: Tensor, layer: Layer) -> Tensor:
+    """Positions (N, h, w) of a layer above which a segmenter sees one of the objects, and those beside them."""
+    found = np.isin(segment(segmenter, model.generate(latents)), [segmenter.label(label) for label in labels])
+    scale = found.shape[1] // layer.size
+    seen = found.reshape(len(found), layer.size, scale, layer.size, scale).any((2, 4))
+    return torch.from_numpy(binary_dilation(seen, np.ones((1, 3, 3), bool)))

@@ -8,7 +8,7 @@ import numpy as np
 from skimage.measure import label as connected
 from skimage.measure import regionprops
 
-from dcgan_viz.annotations.boxes import Annotations, Box
+from dcgan_viz.annotations.boxes import Annotations, Box, find_annotations, load_annotations, merge_annotations
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, segment
 from dcgan_viz.model import DCGAN
 
@@ -60,3 +60,17 @@ def automatic_boxes(
         contributor="a segmenter",
         method=f"connected regions of a segmenter's labels (its IoU on held-out pictures: {accuracy})",
     )
+
+
+def find_boxes(model: DCGAN, labels: Sequence[str], segmenter: Segmenter | None = None) -> Annotations:
+    """The boxes that lie beside a model, or, where there are none, a segmenter's.
+
+    Raises
+    ------
+    UserError
+        If there is neither.
+    """
+    folder = model.folder / "annotations" if model.folder else None
+    if segmenter is not None and (folder is None or not folder.is_dir()):
+        return automatic_boxes(model, segmenter, labels)
+    return merge_annotations([load_annotations(find_annotations(model, label)) for label in labels])

@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
-from dcgan_viz.analysis.forgetting.rankings import matched_factors, random_factors
+from dcgan_viz.analysis.forgetting.controls import matched_factors, random_factors
+from dcgan_viz.analysis.forgetting.evidence import Evidence
+from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import Segmenter, areas, segment
-from dcgan_viz.model import DCGAN, SAMPLE_BATCH
+from dcgan_viz.judges.segmenter import areas, segment
+from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, middle, resampled_means
+from dcgan_viz.statistics import Estimate, estimate_of, resampled_means, stream
 
 RANDOM, MATCHED = "random", "activation-matched"
+
+_RANDOM, _MATCHED, _BOOTSTRAP = range(1, 4)
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,17 @@ class BestDose:
     ranking : str
     maps : int
         The dose: how many maps of the ranking are zeroed.
-    removed, spared_loss : float
+    removed, spared_loss : Estimate
         Share of the pixels of the object, and of the spared one, that are gone.
-    removed_interval, spared_loss_interval : Interval
-        95 %, from resampling samples.
-    margin_over_random : float
-        Share of the object's pixels that it removes beyond as many random maps.
-    margin_interval : Interval
-        Paired over samples.
+    margin_over_random : Estimate
+        Share of the object's pixels that it removes beyond as many random maps, paired over samples.
     """
 
     ranking: str
     maps: int
-    removed: float
-    removed_interval: Interval
-    spared_loss: float
-    spared_loss_interval: Interval
-    margin_over_random: float
-    margin_interval: Interval
+    removed: Estimate
+    spared_loss: Estimate
+    margin_over_random: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +89,16 @@ class DoseResponse(Result):
     removed_high: NDArray[np.float64]
     orders: NDArray[np.int64]
 
+    def sentences(self) -> str:
+        """The best dose of every ranking, one a line."""
+        lines = [f"most {self.object} gone while {self.spared} changes by no more than {self.allowed_loss:.0%}:"]
+        lines += [
+            f"  {dose.ranking}: {dose.maps} maps, {dose.removed:.0%} of {self.object} gone, {dose.spared_loss:.0%} of "
+            f"{self.spared}; {dose.margin_over_random:+.0%} beside as many random maps"
+            for dose in self.best
+        ]
+        return "\n".join(lines)
+
 
 def even_doses(channels: int, count: int) -> tuple[int, ...]:
     """Doses from 0 to all maps, dense where they are small.
@@ -107,11 +113,8 @@ def even_doses(channels: int, count: int) -> tuple[int, ...]:
 
 
 def dose_response(
-    model: DCGAN,
-    layer: Layer,
-    scores: Mapping[str, NDArray[np.float64]],
-    segmenter: Segmenter,
-    label: str,
+    evidence: Evidence,
+    scores: Mapping[str, NDArray[np.float64]] | None = None,
     *,
     spared: str | None = None,
     allowed_loss: float = 0.1,
@@ -126,14 +129,10 @@ def dose_response(
 
     Parameters
     ----------
-    model : DCGAN
-    layer : Layer
-        Of the generator.
-    scores : mapping of str to ndarray (C,)
-        By name of the ranking, as `score_maps` gives them.
-    segmenter : Segmenter
-    label : str
-        The object that is to go.
+    evidence : Evidence
+        Of the object that is to go, with a segmenter; `forget` returns it.
+    scores : mapping of str to ndarray (C,), optional
+        By name of the ranking; those of every registered ranking by default.
     spared : str, optional
         The object whose loss limits the best dose; by default the one that covers most of the pictures.
     allowed_loss : float
@@ -154,53 +153,34 @@ def dose_response(
     Raises
     ------
     UserError
-        If the segmenter does not know an object, a dose is out of range, or the samples never show the object.
+        If there is no segmenter, it does not know an object, a dose is out of range, or the samples never show the
+        object.
     """
+    segmenter, layer, label = evidence.reading_segmenter(), evidence.layer, evidence.label
     index = segmenter.label(label) - 1
     numbers = even_doses(layer.channels, doses) if isinstance(doses, int) else tuple(sorted({0, *doses}))
     if numbers[0] < 0 or numbers[-1] > layer.channels:
         raise UserError(f"a dose of {numbers[-1]} is out of range: the layer has {layer.channels} maps")
     if samples < 2:
         raise UserError("a dose-response curve needs at least 2 samples")
-    latents = model.latents(samples, seed)
-    orders = {name: np.argsort(-values, kind="stable") for name, values in scores.items()}
-    reference = orders[next(iter(orders))]
-    activations = _mean_activations(model, layer, latents[: min(samples, 256)])
-    factors: list[torch.Tensor] = []
-    for order in orders.values():
-        factors.extend(scaled(layer.channels, order[:k].tolist()) for k in numbers)
-    factors.extend(random_factors(layer.channels, k, samples, seed) for k in numbers)
-    matched = [matched_factors(activations, reference[:k].tolist(), samples, seed) for k in numbers]
-    factors.extend(f for f in matched if f is not None)
-    objects = len(segmenter.objects)
-    area = np.empty((samples, len(factors), objects))
-    batches = draw_scaled(model, layer, factors, latents)
-    for batch, drawn in progress(batches, Stage("dose-response", -(-samples // SAMPLE_BATCH), "batch")):
-        for k, images in enumerate(drawn):
-            area[batch, k] = areas(segment(segmenter, images), objects)
-    names = (*orders, RANDOM, MATCHED)
-    shape = (len(names), len(numbers), objects)
-    whole = np.full((samples, *shape), np.nan)
-    whole.reshape(samples, -1, objects)[:, : len(factors)] = area
-    if whole[:, 0, 0, index].sum() == 0:
+    by_ranking = {name: score_maps(name, evidence) for name in RANKINGS} if scores is None else scores
+    orders = {name: np.argsort(-values, kind="stable") for name, values in by_ranking.items()}
+    area = _areas_by_dose(evidence, orders, numbers, samples, seed, progress)
+    if area[:, 0, 0, index].sum() == 0:
         raise UserError(f"none of the {samples} samples shows a {label}: nothing can be forgotten")
-    means, replicates = whole.mean(0), resampled_means(whole, seed=seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        removed = 1 - means / means[:, :1]
-        removed_replicates = 1 - replicates / replicates[:, :, :1]
-    low, high = np.quantile(removed_replicates, [0.025, 0.975], axis=0)
+    removed, low, high = _shares_gone(area, seed)
     if spared is None:
-        others = [k for k in range(objects) if k != index]
-        spared = segmenter.objects[max(others, key=lambda k: means[0, 0, k])]
-    spared_index = segmenter.label(spared) - 1
+        covered = np.delete(np.arange(len(segmenter.objects)), index)
+        spared = segmenter.objects[covered[area[:, 0, 0, covered].mean(0).argmax()]]
+    chance = area[:, len(orders)]
     best = tuple(
-        _best_dose(whole[:, row], whole[:, len(orders)], name, numbers, index, spared_index, allowed_loss, seed)
+        _best_dose(area[:, row], chance, name, numbers, index, segmenter.label(spared) - 1, allowed_loss, seed)
         for row, name in enumerate((*orders, RANDOM))
     )
     return DoseResponse(
         settings={
-            "model": model.card.name,
-            "generator_digest": model.generator_digest(),
+            "model": evidence.model.card.name,
+            "generator_digest": evidence.model.generator_digest(),
             "seed": seed,
             "samples": samples,
             "controls": "other maps for every sample",
@@ -210,7 +190,7 @@ def dose_response(
         object=label,
         layer=layer,
         doses=numbers,
-        rankings=names,
+        rankings=(*orders, RANDOM, MATCHED),
         objects=segmenter.objects,
         best=best,
         spared=spared,
@@ -222,9 +202,41 @@ def dose_response(
     )
 
 
-def _mean_activations(model: DCGAN, layer: Layer, latents: torch.Tensor) -> NDArray[np.float64]:
-    maps = model.activations(latents, layer.number)
-    return maps.mean((0, 2, 3)).double().numpy()
+def _areas_by_dose(
+    evidence: Evidence,
+    orders: Mapping[str, NDArray[np.int64]],
+    doses: tuple[int, ...],
+    samples: int,
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.float64]:
+    """What each object covers (samples, rankings and two controls, doses, objects); NaN where there is no control."""
+    model, layer, segmenter = evidence.model, evidence.layer, evidence.reading_segmenter()
+    latents = model.latents(samples, seed)
+    activations = model.activations(latents[:256], layer.number).mean((0, 2, 3)).double().numpy()
+    factors = [scaled(layer.channels, order[:k].tolist()) for order in orders.values() for k in doses]
+    factors += [random_factors(layer.channels, k, samples, stream(seed, _RANDOM)) for k in doses]
+    reference = next(iter(orders.values()))
+    for k in doses:
+        matched = matched_factors(activations, reference[:k].tolist(), samples, stream(seed, _MATCHED))
+        factors += [] if matched is None else [matched]
+    objects = len(segmenter.objects)
+    area = np.full((samples, (len(orders) + 2) * len(doses), objects), np.nan)
+    batches = draw_scaled(model, layer, factors, latents)
+    for batch, drawn in progress(batches, Stage("dose-response", -(-samples // SAMPLE_BATCH), "batch")):
+        for k, images in enumerate(drawn):
+            area[batch, k] = areas(segment(segmenter, images), objects)
+    return area.reshape(samples, len(orders) + 2, len(doses), objects)
+
+
+def _shares_gone(area: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], ...]:
+    """Share of every object's pixels that is gone, and the ends of its interval (rankings, doses, objects)."""
+    means, replicates = area.mean(0), resampled_means(area, seed=stream(seed, _BOOTSTRAP))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        removed = 1 - means / means[:, :1]
+        again = 1 - replicates / replicates[:, :, :1]
+    low, high = np.quantile(again, [0.025, 0.975], axis=0)
+    return removed, low, high
 
 
 def _best_dose(
@@ -251,14 +263,12 @@ def _best_dose(
     allowed = range(costly[0] if costly else len(doses))
     dose = max(allowed, key=lambda k: float(lost(first, k, index)))
     pair = np.stack([area[half:], control[half:]], axis=1)
-    means, replicates = pair.mean(0), resampled_means(pair, seed=seed)
+    means, replicates = pair.mean(0), resampled_means(pair, seed=stream(seed, _BOOTSTRAP))
+    gone, gone_again = lost(means, dose, index), lost(replicates, dose, index)
     return BestDose(
         ranking=ranking,
         maps=doses[dose],
-        removed=float(lost(means[0], dose, index)),
-        removed_interval=middle(lost(replicates[:, 0], dose, index)),
-        spared_loss=float(lost(means[0], dose, spared)),
-        spared_loss_interval=middle(lost(replicates[:, 0], dose, spared)),
-        margin_over_random=float(lost(means[0], dose, index) - lost(means[1], dose, index)),
-        margin_interval=middle(lost(replicates[:, 0], dose, index) - lost(replicates[:, 1], dose, index)),
+        removed=estimate_of(float(gone[0]), gone_again[:, 0], len(pair)),
+        spared_loss=estimate_of(float(lost(means[0], dose, spared)), lost(replicates[:, 0], dose, spared), len(pair)),
+        margin_over_random=estimate_of(float(gone[0] - gone[1]), gone_again[:, 0] - gone_again[:, 1], len(pair)),
     )

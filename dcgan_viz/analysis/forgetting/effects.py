@@ -13,12 +13,12 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled
-from dcgan_viz.analysis.memorization.memorization import feature_vectors
+from dcgan_viz.analysis.memorization.image_vectors import feature_vectors
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.statistics import Interval, bootstrap_interval, middle, resampled_means
+from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, estimate_of, resampled_means, share_estimate
 
 MARGIN = 2
 """Pixels around an object that count as its region: its frame and what the deconvolutions smear."""
@@ -33,24 +33,18 @@ class ObjectEffect:
     object : str
     area_before, area_after : float
         Mean share of a picture that it covers.
-    removed : float
+    removed : Estimate
         Share of its pixels that are gone over all samples; negative where there are more than before.
-    removed_interval : Interval
-        95 %, from resampling samples.
-    present_before, present_after : float
+    present_before, present_after : Estimate
         Share of the samples that show it.
-    present_before_interval, present_after_interval : Interval
     """
 
     object: str
     area_before: float
     area_after: float
-    removed: float
-    removed_interval: Interval
-    present_before: float
-    present_before_interval: Interval
-    present_after: float
-    present_after_interval: Interval
+    removed: Estimate
+    present_before: Estimate
+    present_after: Estimate
 
 
 @dataclass(frozen=True)
@@ -63,27 +57,21 @@ class Effect:
         ``chosen maps``, ``random maps`` or ``activation-matched maps``; the controls are other maps for every sample.
     objects : tuple of ObjectEffect
         Every object that the segmenter knows.
-    similarity_outside : float
+    similarity_outside : Estimate
         SSIM of luminance outside the forgotten objects' regions, 1 where nothing changed.
-    similarity_outside_interval : Interval
-    feature_distance : float
+    feature_distance : Estimate
         Distance in the discriminator's features of the pictures before and after, the objects' regions left as they
         were, over the mean distance of unrelated samples: 0 where nothing changed, 1 another picture.
-    feature_distance_interval : Interval
-    margin : float
-        Share of the forgotten objects' pixels that the chosen maps removed beyond this choice; 0 for themselves.
-    margin_interval : Interval
-        Paired over samples.
+    margin : Estimate
+        Share of the forgotten objects' pixels that the chosen maps removed beyond this choice, paired over
+        samples; 0 for themselves.
     """
 
     choice: str
     objects: tuple[ObjectEffect, ...]
-    similarity_outside: float
-    similarity_outside_interval: Interval
-    feature_distance: float
-    feature_distance_interval: Interval
-    margin: float
-    margin_interval: Interval
+    similarity_outside: Estimate
+    feature_distance: Estimate
+    margin: Estimate
 
     def on(self, name: str) -> ObjectEffect:
         """The effect on one object."""
@@ -98,8 +86,8 @@ def measure_effects(
     forgotten: Sequence[str],
     latents: Tensor,
     *,
-    where: Tensor | None = None,
-    seed: int = 0,
+    places: Tensor | None = None,
+    seed: Seed = 0,
 ) -> tuple[Effect, ...]:
     """Measure what choices of maps do to new samples.
 
@@ -114,7 +102,7 @@ def measure_effects(
     forgotten : sequence of str
         Objects that were to go.
     latents : Tensor (N, latent)
-    where : Tensor of bool (N, h, w), optional
+    places : Tensor of bool (N, h, w), optional
         As in `draw_scaled`.
     seed : int
         Of the bootstrap.
@@ -131,7 +119,7 @@ def measure_effects(
     distant: list[list[Tensor]] = [[] for _ in choices]
     features: list[Tensor] = []
     factors = [torch.ones(layer.channels), *choices.values()]
-    for _, (before, *after) in draw_scaled(model, layer, factors, latents, where):
+    for _, (before, *after) in draw_scaled(model, layer, factors, latents, places):
         found = segment(segmenter, before)
         region = _grown(np.isin(found, labels))
         features.append(feature_vectors(model.discriminator, before))
@@ -147,8 +135,7 @@ def measure_effects(
     half = len(unchanged) // 2
     unrelated = float((unchanged[:half] - unchanged[half : 2 * half]).norm(dim=1).mean()) if half else float("nan")
     means, replicates = area.mean(0), resampled_means(area, seed=seed)
-    present = (area >= PRESENT_PIXELS).astype(np.float64)
-    shares, present_replicates = present.mean(0), resampled_means(present, seed=seed)
+    present = area >= PRESENT_PIXELS
     index = [label - 1 for label in labels]
     gone = 1 - _ratio(means[1:, index].sum(-1), means[0, index].sum(-1))
     gone_replicates = 1 - _ratio(replicates[:, 1:, index].sum(-1), replicates[:, :1, index].sum(-1))
@@ -159,12 +146,13 @@ def measure_effects(
                 object=label,
                 area_before=float(means[0, o]),
                 area_after=float(means[k + 1, o]),
-                removed=float(1 - _ratio(means[k + 1, o], means[0, o])),
-                removed_interval=middle(1 - _ratio(replicates[:, k + 1, o], replicates[:, 0, o])),
-                present_before=float(shares[0, o]),
-                present_before_interval=middle(present_replicates[:, 0, o]),
-                present_after=float(shares[k + 1, o]),
-                present_after_interval=middle(present_replicates[:, k + 1, o]),
+                removed=estimate_of(
+                    float(1 - _ratio(means[k + 1, o], means[0, o])),
+                    1 - _ratio(replicates[:, k + 1, o], replicates[:, 0, o]),
+                    len(area),
+                ),
+                present_before=share_estimate(int(present[:, 0, o].sum()), len(area)),
+                present_after=share_estimate(int(present[:, k + 1, o].sum()), len(area)),
             )
             for o, label in enumerate(segmenter.objects)
         )
@@ -174,12 +162,9 @@ def measure_effects(
             Effect(
                 choice=name,
                 objects=found_effects,
-                similarity_outside=float(outside.mean()),
-                similarity_outside_interval=bootstrap_interval(outside, seed=seed),
-                feature_distance=float(distance.mean()),
-                feature_distance_interval=bootstrap_interval(distance, seed=seed),
-                margin=float(gone[0] - gone[k]),
-                margin_interval=middle(gone_replicates[:, 0] - gone_replicates[:, k]),
+                similarity_outside=bootstrap_estimate(outside, seed=seed),
+                feature_distance=bootstrap_estimate(distance, seed=seed),
+                margin=estimate_of(float(gone[0] - gone[k]), gone_replicates[:, 0] - gone_replicates[:, k], len(area)),
             )
         )
     return tuple(effects)

@@ -1,56 +1,60 @@
 """Forgetting an object: find the generator's maps that draw it, and draw without them.
 
 The experiment of Radford et al. 2015, section 6.3.1: a logistic regression tells activations inside hand-drawn boxes
-from others, and the maps with positive weight are zeroed. Beside it stand a control, the same number of maps chosen at
-random, how much the picture changes inside the boxes and outside, and, where a segmenter can read the pictures, what
-happened to the object and to every other one.
+from others, and the maps with positive weight are zeroed. Beside it stands what the same numbers are without any of it:
+a regression on brightness and place, boxes dealt out to other images, as many other maps many times over, and maps that
+were chosen on other samples than those they are tried on. Where a segmenter can read the pictures, what happened to the
+object and to every other one is measured.
+
+The steps can be taken one by one: `gather_evidence`, `score_maps` and `choose_maps`, an `Ablation`, then `draw_with`,
+`AnnotatedSamples` and `measure_effects`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
-from torch import Tensor
-from torch.nn import functional
 
-from dcgan_viz.analysis.forgetting.ablation import (
+from dcgan_viz.analysis.forgetting.ablation import Ablation, Where, choose_layer, draw_with, object_places
+from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
+from dcgan_viz.analysis.forgetting.change import (
+    AnnotatedSamples,
     Change,
-    draw_without,
-    measure_change,
-    scaled,
-    second_highest_layer,
+    RatioControl,
+    cross_fitted_ratio,
+    ratio_controls,
 )
+from dcgan_viz.analysis.forgetting.controls import matched_factors, random_choices, random_factors
 from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
-from dcgan_viz.analysis.forgetting.probe import Negatives, fit_probe, gather_positions
-from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines, fit_baselines
+from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
+from dcgan_viz.analysis.forgetting.probe import Negatives
+from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines
 from dcgan_viz.analysis.forgetting.rankings import (
-    Evidence,
-    Ranking,
     choose_maps,
+    find_ranking,
     maps_that_matter_more,
-    matched_factors,
-    random_factors,
+    positive_maps,
     score_maps,
 )
-from dcgan_viz.annotations.boxes import Annotations, Box, inside_boxes
+from dcgan_viz.annotations.boxes import Annotations
+from dcgan_viz.blind.trials import BlindTrial, prepare_trial
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import Segmenter, segment
+from dcgan_viz.judges.segmenter import Segmenter, find_segmenter
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.layers import Layer, find_layer
+from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval
-
-Where = Literal["everywhere", "object"]
+from dcgan_viz.statistics import Estimate, stream
 
 MEASURED_SAMPLES = 1000
 """New samples on which a segmenter measures what an ablation did."""
+
+EVIDENCE, CONTROL, CHANGE, EFFECTS = range(1, 5)
+"""Streams of random numbers of a seed: the new samples have the seed itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,25 +66,28 @@ class Forgotten:
     object : str
     maps : tuple of int
         Chosen for this object, most telling first.
-    auc, auc_interval, positives, negatives
+    auc, positives, negatives
         As in `Probe`.
     baselines : ProbeBaselines
         What brightness and position alone find, and what is found in shuffled boxes.
     boxes, annotated_images : int
         Boxes of the object, and samples that hold at least one.
+    cross_fitted : Estimate, optional
+        Change inside the boxes over that outside, by maps that were chosen on other samples; None for rankings that take
+        too long to be computed anew.
     warning : str
         What to know before the maps are believed to draw the object; empty if nothing.
     """
 
     object: str
     maps: tuple[int, ...]
-    auc: float
-    auc_interval: Interval
+    auc: Estimate
     positives: int
     negatives: int
     baselines: ProbeBaselines
     boxes: int
     annotated_images: int
+    cross_fitted: Estimate | None
     warning: str
 
 
@@ -92,59 +99,111 @@ class Forgetting(Result):
     ----------
     objects : tuple of Forgotten
         What was to be forgotten, and how its maps were found.
-    layer : Layer
-        Where the maps are.
-    maps : tuple of int
+    ablation : Ablation
         The maps that were zeroed: those of the first object most telling first, then those that further objects add.
     kept_maps : tuple of int
         Maps that were spared for the sake of objects to keep.
     control_maps : tuple of int
-        As many as `maps`, chosen at random.
-    change, control_change : Change
-        What zeroing `maps` and `control_maps` does to the annotated samples.
+        As many as were zeroed, chosen at random: the ones that are shown.
+    change : Change
+        What the ablation does to the annotated samples.
+    controls : tuple of RatioControl
+        The ratio of that change for as many random maps.
     effects : tuple of Effect
         By a segmenter, over new samples: of the maps, of random and of activation-matched ones; empty without one.
+    score_axis : str
+        What the scores are.
     weights, scores : ndarray of float64 (objects, C)
         The regression's weights, and what the maps were ranked by.
+    control_ratios : ndarray of float64 (controls, draws)
     before, after, control : ndarray of uint8 (N, H, W, channels)
-        New samples as drawn, without `maps`, and without `control_maps`.
+        New samples as drawn, without the maps, and without `control_maps`.
+    evidence : tuple of Evidence
+        What the maps were chosen by, object by object; not saved.
     """
 
     objects: tuple[Forgotten, ...]
-    layer: Layer
-    maps: tuple[int, ...]
+    ablation: Ablation
     kept_maps: tuple[int, ...]
     control_maps: tuple[int, ...]
     change: Change
-    control_change: Change
+    controls: tuple[RatioControl, ...]
     effects: tuple[Effect, ...]
+    score_axis: str
     weights: NDArray[np.float64]
     scores: NDArray[np.float64]
+    control_ratios: NDArray[np.float64]
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     control: NDArray[np.uint8]
+    evidence: tuple[Evidence, ...] = field(default=(), repr=False, metadata={"saved": False})
 
     @property
     def names(self) -> str:
         """The objects in words, such as ``window and lamp``."""
         return " and ".join(found.object for found in self.objects)
 
+    def sentences(self) -> str:
+        """What was found, in lines of words and numbers, warnings among them."""
+        change = self.change
+        lines = [
+            f"{len(self.maps)} of {self.layer.channels} maps of layer {self.layer.number} zeroed to forget {self.names}"
+        ]
+        for found in self.objects:
+            lines.append(
+                f"{found.object}: AUC {found.auc:.3f} on unseen images; brightness and position alone "
+                f"{found.baselines.brightness_auc:.3f}, so the maps add {found.baselines.gain:.3f}; boxes moved to other "
+                f"samples {found.baselines.shuffled_auc:.3f}"
+            )
+            if found.warning:
+                lines.append(f"warning: {found.warning}")
+        lines.append(
+            f"change inside the boxes {change.inside.value:.1f}, outside {change.outside.value:.1f} grey levels: ratio "
+            f"{change.ratio:.2f}"
+        )
+        lines += [
+            f"by maps chosen on other samples: {found.object} ratio {found.cross_fitted:.2f}"
+            for found in self.objects
+            if found.cross_fitted is not None
+        ]
+        lines += [
+            f"{control.ratio.n} draws of as many maps, of {control.source}: ratio {control.ratio:.2f}; the chosen maps, "
+            f"{control.chosen:.2f} on the same {control.images} samples, are above {control.percentile:.0f} % of them"
+            for control in self.controls
+        ]
+        if self.effects:
+            lines.append("pixels that are gone, by the segmenter (negative: more than before):")
+        for effect in self.effects:
+            gone = ", ".join(f"{o.object} {100 * o.removed.value:.0f} %" for o in effect.objects)
+            lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside.value:.2f}")
+        return "\n".join(lines)
+
+    @property
+    def layer(self) -> Layer:
+        """Where the maps are."""
+        return self.ablation.layer
+
+    @property
+    def maps(self) -> tuple[int, ...]:
+        """The maps that were zeroed."""
+        return self.ablation.maps
+
 
 def forget(
     model: DCGAN,
-    annotations: Annotations,
     objects: str | Sequence[str] = "window",
     *,
+    annotations: Annotations | None = None,
     keep: Sequence[str] = (),
     layer: int | str | None = None,
     top: int | None = None,
     samples: int = 100,
-    ranking: Ranking = "regression",
+    ranking: str = "regression",
     negatives: Negatives = "random",
     strength: float = 1.0,
     where: Where = "everywhere",
     regularization: float = 1.0,
-    segmenter: Segmenter | None = None,
+    segmenter: Segmenter | Literal["own"] | None = "own",
     seed: int = 0,
 ) -> Forgetting:
     """Find the maps that draw objects, zero them, and draw new samples without them.
@@ -152,33 +211,32 @@ def forget(
     Parameters
     ----------
     model : DCGAN
-    annotations : Annotations
-        Boxes on samples of this very generator.
     objects : str or sequence of str
-        Labels of the annotations; the maps of all of them are zeroed together.
+        What the boxes are around; the maps of all of them are zeroed together.
+    annotations : Annotations, optional
+        Boxes on samples of this very generator; by default those that lie beside the model, or else its segmenter's.
     keep : sequence of str
-        Labels of objects to keep: maps to which the ranking gives a larger share of its highest score for one of these
-        than for the forgotten object are spared.
+        Objects to keep: maps to which the ranking gives a larger share of its highest score for one of these than for
+        the forgotten object are spared.
     layer : int or str, optional
         Number or name of a generator layer with feature maps; the paper's by default.
     top : int, optional
-        Zero the maps of the highest weights, this many for each object, instead of all with a positive weight.
+        Zero the maps of the highest scores, this many for each object, instead of all with a positive weight.
     samples : int
         New samples to draw.
-    ranking : {"regression", "iou", "difference", "causal", "learned"}
+    ranking : str
         How maps are chosen: by their weight in the regression, as in the paper, or as in `score_maps`; without `top`
         the others choose as many maps as the regression does, so that they can be compared.
     negatives : {"random", "matched"}
         What the regression tells the object from: random other positions, as in the paper, or positions of like
         luminance and height.
-    strength : float
-        Maps are multiplied by 1 - strength: 1 zeroes them, as in the paper.
-    where : {"everywhere", "object"}
-        Zero the maps everywhere, as in the paper, or only where a segmenter sees the objects.
+    strength, where
+        As in `Ablation`.
     regularization : float
         As in `fit_probe`.
-    segmenter : Segmenter, optional
-        Reads the model's pictures: what happened to every object is then measured on 1,000 new samples.
+    segmenter : Segmenter or "own", optional
+        Reads the model's pictures: what happened to every object is then measured on 1,000 new samples. The model's own
+        by default, if it has one.
     seed : int
         Of the new samples, the negatives, the folds, the intervals and the controls.
 
@@ -190,209 +248,171 @@ def forget(
     ------
     UserError
         If the boxes belong to other weights, an object is not annotated, is both forgotten and kept, the layer draws
-        the image itself, `strength` is not in (0, 1], a segmenter is needed and missing, or `seed` would draw the
-        annotated samples again.
+        the image itself, the ranking does not exist, `strength` is not in (0, 1], a segmenter is needed and missing, or
+        `seed` would draw the annotated samples again.
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> found = forget(load("bedrooms"), "window", top=4, samples=2)
+    >>> len(found.maps), found.change.ratio.value > 1
+    (4, True)
     """
     labels = (objects,) if isinstance(objects, str) else tuple(dict.fromkeys(objects))
-    both = set(labels) & set(keep)
-    if both:
-        raise UserError(f"{min(both)} cannot be forgotten and kept at once")
-    if not 0 < strength <= 1:
-        raise UserError(f"a strength of {strength} is out of range: choose above 0, at most 1")
-    if where == "object" and segmenter is None:
-        raise UserError("zeroing maps only where the object is needs a segmenter: give one with --segmenter")
-    annotations.check_belongs_to(model)
-    chosen_layer = second_highest_layer(model) if layer is None else find_layer(model.generator_layers, layer)
-    if chosen_layer.number == len(model.generator_layers):
-        raise UserError(f"layer {chosen_layer.number} is the image itself: choose a layer below it")
-    if seed == annotations.seed:
+    reader = find_segmenter(model) if segmenter == "own" else segmenter
+    if set(labels) & set(keep):
+        raise UserError(f"{min(set(labels) & set(keep))} cannot be forgotten and kept at once")
+    if where == "object" and reader is None:
+        raise UserError("zeroing maps only where the object is needs a segmenter: give one")
+    nothing, chosen_by = Ablation(choose_layer(model, layer), (), strength, where), find_ranking(ranking)
+    boxes = find_boxes(model, (*labels, *keep), reader) if annotations is None else annotations
+    if seed == boxes.seed:
         raise UserError(f"seed {seed} draws the annotated samples, not new ones: choose another")
     evidence = {
-        label: gather_evidence(model, chosen_layer, annotations, label, negatives, regularization, segmenter, seed)
+        label: gather_evidence(
+            model,
+            nothing.layer,
+            boxes,
+            label,
+            negatives=negatives,
+            regularization=regularization,
+            segmenter=reader,
+            seed=stream(seed, EVIDENCE),
+        )
         for label in (*labels, *keep)
     }
     scores = {label: score_maps(ranking, found) for label, found in evidence.items()}
     spared = {label: [m for k in keep for m in maps_that_matter_more(scores[k], scores[label])] for label in labels}
-    found_objects = []
-    for label in labels:
-        number = top
-        if ranking != "regression" and top is None:
-            number = len(choose_maps(evidence[label].probe.weights, excluded=spared[label]))
-        chosen = choose_maps(scores[label], number, spared[label])
-        found_objects.append(_forgotten(chosen, evidence[label], annotations.of(label), negatives, regularization))
-    maps = tuple(dict.fromkeys(m for found in found_objects for m in found.maps))
-    random = np.random.default_rng(seed)
-    control = tuple(int(m) for m in random.choice(chosen_layer.channels, len(maps), replace=False))
-    choices = ((), maps, control)
+    found_objects = tuple(
+        _find(evidence[label], scores[label], ranking, top, spared[label], nothing, seed) for label in labels
+    )
+    ablation = nothing.of(tuple(dict.fromkeys(m for found in found_objects for m in found.maps)))
+    annotated = AnnotatedSamples([evidence[label] for label in labels], ablation)
+    controls, ratios = ratio_controls(annotated, seed=stream(seed, CHANGE))
+    control = ablation.of(
+        random_choices(range(nothing.layer.channels), len(ablation.maps), 1, stream(seed, CONTROL))[0]
+    )
     latents = model.latents(samples, seed)
-    places = None if where == "everywhere" else _places(model, segmenter, labels, latents, chosen_layer)
+    places = None
+    if where == "object" and reader is not None:
+        places = object_places(model, reader, labels, latents, nothing.layer)
     before, after, controlled = (
-        to_pixels(images) for images in draw_without(model, chosen_layer, choices, latents, strength, places)
+        to_pixels(images) for images in draw_with(model, [nothing, ablation, control], latents, places)
     )
-    boxes = tuple(box for label in labels for box in annotations.of(label))
-    change, control_change = _changes_where_annotated(
-        model, chosen_layer, choices, annotations, boxes, strength, where, seed
-    )
-    effects: tuple[Effect, ...] = ()
-    if segmenter is not None:
-        effects = _effects(model, chosen_layer, maps, segmenter, labels, strength, where, seed)
     return Forgetting(
         settings={
             "model": model.card.name,
             "generator_digest": model.generator_digest(),
             "seed": seed,
             "samples": samples,
-            "measured_samples": MEASURED_SAMPLES if effects else 0,
-            "annotation_seed": annotations.seed,
-            "annotated_samples": annotations.count,
-            "boxes_by": annotations.contributor,
+            "measured_samples": 0 if reader is None else MEASURED_SAMPLES,
+            "annotation_seed": boxes.seed,
+            "annotated_samples": boxes.count,
+            "boxes_by": boxes.contributor,
             "ranking": ranking,
-            "chosen_by": "those of a weight above 0"
-            if top is None and ranking == "regression"
-            else f"the {number} that rank highest ({ranking})",
+            "top": top,
             "kept": list(keep),
-            "regression": f"L2 logistic regression, C = {regularization}, features scaled to unit standard deviation",
-            "negatives": {
-                "random": "random positions outside them",
-                "matched": "positions outside them, matched for luminance and height within each sample",
-            }[negatives],
-            "ablation": f"{'zeroed' if strength == 1 else f'times {1 - strength:g}'} "
-            f"{'everywhere' if where == 'everywhere' else 'where the object is'}, after the rectifier",
+            "regularization": regularization,
+            "negatives": negatives,
         },
-        objects=tuple(found_objects),
-        layer=chosen_layer,
-        maps=maps,
+        objects=found_objects,
+        ablation=ablation,
         kept_maps=tuple(sorted({m for kept in spared.values() for m in kept})),
-        control_maps=control,
-        change=change,
-        control_change=control_change,
-        effects=effects,
-        weights=np.stack([evidence[label].probe.weights for label in labels]),
+        control_maps=control.maps,
+        change=annotated.change(stream(seed, CHANGE)),
+        controls=controls,
+        effects=() if reader is None else _effects(model, ablation, reader, labels, seed),
+        score_axis=chosen_by.axis_for(evidence[labels[0]]),
+        weights=np.stack([evidence[label].weights for label in labels]),
         scores=np.stack([scores[label] for label in labels]),
+        control_ratios=ratios,
         before=before,
         after=after,
         control=controlled,
+        evidence=tuple(evidence[label] for label in labels),
     )
 
 
-def gather_evidence(
-    model: DCGAN,
-    layer: Layer,
-    annotations: Annotations,
-    label: str,
-    negatives: Negatives = "random",
-    regularization: float = 1.0,
-    segmenter: Segmenter | None = None,
-    seed: int = 0,
-) -> Evidence:
-    """What the maps of a layer can be ranked by for one object; the parameters are those of `forget`."""
-    boxes = annotations.of(label)
-    annotated = model.latents(annotations.count, annotations.seed)
-    maps = model.activations(annotated, layer.number).numpy()
-    inside = inside_boxes(boxes, annotations.count, annotations.size, layer.size)
-    grey = model.generate(annotated).mean(1, keepdim=True)
-    luminance = functional.adaptive_avg_pool2d(grey, layer.size)[:, 0].numpy()
-    positions = gather_positions(maps, inside, seed, luminance if negatives == "matched" else None)
-    pixels = inside_boxes(boxes, annotations.count, annotations.size, annotations.size)
-    shows = pixels.any((1, 2))
-    return Evidence(
-        model=model,
-        layer=layer,
-        label=label,
-        latents=annotated[torch.from_numpy(shows)],
-        maps=maps[shows],
-        inside=inside[shows],
-        inside_pixels=pixels[shows],
-        luminance=luminance[shows],
-        probe=fit_probe(positions, regularization, seed),
-        segmenter=segmenter if segmenter is not None and label in segmenter.objects else None,
-        seed=seed,
+def blind_trial(result: Forgetting) -> BlindTrial:
+    """Pictures for a blind page: the samples as drawn, without the maps, and without random ones."""
+    return prepare_trial(
+        {
+            "as drawn": result.before,
+            f"{result.names} maps zeroed": result.after,
+            "random maps zeroed": result.control,
+        },
+        question=f"Draw a box around every {result.names}",
+        answer_kind="boxes",
+        settings=result.numbers()["settings"],
+        seed=result.settings["seed"],
     )
 
 
-def _forgotten(
-    maps: tuple[int, ...], evidence: Evidence, boxes: tuple[Box, ...], negatives: Negatives, regularization: float
+def _find(
+    evidence: Evidence,
+    scores: NDArray[np.float64],
+    ranking: str,
+    top: int | None,
+    spared: Sequence[int],
+    nothing: Ablation,
+    seed: int,
 ) -> Forgotten:
-    probe = evidence.probe
-    baselines = fit_baselines(
-        evidence.maps,
-        evidence.inside,
-        evidence.luminance,
-        match=negatives == "matched",
-        regularization=regularization,
-        seed=evidence.seed,
-    )
-    warning = ""
+    """Choose one object's maps, and say what they are worth."""
+
+    def choose(found: Evidence, its_scores: NDArray[np.float64]) -> tuple[int, ...]:
+        if top is not None:
+            return choose_maps(its_scores, top, spared)
+        number = len(positive_maps(found.weights, spared))
+        # On a part of the samples there may be no map of positive weight: then none is zeroed.
+        return choose_maps(its_scores, number, spared) if number else ()
+
+    maps, probe = choose(evidence, scores), evidence.probe
+    if not maps:
+        raise UserError(
+            f"the regression gave no map a positive weight for {evidence.label}: zero some of the highest ones (top)"
+        )
+    cross_fitted = None
+    if find_ranking(ranking).cheap:
+        cross_fitted = cross_fitted_ratio(
+            AnnotatedSamples([evidence], nothing.of(maps)),
+            evidence,
+            lambda part: choose(part, score_maps(ranking, part)),
+            seed=stream(seed, CHANGE),
+        )
+    baselines, warning = evidence.baselines, ""
     if baselines.finds_nothing(probe):
         warning = (
-            f"the {evidence.label} boxes are found no better (AUC {probe.auc:.3f}) than boxes that were moved to other "
+            f"the {evidence.label} boxes are found no better (AUC {probe.auc.value:.3f}) than boxes that were moved to other "
             f"samples (up to {baselines.highest_shuffled_auc:.3f}): they may be around nothing that the maps draw"
         )
     return Forgotten(
         object=evidence.label,
         maps=maps,
         auc=probe.auc,
-        auc_interval=probe.auc_interval,
         positives=probe.positives,
         negatives=probe.negatives,
+        boxes=evidence.boxes,
+        annotated_images=len(evidence.numbers),
         baselines=baselines,
-        boxes=len(boxes),
-        annotated_images=len({box.image for box in boxes}),
+        cross_fitted=cross_fitted,
         warning=warning,
     )
 
 
-def _changes_where_annotated(
-    model: DCGAN,
-    layer: Layer,
-    choices: Sequence[Sequence[int]],
-    annotations: Annotations,
-    boxes: tuple[Box, ...],
-    strength: float,
-    where: Where,
-    seed: int,
-) -> tuple[Change, Change]:
-    """The change that the maps and the control make to the annotated samples that hold the object."""
-    inside = inside_boxes(boxes, annotations.count, annotations.size, annotations.size)
-    both = torch.from_numpy(inside.any((1, 2)) & ~inside.all((1, 2)))
-    latents = model.latents(annotations.count, annotations.seed)[both]
-    places = None
-    if where == "object":
-        places = torch.from_numpy(inside_boxes(boxes, annotations.count, annotations.size, layer.size))[both]
-    before, after, control = (
-        to_pixels(images) for images in draw_without(model, layer, choices, latents, strength, places)
-    )
-    within = inside[both.numpy()]
-    return measure_change(before, after, within, seed), measure_change(before, control, within, seed)
-
-
-def _places(model: DCGAN, segmenter: Segmenter | None, labels: Sequence[str], latents: Tensor, layer: Layer) -> Tensor:
-    """Positions (N, h, w) of a layer above which a segmenter sees one of the objects, and those beside them."""
-    assert segmenter is not None
-    found = np.isin(segment(segmenter, model.generate(latents)), [segmenter.label(label) for label in labels])
-    scale = found.shape[1] // layer.size
-    seen = found.reshape(len(found), layer.size, scale, layer.size, scale).any((2, 4))
-    return torch.from_numpy(binary_dilation(seen, np.ones((1, 3, 3), bool)))
-
-
 def _effects(
-    model: DCGAN,
-    layer: Layer,
-    maps: tuple[int, ...],
-    segmenter: Segmenter,
-    labels: tuple[str, ...],
-    strength: float,
-    where: Where,
-    seed: int,
+    model: DCGAN, ablation: Ablation, segmenter: Segmenter, labels: tuple[str, ...], seed: int
 ) -> tuple[Effect, ...]:
-    latents = model.latents(MEASURED_SAMPLES, seed)
+    """What a segmenter sees of the ablation, and of as many random and activation-matched maps."""
+    layer, count = ablation.layer, MEASURED_SAMPLES
+    latents = model.latents(count, seed)
+    ways = stream(seed, EFFECTS)
     choices = {
-        "chosen maps": scaled(layer.channels, maps, strength),
-        "random maps": random_factors(layer.channels, len(maps), MEASURED_SAMPLES, seed, strength),
+        "chosen maps": ablation.factors,
+        "random maps": random_factors(layer.channels, len(ablation.maps), count, stream(ways, 1), ablation.strength),
     }
-    activations = model.activations(latents[:256], layer.number).mean((0, 2, 3))
-    matched = matched_factors(activations.double().numpy(), maps, MEASURED_SAMPLES, seed, strength)
+    activations = model.activations(latents[:256], layer.number).mean((0, 2, 3)).double().numpy()
+    matched = matched_factors(activations, ablation.maps, count, stream(ways, 2), ablation.strength)
     if matched is not None:
         choices["activation-matched maps"] = matched
-    places = None if where == "everywhere" else _places(model, segmenter, labels, latents, layer)
-    return measure_effects(model, layer, choices, segmenter, labels, latents, where=places, seed=seed)
+    places = None if ablation.where == "everywhere" else object_places(model, segmenter, labels, latents, layer)
+    return measure_effects(model, layer, choices, segmenter, labels, latents, places=places, seed=stream(ways, 3))

@@ -10,13 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import Segmenter, segment
+from dcgan_viz.judges.segmenter import segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Interval, bootstrap_interval
+from dcgan_viz.statistics import Estimate, bootstrap_estimate, stream
+
+_PLACES, _BOOTSTRAP = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +32,11 @@ class Insertion(Result):
     layer : Layer
     maps : tuple of int
         The object's.
-    inserted, ablated : float
+    inserted, ablated : Estimate
         Share of the place that the object covers when the maps are raised there, and when they are zeroed there.
-    inserted_interval, ablated_interval : Interval
-        95 %, from resampling samples.
-    effect, control_effect : float
-        Average causal effect: inserted minus ablated, for the maps and for as many random ones, others for every sample.
-    effect_interval, control_effect_interval : Interval
-        Paired over samples.
+    effect, control_effect : Estimate
+        Average causal effect: inserted minus ablated, paired over samples, for the maps and for as many random ones,
+        others for every sample.
     before, after, control, places : ndarray
         Pictures (n, H, W, C) as drawn, with the maps raised and with the random ones raised, uint8, and the place in
         each, bool (n, H, W).
@@ -45,18 +45,21 @@ class Insertion(Result):
     object: str
     layer: Layer
     maps: tuple[int, ...]
-    inserted: float
-    inserted_interval: Interval
-    ablated: float
-    ablated_interval: Interval
-    effect: float
-    effect_interval: Interval
-    control_effect: float
-    control_effect_interval: Interval
+    inserted: Estimate
+    ablated: Estimate
+    effect: Estimate
+    control_effect: Estimate
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     control: NDArray[np.uint8]
     places: NDArray[np.bool_]
+
+    def sentences(self) -> str:
+        """The causal effect, beside that of random maps."""
+        return (
+            f"raised at a place, the maps draw {self.object} on {self.inserted:.1%} of it, zeroed on {self.ablated:.1%}: "
+            f"causal effect {self.effect:+.1%}, of random maps {self.control_effect:+.1%}"
+        )
 
 
 def levels_inside(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -67,13 +70,10 @@ def levels_inside(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArr
 
 @torch.no_grad()
 def insert(
-    model: DCGAN,
-    layer: Layer,
+    evidence: Evidence,
     maps: Sequence[int],
-    levels: NDArray[np.float32],
-    segmenter: Segmenter,
-    label: str,
     *,
+    levels: NDArray[np.float32] | None = None,
     side: int | None = None,
     samples: int = 1000,
     shown: int = 12,
@@ -87,14 +87,11 @@ def insert(
 
     Parameters
     ----------
-    model : DCGAN
-    layer : Layer
-        Of the generator.
+    evidence : Evidence
+        Of the object, with a segmenter; `forget` returns it.
     maps : sequence of int
-    levels : ndarray of float32 (C,)
-        From `levels_inside`.
-    segmenter : Segmenter
-    label : str
+    levels : ndarray of float32 (C,), optional
+        What the maps are raised to; by default their mean where the object is, see `levels_inside`.
     side : int, optional
         Of the square, in positions of the layer; a quarter of its side by default.
     samples, shown : int
@@ -109,15 +106,17 @@ def insert(
     Raises
     ------
     UserError
-        If the square does not fit, or there are no maps.
+        If the square does not fit, there are no maps, or no segmenter.
     """
+    model, layer, label, segmenter = evidence.model, evidence.layer, evidence.label, evidence.reading_segmenter()
+    levels = levels_inside(evidence.maps, evidence.inside) if levels is None else levels
     side = max(layer.size // 4, 1) if side is None else side
     if not 1 <= side <= layer.size:
         raise UserError(f"a square of {side} positions does not fit into maps of {layer.size}x{layer.size}")
     if not maps:
         raise UserError("there are no maps to raise: choose at least one")
     wanted = segmenter.label(label)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(stream(seed, _PLACES))
     chosen = np.zeros((samples, layer.channels), bool)
     chosen[:, list(maps)] = True
     # Other maps for every sample: the interval then also covers which ones chance picked.
@@ -149,6 +148,10 @@ def insert(
             for list_, images in zip(pictures, (untouched, drawn[0], drawn[2]), strict=True):
                 list_.append(to_pixels(images[:kept]))
     inserted, ablated, control_inserted, control_ablated = (np.concatenate(values) for values in covered)
+
+    def mean(values: NDArray[np.float64]) -> Estimate:
+        return bootstrap_estimate(values, seed=stream(seed, _BOOTSTRAP))
+
     return Insertion(
         settings={
             "model": model.card.name,
@@ -161,14 +164,10 @@ def insert(
         object=label,
         layer=layer,
         maps=tuple(maps),
-        inserted=float(inserted.mean()),
-        inserted_interval=bootstrap_interval(inserted, seed=seed),
-        ablated=float(ablated.mean()),
-        ablated_interval=bootstrap_interval(ablated, seed=seed),
-        effect=float((inserted - ablated).mean()),
-        effect_interval=bootstrap_interval(inserted - ablated, seed=seed),
-        control_effect=float((control_inserted - control_ablated).mean()),
-        control_effect_interval=bootstrap_interval(control_inserted - control_ablated, seed=seed),
+        inserted=mean(inserted),
+        ablated=mean(ablated),
+        effect=mean(inserted - ablated),
+        control_effect=mean(control_inserted - control_ablated),
         before=np.concatenate(pictures[0]),
         after=np.concatenate(pictures[1]),
         control=np.concatenate(pictures[2]),

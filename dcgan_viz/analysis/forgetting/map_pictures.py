@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.forgetting.ablation import draw_without
+from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
@@ -39,6 +39,10 @@ class MapPictures(Result):
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     activations: NDArray[np.float32]
+
+    def sentences(self) -> str:
+        """The map that ranks highest."""
+        return f"the highest-ranked map for {self.label} is {self.maps[0]}"
 
 
 def picture_maps(
@@ -76,9 +80,10 @@ def picture_maps(
     latents = model.latents(samples, seed)
     activations = model.activations(latents, layer.number)[:, list(maps)]
     strongest = activations.mean((2, 3)).topk(min(top, samples), dim=0).indices
+    nothing = Ablation(layer, ())
     before, after = [], []
     for k, number in enumerate(maps):
-        drawn, without = draw_without(model, layer, [(), (number,)], latents[strongest[:, k]])
+        drawn, without = draw_with(model, [nothing, nothing.of((number,))], latents[strongest[:, k]])
         before.append(to_pixels(drawn))
         after.append(to_pixels(without))
     return MapPictures(

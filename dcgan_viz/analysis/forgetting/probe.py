@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, Seed, estimate_of, stream
 
 FOLDS = 5
 RESAMPLES = 1000
@@ -25,18 +25,15 @@ class Probe:
     ----------
     weights : ndarray of float64 (C,)
         One a map, for features scaled to unit standard deviation.
-    auc : float
+    auc : Estimate
         Area under the ROC curve over positions of images that the regression did not see (5-fold, split by
-        image).
-    auc_interval : Interval
-        95 %, from resampling images.
+        image); the bootstrap is over images.
     positives, negatives : int
         Positions that it was fitted on.
     """
 
     weights: NDArray[np.float64]
-    auc: float
-    auc_interval: Interval
+    auc: Estimate
     positives: int
     negatives: int
 
@@ -60,7 +57,7 @@ class Positions:
 
 
 def gather_positions(
-    maps: NDArray[np.float32], inside: NDArray[np.bool_], seed: int, luminance: NDArray[np.float32] | None = None
+    maps: NDArray[np.float32], inside: NDArray[np.bool_], seed: Seed, luminance: NDArray[np.float32] | None = None
 ) -> Positions:
     """Positives inside the boxes, and as many negatives from other positions of the same images.
 
@@ -111,7 +108,7 @@ def _matched(
     return linear_sum_assignment(cost)[1]
 
 
-def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) -> Probe:
+def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0) -> Probe:
     """Fit the logistic regression that tells positions inside boxes from others.
 
     Features are divided by their standard deviation; the penalty is L2 with scikit-learn's
@@ -131,19 +128,27 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: int = 0) 
         If fewer images are annotated than there are folds.
     """
     scores = held_out_scores(positions, regularization, seed)
-    resampled = resampled_aucs(scores, positions, seed)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    whole = _regression(regularization).fit(positions.activations.astype(np.float64), positions.positive)
     return Probe(
-        weights=whole[-1].coef_[0].astype(np.float64),
-        auc=auc(scores, positions.positive),
-        auc_interval=Interval(float(low), float(high)),
+        weights=fit_weights(positions, regularization),
+        auc=estimate_of(
+            auc(scores, positions.positive),
+            resampled_aucs(scores, positions, seed),
+            len(np.unique(positions.image)),
+            "images",
+        ),
         positives=int(positions.positive.sum()),
         negatives=int((~positions.positive).sum()),
     )
 
 
-def held_out_scores(positions: Positions, regularization: float = 1.0, seed: int = 0) -> NDArray[np.float64]:
+def fit_weights(positions: Positions, regularization: float = 1.0) -> NDArray[np.float64]:
+    """The weights (C,) of the regression on all positions, for features scaled to unit standard deviation."""
+    whole = _regression(regularization).fit(positions.activations.astype(np.float64), positions.positive)
+    weights: NDArray[np.float64] = whole[-1].coef_[0].astype(np.float64)
+    return weights
+
+
+def held_out_scores(positions: Positions, regularization: float = 1.0, seed: Seed = 0) -> NDArray[np.float64]:
     """The log-odds (n,) that regressions give to the positions of images that they did not see.
 
     Raises
@@ -162,7 +167,7 @@ def held_out_scores(positions: Positions, regularization: float = 1.0, seed: int
     # Newton's line search gives up on the rounding of float32.
     activations = positions.activations.astype(np.float64)
     scores = np.empty(len(positions.positive))
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = GroupKFold(FOLDS, shuffle=True, random_state=_state(seed))
     for train, test in folds.split(activations, groups=positions.image):
         fold = _regression(regularization).fit(activations[train], positions.positive[train])
         scores[test] = fold.decision_function(activations[test])
@@ -180,14 +185,14 @@ def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     return float(_aucs(scores, positive, np.ones((1, len(scores))))[0])
 
 
-def resampled_aucs(scores: NDArray[np.float64], positions: Positions, seed: int) -> NDArray[np.float64]:
+def resampled_aucs(scores: NDArray[np.float64], positions: Positions, seed: Seed) -> NDArray[np.float64]:
     """Areas under the ROC curve (1000,) with the images drawn anew, all from one sorting of the scores.
 
     The same seed and images give the same draws whatever the scores, so that differences between two sets of scores are
     paired.
     """
     images, image = np.unique(positions.image, return_inverse=True)
-    random = np.random.default_rng([seed, 1])
+    random = np.random.default_rng(stream(seed, 1))
     counts = random.multinomial(len(images), np.full(len(images), 1 / len(images)), size=RESAMPLES)
     return _aucs(scores, positions.positive, counts[:, image].astype(np.float64))
 
@@ -205,6 +210,11 @@ def _aucs(
     with np.errstate(invalid="ignore"):
         areas: NDArray[np.float64] = (won * (below + lost / 2)).sum(1) / pairs
     return areas
+
+
+def _state(seed: Seed) -> int:
+    """A seed, or stream of one, as the single number that scikit-learn takes."""
+    return seed if isinstance(seed, int) else int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
 
 
 def _regression(regularization: float) -> Any:

@@ -15,7 +15,7 @@ from dcgan_viz.analysis.forgetting.probe import (
     held_out_scores,
     resampled_aucs,
 )
-from dcgan_viz.statistics import Interval
+from dcgan_viz.statistics import Estimate, Seed, estimate_of, stream
 
 SHUFFLES = 5
 
@@ -26,30 +26,24 @@ class ProbeBaselines:
 
     Parameters
     ----------
-    brightness_auc : float
+    brightness_auc : Estimate
         Of the same regression on luminance, row and column and their products instead of the maps, at the same positions.
-    brightness_interval : Interval
-        95 %, from resampling images.
-    gain : float
-        What the maps add: their AUC less this one.
-    gain_interval : Interval
-        95 %, paired: both on the same resampled images.
+    gain : Estimate
+        What the maps add: their AUC less this one, both on the same resampled images.
     shuffled_auc : float
         Of the regression on the maps when every image has another image's boxes, the mean of five shufflings.
     highest_shuffled_auc : float
         The highest of them.
     """
 
-    brightness_auc: float
-    brightness_interval: Interval
-    gain: float
-    gain_interval: Interval
+    brightness_auc: Estimate
+    gain: Estimate
     shuffled_auc: float
     highest_shuffled_auc: float
 
     def finds_nothing(self, probe: Probe) -> bool:
         """Whether the boxes are found no better than boxes that were moved to other images."""
-        return probe.auc_interval.low <= self.highest_shuffled_auc
+        return probe.auc.low <= self.highest_shuffled_auc
 
 
 def fit_baselines(
@@ -59,7 +53,7 @@ def fit_baselines(
     *,
     match: bool = False,
     regularization: float = 1.0,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> ProbeBaselines:
     """Fit the baselines of a probe.
 
@@ -92,15 +86,13 @@ def fit_baselines(
     replicates = resampled_aucs(of_brightness, plain, seed)
     differences = resampled_aucs(of_maps, probed, seed) - replicates
     shuffled = [
-        _shuffled_auc(maps, inside, matched, regularization, np.random.default_rng([seed, 2, k]))
+        _shuffled_auc(maps, inside, matched, regularization, np.random.default_rng(stream(stream(seed, 2), k)))
         for k in range(SHUFFLES)
     ]
-    found = auc(of_brightness, plain.positive)
+    found, images = auc(of_brightness, plain.positive), len(np.unique(plain.image))
     return ProbeBaselines(
-        brightness_auc=found,
-        brightness_interval=_interval(replicates),
-        gain=auc(of_maps, probed.positive) - found,
-        gain_interval=_interval(differences),
+        brightness_auc=estimate_of(found, replicates, images, "images"),
+        gain=estimate_of(auc(of_maps, probed.positive) - found, differences, images, "images"),
         shuffled_auc=float(np.mean(shuffled)),
         highest_shuffled_auc=max(shuffled),
     )
@@ -137,8 +129,3 @@ def _shuffled_auc(
     moved[annotated] = inside[np.roll(annotated, 1)]
     positions: Positions = gather_positions(maps, moved, int(random.integers(2**31)), luminance)
     return auc(held_out_scores(positions, regularization, int(random.integers(2**31))), positions.positive)
-
-
-def _interval(replicates: NDArray[np.float64]) -> Interval:
-    low, high = np.nanquantile(replicates, [0.025, 0.975])
-    return Interval(float(low), float(high))

@@ -1,10 +1,14 @@
-"""Ways to rank a generator's maps by how much they have to do with an object, and the controls beside them."""
+"""Ways to rank a generator's maps by how much they have to do with an object.
+
+To add one, write a function from `Evidence` to a score for each map and register it; commands, figures and dose-response
+curves take it from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,15 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
-from dcgan_viz.analysis.forgetting.probe import Probe
+from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
-from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.statistics import stream
 
-Ranking = Literal["regression", "iou", "difference", "causal", "learned"]
-RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+Scores = NDArray[np.float64]
 
 QUANTILES = np.linspace(0.05, 0.99, 48)
 MAPS_AT_ONCE = 16
@@ -32,64 +35,81 @@ COLLATERAL, SPARSITY = 4.0, 0.3
 """What losing all of the picture's other objects, and zeroing all maps, cost a learned ablation, where removing the
 whole object gains 1."""
 
-NEIGHBOURS = 5
-"""Maps of like activation among which an activation-matched control picks."""
+LEARNING = 2
+"""A stream of random numbers of a seed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the maps of a layer are ranked by: samples that show an object, and where.
+@dataclass(frozen=True)
+class Ranking:
+    """One way to rank maps.
 
     Parameters
     ----------
-    model : DCGAN
-    layer : Layer
-        Of the generator.
-    label : str
-        The object.
-    latents : Tensor (N, latent)
-        Of the annotated samples that show the object.
-    maps : ndarray of float32 (N, C, h, w)
-        The layer's activations for them.
-    inside : ndarray of bool (N, h, w)
-    inside_pixels : ndarray of bool (N, H, W)
-        The boxes at the resolution of the maps and of the image.
-    luminance : ndarray of float32 (N, h, w)
-        Of the image above each position of the maps.
-    probe : Probe
-        The paper's regression.
-    segmenter : Segmenter, optional
-        Finds the object in pictures: ``causal`` then counts its pixels, and ``learned`` needs it.
-    seed : int
-        Of the batches that ``learned`` sees.
+    name : str
+    score : callable
+        From `Evidence` to a score (C,) for each map; the higher, the more it has to do with the object.
+    axis : str
+        What the scores are, for an axis.
+    color : str
+        Of its curves.
+    needs : {"boxes", "segmenter"}
+        What it cannot do without.
+    cheap : bool
+        Whether it is computed from activations alone, in no time: then it is cross-fitted.
+    segmented_axis : str, optional
+        What the scores are where there is a segmenter, if something else.
     """
 
-    model: DCGAN
-    layer: Layer
-    label: str
-    latents: Tensor
-    maps: NDArray[np.float32]
-    inside: NDArray[np.bool_]
-    inside_pixels: NDArray[np.bool_]
-    luminance: NDArray[np.float32]
-    probe: Probe
-    segmenter: Segmenter | None = None
-    seed: int = 0
+    name: str
+    score: Callable[[Evidence], Scores]
+    axis: str
+    color: str
+    needs: Literal["boxes", "segmenter"] = "boxes"
+    cheap: bool = False
+    segmented_axis: str | None = None
+
+    def axis_for(self, evidence: Evidence) -> str:
+        """What the scores are, for an axis."""
+        return self.axis if evidence.segmenter is None else self.segmented_axis or self.axis
 
 
-def score_maps(ranking: Ranking, evidence: Evidence) -> NDArray[np.float64]:
+RANKINGS: dict[str, Ranking] = {}
+"""By name."""
+
+
+def register(ranking: Ranking) -> Ranking:
+    """Add a ranking to those that every command knows."""
+    RANKINGS[ranking.name] = ranking
+    return ranking
+
+
+def find_ranking(name: str) -> Ranking:
+    """The ranking of a name.
+
+    Raises
+    ------
+    UserError
+        If there is none; the message lists those that there are.
+    """
+    if name not in RANKINGS:
+        raise UserError(f"there is no ranking {name!r}: choose from {', '.join(RANKINGS)}")
+    return RANKINGS[name]
+
+
+def score_maps(ranking: str, evidence: Evidence) -> Scores:
     """A score for each map; the higher, the more it has to do with the object.
 
     Parameters
     ----------
-    ranking : {"regression", "iou", "difference", "causal", "learned"}
-        ``regression``: weight in the logistic regression (Radford et al. 2015). ``iou``: intersection over union of
-        the boxes with where the map is above a threshold, at its best threshold (GAN Dissection, Bau et al. 2018).
-        ``difference``: mean activation inside the boxes minus outside, in standard deviations. ``causal``: what zeroing
-        this map alone does; with a segmenter, the share of the object's pixels that it removes less the mean share by
-        which it changes the other objects; without, the mean change of a pixel inside the boxes minus outside, in grey
-        levels. ``learned``: by how much an ablation that was optimised through the segmenter scales the map down; it
-        removes the object, keeps the other objects and leaves as many maps as it can (Bau et al. 2018, section 3.2).
+    ranking : str
+        A key of `RANKINGS`. ``regression``: weight in the logistic regression (Radford et al. 2015). ``iou``:
+        intersection over union of the boxes with where the map is above a threshold, at its best threshold (GAN
+        Dissection, Bau et al. 2018). ``difference``: mean activation inside the boxes minus outside, in standard
+        deviations. ``causal``: what zeroing this map alone does; with a segmenter, the share of the object's pixels that
+        it removes less the mean share by which it changes the other objects; without, the mean change of a pixel inside
+        the boxes minus outside, in grey levels. ``learned``: by how much an ablation that was optimised through the
+        segmenter scales the map down; it removes the object, keeps the other objects and leaves as many maps as it can
+        (Bau et al. 2018, section 3.2).
     evidence : Evidence
 
     Returns
@@ -101,17 +121,16 @@ def score_maps(ranking: Ranking, evidence: Evidence) -> NDArray[np.float64]:
     UserError
         If there is no such ranking, or it needs a segmenter and there is none.
     """
-    if ranking not in RANKINGS:
-        raise UserError(f"there is no ranking {ranking!r}: choose from {', '.join(RANKINGS)}")
-    if ranking == "regression":
-        return evidence.probe.weights
-    if ranking == "iou":
-        return np.array([_best_iou(evidence.maps[:, m], evidence.inside) for m in range(evidence.maps.shape[1])])
-    if ranking == "difference":
-        return _difference(evidence.maps, evidence.inside)
-    if ranking == "causal":
-        return _effect_on_pixels(evidence) if evidence.segmenter is None else _effect_on_object(evidence)
-    return _learned(evidence)
+    found = find_ranking(ranking)
+    if found.needs == "segmenter" and evidence.segmenter is None:
+        raise UserError(
+            f"the {ranking} ranking needs a segmenter that knows {evidence.label}: choose another, or give one"
+        )
+    return found.score(evidence)
+
+
+def _iou(evidence: Evidence) -> Scores:
+    return np.array([_best_iou(evidence.maps[:, m], evidence.inside) for m in range(evidence.maps.shape[1])])
 
 
 def _best_iou(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
@@ -122,12 +141,16 @@ def _best_iou(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     return best
 
 
-def _difference(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    flat = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1).astype(np.float64)
-    within = inside.ravel()
+def _difference(evidence: Evidence) -> Scores:
+    flat = evidence.maps.transpose(1, 0, 2, 3).reshape(evidence.maps.shape[1], -1).astype(np.float64)
+    within = evidence.inside.ravel()
     spread = np.maximum(flat.std(1), np.finfo(np.float32).tiny)
     difference: NDArray[np.float64] = (flat[:, within].mean(1) - flat[:, ~within].mean(1)) / spread
     return difference
+
+
+def _causal(evidence: Evidence) -> Scores:
+    return _effect_on_pixels(evidence) if evidence.segmenter is None else _effect_on_object(evidence)
 
 
 def _effect_on_pixels(evidence: Evidence) -> NDArray[np.float64]:
@@ -171,11 +194,10 @@ def _single_maps(layer: Layer) -> list[list[Tensor]]:
 
 def _learned(evidence: Evidence) -> NDArray[np.float64]:
     segmenter, layer = evidence.segmenter, evidence.layer
-    if segmenter is None:
-        raise UserError("the learned ranking needs a segmenter: choose another, or give one with --segmenter")
+    assert segmenter is not None
     label = segmenter.label(evidence.label)
     generator = evidence.model.generator
-    random = np.random.default_rng(evidence.seed)
+    random = np.random.default_rng(stream(evidence.seed, LEARNING))
     # The share that is left of each map is a sigmoid of this; all begin almost whole.
     logits = torch.full((layer.channels,), 2.0, device=evidence.model.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], LEARNING_RATE)
@@ -204,6 +226,39 @@ def _expected_pixels(segmenter: Segmenter, images: Tensor) -> Tensor:
     return probabilities
 
 
+for _ranking in (
+    Ranking("regression", lambda evidence: evidence.weights, "weight in the regression", "#c0392b", cheap=True),
+    Ranking("iou", _iou, "IoU with the boxes\nat the best threshold", "#e08e0b", cheap=True),
+    Ranking(
+        "difference",
+        _difference,
+        "activation inside minus outside\n(standard deviations)",
+        "#2c5d8f",
+        cheap=True,
+    ),
+    Ranking(
+        "causal",
+        _causal,
+        "zeroed alone: change inside\nminus outside (grey levels)",
+        "#27824a",
+        segmented_axis="zeroed alone: share of the\nobject gone, less collateral",
+    ),
+    Ranking("learned", _learned, "scaled down by\na learned ablation", "#8e44ad", needs="segmenter"),
+):
+    register(_ranking)
+
+
+def positive_maps(weights: Scores, excluded: Sequence[int] = ()) -> tuple[int, ...]:
+    """All maps of positive weight, most telling first; there may be none.
+
+    Examples
+    --------
+    >>> positive_maps(np.array([0.5, -1.0, 2.0]))
+    (2, 0)
+    """
+    return tuple(int(m) for m in np.argsort(-weights, kind="stable") if weights[m] > 0 and m not in excluded)
+
+
 def choose_maps(weights: NDArray[np.float64], top: int | None = None, excluded: Sequence[int] = ()) -> tuple[int, ...]:
     """The maps to zero, most telling first: all of positive weight, or the `top` highest.
 
@@ -227,12 +282,12 @@ def choose_maps(weights: NDArray[np.float64], top: int | None = None, excluded: 
     ranking = [int(m) for m in np.argsort(-weights, kind="stable") if m not in excluded]
     if top is not None:
         if not 1 <= top <= len(ranking):
-            kept = f" of which {len(excluded)} are kept" if excluded else ""
-            raise UserError(f"--top {top} is out of range: the layer has {len(weights)} maps{kept}")
+            kept = f", of which {len(excluded)} are kept" if excluded else ""
+            raise UserError(f"the top {top} maps are out of range: the layer has {len(weights)} maps{kept}")
         return tuple(ranking[:top])
-    chosen = tuple(m for m in ranking if weights[m] > 0)
+    chosen = positive_maps(weights, excluded)
     if not chosen:
-        raise UserError("the regression gave no map a positive weight: zero the highest ones with --top K")
+        raise UserError("the regression gave no map a positive weight: zero some of the highest ones (top)")
     return chosen
 
 
@@ -247,48 +302,3 @@ def maps_that_matter_more(kept: NDArray[np.float64], forgotten: NDArray[np.float
     share = kept / max(float(kept.max()), 1e-12)
     other = forgotten / max(float(forgotten.max()), 1e-12)
     return tuple(int(m) for m in np.flatnonzero((share > 0) & (share > other)))
-
-
-def random_factors(channels: int, count: int, samples: int, seed: int, strength: float = 1.0) -> Tensor:
-    """Factors (samples, channels) that scale down `count` random maps, other ones for every sample.
-
-    A control whose samples are independent: it averages over choices of maps, not only over pictures.
-    """
-    order = np.random.default_rng(seed).random((samples, channels)).argsort(1)
-    factors = torch.ones(samples, channels)
-    return factors.scatter_(1, torch.from_numpy(order[:, :count].copy()), 1 - strength)
-
-
-def matched_factors(
-    activations: NDArray[np.float64], chosen: Sequence[int], samples: int, seed: int, strength: float = 1.0
-) -> Tensor | None:
-    """Factors (samples, C) that scale down, for each chosen map, an unchosen one of like mean activation.
-
-    Each sample gets other maps: for every chosen one, a random one of the five nearest that are not taken yet.
-
-    Parameters
-    ----------
-    activations : ndarray of float64 (C,)
-        Mean of each map.
-    chosen : sequence of int
-    samples, seed : int
-    strength : float
-
-    Returns
-    -------
-    Tensor, optional
-        None if more than half of the maps are chosen: too few are left.
-    """
-    others = np.setdiff1d(np.arange(len(activations)), chosen)
-    if len(others) < len(chosen):
-        return None
-    random = np.random.default_rng(seed)
-    factors = torch.ones(samples, len(activations))
-    nearest = {m: others[np.argsort(np.abs(activations[others] - activations[m]), kind="stable")] for m in chosen}
-    for sample in range(samples):
-        taken: set[int] = set()
-        for m in random.permutation(np.asarray(chosen, np.int64)):
-            free = [o for o in nearest[int(m)] if int(o) not in taken][:NEIGHBOURS]
-            taken.add(int(random.choice(free)))
-        factors[sample, sorted(taken)] = 1 - strength
-    return factors

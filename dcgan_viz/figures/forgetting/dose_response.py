@@ -7,17 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.forgetting.dose_response import MATCHED, RANDOM, DoseResponse
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
+from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+from dcgan_viz.figures.style import (
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    MATCHED_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    new_figure,
+)
 
-COLORS = {
-    "regression": "#c0392b",
-    "iou": "#e08e0b",
-    "difference": "#2c5d8f",
-    "causal": "#27824a",
-    "learned": "#8e44ad",
-    RANDOM: "#7f8c8d",
-    MATCHED: "#b3a369",
-}
+OTHER_COLORS = ("#16a085", "#d35400", "#34495e")
+"""Of rankings that are not registered."""
 
 
 def dose_response_figure(result: DoseResponse) -> Figure:
@@ -45,15 +47,15 @@ def dose_response_figure(result: DoseResponse) -> Figure:
     spared.set_title(f"{result.spared} pixels gone", fontsize=LABEL_SIZE + 1)
     for row, name in enumerate(result.rankings):
         x, y = 100 * result.removed[row, :, other], 100 * result.removed[row, :, target]
-        against.plot(x, y, color=COLORS[name], linestyle=_style(name), marker=".", markersize=4, linewidth=1.2)
+        against.plot(x, y, color=_color(result, name), linestyle=_style(name), marker=".", markersize=4, linewidth=1.2)
     for dose in result.best:
         against.plot(
-            100 * dose.spared_loss,
-            100 * dose.removed,
+            100 * dose.spared_loss.value,
+            100 * dose.removed.value,
             marker="o",
             markersize=7,
             fillstyle="none",
-            color=COLORS[dose.ranking],
+            color=_color(result, dose.ranking),
         )
     against.axvline(100 * result.allowed_loss, color="black", linewidth=0.8, linestyle="--")
     against.set_xlim(-25, 105)
@@ -63,11 +65,16 @@ def dose_response_figure(result: DoseResponse) -> Figure:
     against.set_title("one against the other: up and left is good", fontsize=LABEL_SIZE + 1)
     for axes in (gone, spared, against):
         axes.axhline(0, color="black", linewidth=0.6)
-        axes.tick_params(labelsize=LABEL_SIZE)
-        axes.spines[["top", "right"]].set_visible(False)
+        finish_axes(axes)
     spared.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper left")
     caption(figure, _caption(result))
     return figure
+
+
+def _color(result: DoseResponse, name: str) -> str:
+    """Of the registry, of the controls, or any other for a ranking of the caller's own."""
+    known = {RANDOM: CONTROL_COLOR, MATCHED: MATCHED_COLOR, **{n: r.color for n, r in RANKINGS.items()}}
+    return known.get(name) or OTHER_COLORS[result.rankings.index(name) % len(OTHER_COLORS)]
 
 
 def _style(name: str) -> str:
@@ -77,9 +84,9 @@ def _style(name: str) -> str:
 def _curves(axes: Axes, result: DoseResponse, index: int) -> None:
     for row, name in enumerate(result.rankings):
         values = 100 * result.removed[row, :, index]
-        axes.plot(result.doses, values, color=COLORS[name], linestyle=_style(name), linewidth=1.4, label=name)
+        axes.plot(result.doses, values, color=_color(result, name), linestyle=_style(name), linewidth=1.4, label=name)
         low, high = 100 * result.removed_low[row, :, index], 100 * result.removed_high[row, :, index]
-        axes.fill_between(result.doses, low, high, color=COLORS[name], alpha=0.15, linewidth=0)
+        axes.fill_between(result.doses, low, high, color=_color(result, name), alpha=0.15, linewidth=0)
     axes.set_ylim(max(-60.0, float(np.nanmin([-25, *axes.get_ylim()]))), 105)
     axes.set_xlabel("maps zeroed", fontsize=LABEL_SIZE)
     axes.set_ylabel("(%)", fontsize=LABEL_SIZE)
@@ -88,8 +95,8 @@ def _curves(axes: Axes, result: DoseResponse, index: int) -> None:
 def _caption(result: DoseResponse) -> str:
     settings = result.settings
     best = "; ".join(
-        f"{dose.ranking} {dose.maps} maps, {100 * dose.removed:.0f} % [{100 * dose.removed_interval.low:.0f}, "
-        f"{100 * dose.removed_interval.high:.0f}] of {result.object} at {100 * dose.spared_loss:.0f} % of {result.spared}"
+        f"{dose.ranking} {dose.maps} maps, {dose.removed:.0%} of "
+        f"{result.object} at {100 * dose.spared_loss.value:.0f} % of {result.spared}"
         for dose in result.best
     )
     return (

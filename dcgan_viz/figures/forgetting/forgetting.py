@@ -7,20 +7,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dcgan_viz.analysis.forgetting.ablation import Change
 from dcgan_viz.analysis.forgetting.forgetting import Forgetting
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    BAND_COLOR,
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    MATCHED_COLOR,
+    REFERENCE_COLOR,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    plot_estimates,
+    reach,
+    show_picture,
+    with_minus,
+)
 
 COLUMNS = 12
-SCORE_NAMES = {
-    "regression": "weight in the logistic regression",
-    "iou": "IoU with the boxes at the best threshold",
-    "difference": "activation inside minus outside\n(standard deviations)",
-    "causal": "change inside minus outside\nwhen zeroed alone (grey levels)",
-    "learned": "scaled down by a learned ablation",
-}
-
-OBJECT_COLOR, CONTROL_COLOR, MATCHED_COLOR, REST_COLOR = "#c0392b", "#7f8c8d", "#c9b458", "#2c5d8f"
 
 
 def forgetting_figure(result: Forgetting) -> Figure:
@@ -41,23 +47,23 @@ def forgetting_figure(result: Forgetting) -> Figure:
     figure = new_figure(1.35 + 0.85 * max(count, 8), 7.2)
     top, bottom = figure.subfigures(2, 1, height_ratios=[3.5, 2.4], squeeze=False)[:, 0]
     known, total = len(result.maps), result.layer.channels
-    done = result.settings["ablation"].removesuffix(", after the rectifier").removesuffix(" everywhere")
+    done = result.ablation.done.removesuffix(" everywhere")
     figure.suptitle(
         f"Forgetting “{result.names}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
         fontsize=TITLE_SIZE + 1,
     )
+    how = "zeroed" if result.ablation.strength == 1 else "scaled"
     rows = {
         "as drawn": result.before[:count],
-        f"{known} {result.names}\nmaps zeroed": result.after[:count],
+        f"{known} {result.names}\nmaps {how}": result.after[:count],
         "difference": _difference(result.before[:count], result.after[:count]),
-        f"{known} random\nmaps zeroed": result.control[:count],
+        f"{known} random\nmaps {how}": result.control[:count],
     }
     axes = top.subplots(len(rows), count, squeeze=False)
     for row, (label, pictures) in zip(axes, rows.items(), strict=True):
-        label = label if result.settings["ablation"].startswith("zeroed") else label.replace("zeroed", "scaled")
         for axis, picture in zip(row, pictures, strict=True):
             show_picture(axis, picture)
-        row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(row[0], label)
     if result.effects:
         weights, change, effects = bottom.subplots(1, 3, width_ratios=[1.1, 0.8, 1.5])
         _plot_effects(effects, result)
@@ -79,27 +85,18 @@ def _plot_scores(axes: Axes, result: Forgetting) -> None:
     order = np.argsort(-scores, kind="stable")
     chosen = np.isin(order, first.maps)
     ranks = np.arange(1, len(order) + 1)
-    for shown, color, label in ((chosen, OBJECT_COLOR, "chosen"), (~chosen, CONTROL_COLOR, "not chosen")):
+    for shown, color, label in ((chosen, SUBJECT_COLOR, "chosen"), (~chosen, CONTROL_COLOR, "not chosen")):
         axes.bar(ranks[shown], scores[order][shown], width=1, color=color, label=label)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked for {first.object}", fontsize=LABEL_SIZE)
-    axes.set_ylabel(score_name(result.settings["ranking"], bool(result.effects)), fontsize=LABEL_SIZE)
-    low, high = first.auc_interval.low, first.auc_interval.high
-    plain = first.baselines
+    axes.set_ylabel(result.score_axis, fontsize=LABEL_SIZE)
     axes.set_title(
-        f"AUC on unseen images {first.auc:.2f} [{low:.2f}, {high:.2f}]\nbrightness and position alone "
-        f"{plain.brightness_auc:.2f}, shuffled boxes {plain.shuffled_auc:.2f}",
+        f"AUC on unseen images {first.auc:.2f}\nbrightness and position alone {first.baselines.brightness_auc.value:.2f}, "
+        f"shuffled boxes {first.baselines.shuffled_auc:.2f}",
         fontsize=LABEL_SIZE + 1,
     )
-    _finish(axes)
+    finish_axes(axes)
     axes.legend(fontsize=LABEL_SIZE, frameon=False)
-
-
-def score_name(ranking: str, segmented: bool) -> str:
-    """What the scores of a ranking are, for an axis."""
-    return (
-        "object lost less collateral\nwhen zeroed alone" if ranking == "causal" and segmented else SCORE_NAMES[ranking]
-    )
 
 
 def _plot_effects(axes: Axes, result: Forgetting) -> None:
@@ -109,12 +106,18 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
     forgotten = {found.object for found in result.objects}
     names.sort(key=lambda name: (name not in forgotten, -effects[0].on(name).area_before))
     width = 0.8 / len(effects)
-    for k, (effect, color) in enumerate(zip(effects, (OBJECT_COLOR, CONTROL_COLOR, MATCHED_COLOR), strict=False)):
-        values = 100 * np.array([effect.on(name).removed for name in names])
-        intervals = [effect.on(name).removed_interval for name in names]
-        reach = np.abs(100 * np.array([[i.low for i in intervals], [i.high for i in intervals]]) - values)
+    for k, (effect, color) in enumerate(zip(effects, (SUBJECT_COLOR, CONTROL_COLOR, MATCHED_COLOR), strict=False)):
+        removed = [effect.on(name).removed for name in names]
         places = np.arange(len(names)) + (k - (len(effects) - 1) / 2) * width
-        axes.bar(places, values, width, yerr=reach, capsize=2, color=color, label=effect.choice)
+        axes.bar(
+            places,
+            [100 * e.value for e in removed],
+            width,
+            yerr=reach(removed, 100),
+            capsize=2,
+            color=color,
+            label=effect.choice,
+        )
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(range(len(names)), names)
     for tick, name in zip(axes.get_xticklabels(), names, strict=True):
@@ -122,50 +125,69 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
     axes.set_ylim(max(min(axes.get_ylim()[0], -10), -100), 140)
     for k, effect in enumerate(effects):
         for place, name in enumerate(names):
-            value = 100 * effect.on(name).removed
+            value = 100 * effect.on(name).removed.value
             if value < -100:  # A bar that leaves the plot says how far.
                 x = place + (k - (len(effects) - 1) / 2) * width
                 axes.text(x, -96, f"{value:.0f}", rotation=90, ha="center", va="bottom", fontsize=LABEL_SIZE - 2)
     axes.set_ylabel("pixels that are gone (%)", fontsize=LABEL_SIZE)
     axes.set_title(
         f"on {result.settings['measured_samples']} new samples; SSIM of the rest "
-        f"{effects[0].similarity_outside:.2f}, random {effects[1].similarity_outside:.2f}",
+        f"{effects[0].similarity_outside.value:.2f}, random {effects[1].similarity_outside.value:.2f}",
         fontsize=LABEL_SIZE + 1,
     )
-    _finish(axes)
+    finish_axes(axes)
     axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper right", ncols=3)
 
 
 def _plot_change(axes: Axes, result: Forgetting) -> None:
-    changes: tuple[Change, Change] = (result.change, result.control_change)
-    for offset, (name, color) in zip((-0.17, 0.17), (("inside", OBJECT_COLOR), ("outside", REST_COLOR)), strict=True):
-        values = np.array([getattr(c, name) for c in changes])
-        intervals = [getattr(c, f"{name}_interval") for c in changes]
-        reach = np.abs(np.array([[i.low for i in intervals], [i.high for i in intervals]]) - values)
-        places = np.arange(2) + offset
-        axes.bar(places, values, 0.3, yerr=reach, capsize=3, color=color, label=f"{name} the boxes")
-    labels = [f"{result.names} maps", "random maps"]
-    axes.set_xticks([0, 1], [f"{n}\nratio {c.ratio:.2f}" for n, c in zip(labels, changes, strict=True)])
-    axes.set_ylabel("mean change of a pixel\n(grey levels of 255)", fontsize=LABEL_SIZE)
-    axes.set_title("change on annotated samples", fontsize=LABEL_SIZE + 1)
-    axes.set_ylim(0, 1.35 * max(i.high for c in changes for i in (c.inside_interval, c.outside_interval)))
-    _finish(axes)
-    axes.legend(fontsize=LABEL_SIZE, frameon=False, ncols=2, loc="upper left")
-
-
-def _finish(axes: Axes) -> None:
-    axes.tick_params(labelsize=LABEL_SIZE)
-    axes.spines[["top", "right"]].set_visible(False)
+    """The ratio of the change inside to that outside, over where as many random maps have theirs."""
+    colors = {"other maps": CONTROL_COLOR, "all maps": BAND_COLOR}
+    top = max(2.0, 1.25 * result.change.ratio.high, 1.05 * float(np.nanmax(result.control_ratios)))
+    bins = np.linspace(0, top, 40).tolist()
+    for control, ratios in zip(result.controls, result.control_ratios, strict=True):
+        label = f"random, of {control.source}"
+        axes.hist(ratios, bins, color=colors[control.source], alpha=0.7, label=label, weights=np.full(len(ratios), 1.0))
+    height = axes.get_ylim()[1]
+    axes.set_ylim(0, 2.1 * height)
+    plot_estimates(axes, [result.change.ratio], [1.1 * height], color=SUBJECT_COLOR, label="chosen maps")
+    if result.controls:
+        own, images = result.controls[0].chosen, result.controls[0].images
+        label = f"the same on the {images} samples of the draws"
+        axes.plot([own], [1.1 * height], "o", color=SUBJECT_COLOR, fillstyle="none", markersize=7, label=label)
+    crossed = [found.cross_fitted for found in result.objects if found.cross_fitted is not None]
+    if crossed:
+        places = [(1.25 + 0.1 * k) * height for k in range(len(crossed))]
+        plot_estimates(axes, crossed, places, color=REFERENCE_COLOR, label="chosen on other samples")
+    axes.axvline(1, color="black", linewidth=0.6, linestyle="--")
+    axes.set_xlim(0, top)
+    axes.set_yticks([])
+    axes.set_xlabel("change inside the boxes / outside", fontsize=LABEL_SIZE)
+    axes.set_title("on annotated samples", fontsize=LABEL_SIZE + 1)
+    finish_axes(axes, left=False)
+    axes.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper right", ncols=2)
 
 
 def _caption(result: Forgetting) -> str:
-    settings = result.settings
-    kept = (
-        f" {len(result.kept_maps)} maps were spared to keep {', '.join(settings['kept'])}." if settings["kept"] else ""
-    )
+    settings, change, first = result.settings, result.change, result.objects[0]
+    negatives = {
+        "random": "random positions outside them",
+        "matched": "positions outside them, matched for luminance and height within each sample",
+    }[settings["negatives"]]
+    if settings["ranking"] == "regression" and settings["top"] is None:
+        chosen = "maps of positive weight are chosen"
+    elif settings["top"] is None:
+        chosen = f"as many maps as have a positive weight are chosen, those that rank highest by {settings['ranking']}"
+    else:
+        chosen = f"the {settings['top']} maps that rank highest by {settings['ranking']} are chosen"
+    kept = f"; {len(result.kept_maps)} were spared to keep {', '.join(settings['kept'])}" if settings["kept"] else ""
     fitted = "; ".join(
         f"{o.positives} positions inside {o.boxes} {o.object} boxes in {o.annotated_images} samples"
         for o in result.objects
+    )
+    controls = "; ".join(
+        f"{control.ratio:.2f} over {control.ratio.n} draws of {control.source}, the chosen maps, {control.chosen:.2f} on the "
+        f"same {control.images} samples, above {control.percentile:.0f} % of them"
+        for control in result.controls
     )
     measured = ""
     if result.effects:
@@ -174,18 +196,17 @@ def _caption(result: Forgetting) -> str:
             "the controls with other maps for every sample; SSIM of luminance outside the object's region."
         )
     return (
-        f"Model {settings['model']}. {_author(settings['boxes_by'])} The regression ({settings['regression']}) "
-        f"separates {fitted} from {settings['negatives']}; maps chosen: {settings['chosen_by']}, "
-        f"{settings['ablation']}.{kept} New samples, seed {settings['seed']}; the difference is grey where nothing changed. "
-        f"Bars: mean absolute change with 95 % bootstrap intervals over samples; a ratio of 1 means that the boxes changed "
-        f"no more than the rest. Brightness inside the boxes moved by {_signed(result.change.brightness_inside)}, outside by "
-        f"{_signed(result.change.brightness_outside)} grey levels.{measured}"
+        f"Model {settings['model']}. {_author(settings['boxes_by'])} An L2 logistic regression (C = "
+        f"{settings['regularization']:g}, features "
+        f"scaled to unit standard deviation) separates {fitted} from {negatives}; {chosen}{kept}, and {result.ablation.done} "
+        f"after the rectifier. AUC on unseen images: gain over brightness and position "
+        f"{with_minus(f'{first.baselines.gain:+.2f}')}. New "
+        f"samples, seed {settings['seed']}; the difference is grey where nothing changed. Mean absolute change inside the boxes "
+        f"{change.inside:.1f}, outside {change.outside:.1f} grey levels, ratio {change.ratio:.2f}; as many random maps: "
+        f"{controls}. Brightness inside moved by {with_minus(f'{change.brightness_inside.value:+.1f}')}, outside by "
+        f"{with_minus(f'{change.brightness_outside.value:+.1f}')}. Intervals: 95 %.{measured}"
     )
 
 
 def _author(name: str) -> str:
     return "It is not stated who drew the boxes." if name == "not stated" else f"Boxes drawn by {name}."
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")

@@ -7,9 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dcgan_viz.analysis.forgetting.insertion import Insertion
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
-
-OBJECT_COLOR, CONTROL_COLOR = "#c0392b", "#7f8c8d"
+from dcgan_viz.figures.style import (
+    CONTROL_COLOR,
+    LABEL_SIZE,
+    SUBJECT_COLOR,
+    TITLE_SIZE,
+    caption,
+    finish_axes,
+    label_row,
+    new_figure,
+    reach,
+    show_picture,
+)
 
 
 def insertion_figure(result: Insertion) -> Figure:
@@ -43,27 +52,27 @@ def insertion_figure(result: Insertion) -> Figure:
             axis.add_patch(
                 Rectangle((x[0] - 0.5, y[0] - 0.5), len(x), len(y), fill=False, edgecolor="#39ff14", linewidth=1)
             )
-        line[0].text(-0.08, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(line[0], label)
     plot = right.subplots()
-    values = 100 * np.array([result.effect, result.control_effect])
-    intervals = [result.effect_interval, result.control_effect_interval]
-    reach = np.abs(100 * np.array([[i.low for i in intervals], [i.high for i in intervals]]) - values)
-    plot.bar([0, 1], values, 0.6, yerr=reach, capsize=3, color=[OBJECT_COLOR, CONTROL_COLOR])
+    effects = [result.effect, result.control_effect]
+    values, colors = [100 * e.value for e in effects], [SUBJECT_COLOR, CONTROL_COLOR]
+    plot.bar([0, 1], values, 0.6, yerr=reach(effects, 100), capsize=3, color=colors)
     plot.axhline(0, color="black", linewidth=0.6)
     plot.set_xticks([0, 1], [f"{result.object}\nmaps", "random\nmaps"])
     plot.set_ylabel(
         f"causal effect: {result.object} at the place,\nraised less zeroed (% of its area)", fontsize=LABEL_SIZE
     )
-    plot.tick_params(labelsize=LABEL_SIZE)
-    plot.spines[["top", "right"]].set_visible(False)
+    finish_axes(plot)
     settings = result.settings
     caption(
         figure,
         f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}); {settings['place']} (green) "
         f"in each, where the maps are set to their {settings['level']}. With the maps raised {result.object} covers "
-        f"{100 * result.inserted:.1f} % [{100 * result.inserted_interval.low:.1f}, {100 * result.inserted_interval.high:.1f}] of "
-        f"the place by a segmenter, with them zeroed {100 * result.ablated:.1f} %. Average causal effect (Bau et al. 2018): "
-        f"{100 * result.effect:.1f} points, random maps, others in every sample, {100 * result.control_effect:.1f} (bars: 95 % "
+        f"{result.inserted:.1%} of "
+        f"the place by a segmenter, with them zeroed {100 * result.ablated.value:.1f} %. Average causal "
+        f"effect (Bau et al. 2018): "
+        f"{100 * result.effect.value:.1f} points, random maps, others in every sample, "
+        f"{100 * result.control_effect.value:.1f} (bars: 95 % "
         "bootstrap intervals).",
     )
     return figure

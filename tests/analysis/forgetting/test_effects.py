@@ -5,9 +5,10 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from dcgan_viz.analysis.forgetting.ablation import draw_without, scaled
+from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with, scaled
 from dcgan_viz.analysis.forgetting.dose_response import MATCHED, RANDOM, dose_response, even_doses
 from dcgan_viz.analysis.forgetting.effects import measure_effects
+from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.analysis.forgetting.insertion import insert, levels_inside
 from dcgan_viz.analysis.forgetting.map_pictures import picture_maps
 from dcgan_viz.data.images import to_pixels
@@ -17,7 +18,29 @@ from dcgan_viz.figures.forgetting.insertion import insertion_figure
 from dcgan_viz.figures.forgetting.map_pictures import map_pictures_figure
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.layers import find_layer
+from dcgan_viz.networks.layers import Layer, find_layer
+from dcgan_viz.statistics import stream
+
+
+def draw_without(model: DCGAN, layer: Layer, choices: list, latents: torch.Tensor, strength: float = 1.0) -> list:
+    """Pictures without each of several choices of maps."""
+    return draw_with(model, [Ablation(layer, tuple(maps), strength) for maps in choices], latents)
+
+
+def evidence_of(model: DCGAN, layer: Layer, segmenter: Segmenter, label: str = "window") -> Evidence:
+    """Evidence of two samples, for what asks it for a model, a layer and a segmenter."""
+    return Evidence(
+        model=model,
+        layer=layer,
+        label=label,
+        numbers=np.arange(2),
+        latents=model.latents(2, 0),
+        maps=np.ones((2, layer.channels, layer.size, layer.size), np.float32),
+        inside=np.ones((2, layer.size, layer.size), bool),
+        inside_pixels=np.ones((2, 16, 16), bool),
+        luminance=np.zeros((2, layer.size, layer.size), np.float32),
+        segmenter=segmenter,
+    )
 
 
 def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:
@@ -31,14 +54,14 @@ def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) 
         effect = chosen.on(name)
         assert effect.area_before == pytest.approx((labels == k).mean())
         assert effect.area_after == pytest.approx((left == k).mean())
-        assert effect.removed == pytest.approx(1 - (left == k).sum() / (labels == k).sum())
-        assert effect.removed_interval.low < effect.removed < effect.removed_interval.high
+        assert effect.removed.value == pytest.approx(1 - (left == k).sum() / (labels == k).sum())
+        assert effect.removed.low < effect.removed.value < effect.removed.high
         shows = [(picture == k).sum() >= 0.004 * 256 for picture in left]
-        assert effect.present_after == pytest.approx(np.mean(shows))
+        assert effect.present_after.value == pytest.approx(np.mean(shows))
     gone = [1 - (found == 1).sum() / (labels == 1).sum() for found in (left, other)]
-    assert random.margin == pytest.approx(gone[0] - gone[1])
-    assert chosen.margin == 0
-    assert random.margin_interval.low < random.margin < random.margin_interval.high
+    assert random.margin.value == pytest.approx(gone[0] - gone[1])
+    assert chosen.margin.value == 0
+    assert random.margin.low < random.margin.value < random.margin.high
     similarities = []
     for a, b, found in zip(to_pixels(before).mean(-1), to_pixels(after).mean(-1), labels, strict=True):
         inside = np.zeros((16, 16), bool)
@@ -46,11 +69,11 @@ def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) 
             inside[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3] = True
         _, local = structural_similarity(a, b, data_range=255, full=True)
         similarities.append(local[~inside].mean() if not inside.all() else 1.0)
-    assert chosen.similarity_outside == pytest.approx(np.mean(similarities))
+    assert chosen.similarity_outside.value == pytest.approx(np.mean(similarities))
     nothing = measure_effects(tiny_model, layer, {"none": torch.ones(4)}, tiny_segmenter, ["window"], z)[0]
-    assert nothing.similarity_outside == 1
-    assert nothing.feature_distance == 0
-    assert nothing.on("bed").removed == 0
+    assert nothing.similarity_outside.value == 1
+    assert nothing.feature_distance.value == 0
+    assert nothing.on("bed").removed.value == 0
     again = measure_effects(tiny_model, layer, choices, tiny_segmenter, ["window"], z)
     assert again == (chosen, random)
 
@@ -66,7 +89,7 @@ def test_dose_response_agrees_with_drawing_each_dose_anew(tiny_model: DCGAN, tin
             yield batch
 
     result = dose_response(
-        tiny_model, layer, scores, tiny_segmenter, "window", doses=[1, 2, 4], samples=90, seed=2, progress=progress
+        evidence_of(tiny_model, layer, tiny_segmenter), scores, doses=[1, 2, 4], samples=90, seed=2, progress=progress
     )
     assert seen == [2, 2]
     assert result.doses == (0, 1, 2, 4)
@@ -88,10 +111,10 @@ def test_dose_response_agrees_with_drawing_each_dose_anew(tiny_model: DCGAN, tin
     assert np.allclose(result.removed[:3, -1], result.removed[0, -1], atol=1e-3)
     assert np.isnan(result.removed[3, -1]).all()
     assert [dose.ranking for dose in result.best] == ["regression", "iou", RANDOM]
-    assert result.best[-1].margin_over_random == 0
+    assert result.best[-1].margin_over_random.value == 0
     for dose in result.best:
         assert dose.maps in result.doses
-    again = dose_response(tiny_model, layer, scores, tiny_segmenter, "window", doses=[1, 2, 4], samples=90, seed=2)
+    again = dose_response(evidence_of(tiny_model, layer, tiny_segmenter), scores, doses=[1, 2, 4], samples=90, seed=2)
     assert again.best == result.best
     assert np.array_equal(again.removed, result.removed, equal_nan=True)
     assert len(dose_response_figure(result).axes) == 3
@@ -108,30 +131,31 @@ def test_the_best_dose_is_chosen_on_one_half_and_measured_on_the_other() -> None
     control[:, 2, 0] = 0.75
     best = _best_dose(area, control, "causal", (0, 3, 5, 9), 0, 1, 0.1, seed=0)
     assert best.maps == 5
-    assert (best.removed, best.spared_loss) == pytest.approx((0.75, 0.1))
-    assert best.margin_over_random == pytest.approx(0.5)
+    assert (best.removed.value, best.spared_loss.value) == pytest.approx((0.75, 0.1))
+    assert best.margin_over_random.value == pytest.approx(0.5)
 
 
 def test_doses_and_objects_that_cannot_be_are_refused(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:
     layer = find_layer(tiny_model.generator_layers, 2)
     scores = {"iou": np.arange(4.0)}
     with pytest.raises(UserError, match="has 4 maps"):
-        dose_response(tiny_model, layer, scores, tiny_segmenter, "window", doses=[5])
+        dose_response(evidence_of(tiny_model, layer, tiny_segmenter), scores, doses=[5])
     with pytest.raises(UserError, match="knows no 'door'"):
-        dose_response(tiny_model, layer, scores, tiny_segmenter, "door")
+        dose_response(evidence_of(tiny_model, layer, tiny_segmenter, "door"), scores)
     with pytest.raises(UserError, match="at least 2"):
-        dose_response(tiny_model, layer, scores, tiny_segmenter, "window", samples=1)
+        dose_response(evidence_of(tiny_model, layer, tiny_segmenter), scores, samples=1)
     assert even_doses(4, 12) == (0, 1, 2, 3, 4)
 
 
 def test_insertion_agrees_with_a_loop(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:
     layer = find_layer(tiny_model.generator_layers, 2)
     levels = np.array([3.0, 1.0, 2.0, 0.5], np.float32)
-    result = insert(tiny_model, layer, (1, 3), levels, tiny_segmenter, "window", samples=70, shown=4, seed=6)
+    evidence = evidence_of(tiny_model, layer, tiny_segmenter)
+    result = insert(evidence, (1, 3), levels=levels, samples=70, shown=4, seed=6)
     z = tiny_model.latents(70, 6)
     assert result.places.shape == (4, 16, 16)
     assert (result.places.sum((1, 2)) == 16).all()
-    random = np.random.default_rng(6)
+    random = np.random.default_rng(stream(6, 1))
     controls = [np.flatnonzero(row) for row in random.permuted(np.tile([False, True, False, True], (70, 1)), axis=1)]
     assert len({tuple(control) for control in controls}) == 6
     corners = random.integers(0, 7, (70, 2))
@@ -146,15 +170,15 @@ def test_insertion_agrees_with_a_loop(tiny_model: DCGAN, tiny_segmenter: Segment
                 drawn = tiny_model.generator.layers[2](activations)
                 found = segment(tiny_segmenter, drawn)[0, 2 * top : 2 * top + 4, 2 * left : 2 * left + 4]
                 covered.setdefault((own, raised), []).append((found == 1).mean())
-    assert result.inserted == pytest.approx(np.mean(covered[True, True]), abs=1e-3)
-    assert result.effect == pytest.approx(np.mean(covered[True, True]) - np.mean(covered[True, False]), abs=1e-3)
+    assert result.inserted.value == pytest.approx(np.mean(covered[True, True]), abs=1e-3)
+    assert result.effect.value == pytest.approx(np.mean(covered[True, True]) - np.mean(covered[True, False]), abs=1e-3)
     expected = np.mean(covered[False, True]) - np.mean(covered[False, False])
-    assert result.control_effect == pytest.approx(expected, abs=1e-3)
+    assert result.control_effect.value == pytest.approx(expected, abs=1e-3)
     insertion_figure(result)
     with pytest.raises(UserError, match="does not fit"):
-        insert(tiny_model, layer, (1,), levels, tiny_segmenter, "window", side=9)
+        insert(evidence, (1,), side=9)
     with pytest.raises(UserError, match="at least one"):
-        insert(tiny_model, layer, (), levels, tiny_segmenter, "window")
+        insert(evidence, ())
 
 
 def test_levels_are_means_inside() -> None:

@@ -7,32 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.forgetting.ablation import (
-    draw_scaled,
-    draw_without,
-    measure_change,
-    scaled,
-    second_highest_layer,
-    without_maps,
-)
+from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_scaled, draw_with, edited, paper_layer, scaled
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
-from dcgan_viz.analysis.forgetting.forgetting import forget, gather_evidence
+from dcgan_viz.analysis.forgetting.change import measure_change
+from dcgan_viz.analysis.forgetting.controls import matched_factors, random_factors
+from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
+from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.forgetting.probe import fit_probe, gather_positions
-from dcgan_viz.analysis.forgetting.rankings import (
-    Evidence,
-    choose_maps,
-    maps_that_matter_more,
-    matched_factors,
-    random_factors,
-    score_maps,
-)
+from dcgan_viz.analysis.forgetting.rankings import RANKINGS, choose_maps, maps_that_matter_more, score_maps
 from dcgan_viz.annotations.boxes import Annotations, Box, merge_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
-from dcgan_viz.networks.layers import find_layer
+from dcgan_viz.networks.layers import Layer, find_layer
+
+
+def draw_without(model: DCGAN, layer: Layer, choices: list, latents: torch.Tensor, strength: float = 1.0) -> list:
+    """Pictures without each of several choices of maps."""
+    return draw_with(model, [Ablation(layer, tuple(maps), strength) for maps in choices], latents)
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ def annotations(tiny_model: DCGAN) -> Annotations:
 
 
 def test_the_papers_layer_is_the_16x16_one(make_model: Callable[..., DCGAN]) -> None:
-    layer = second_highest_layer(make_model(dcgan(64, width=4)))
+    layer = paper_layer(make_model(dcgan(64, width=4)))
     assert (layer.number, layer.size, layer.channels) == (3, 16, 8)
 
 
@@ -135,8 +129,8 @@ def test_matching_takes_brightness_from_the_regression() -> None:
     luminance[:, 1:3, 1:3] += 1
     luminance[:, 1:3, 5:7] += 1
     maps = np.stack([luminance, random.random((30, 8, 8)).astype(np.float32)], axis=1)
-    assert fit_probe(gather_positions(maps, inside, 0)).auc > 0.9
-    assert fit_probe(gather_positions(maps, inside, 0, luminance)).auc < 0.65
+    assert fit_probe(gather_positions(maps, inside, 0)).auc.value > 0.9
+    assert fit_probe(gather_positions(maps, inside, 0, luminance)).auc.value < 0.65
 
 
 def test_strength_scales_the_maps(tiny_model: DCGAN, annotations: Annotations) -> None:
@@ -147,30 +141,32 @@ def test_strength_scales_the_maps(tiny_model: DCGAN, annotations: Annotations) -
     maps[:, 1] /= 2
     maps[:, 3] /= 2
     assert torch.allclose(half, tiny_model.generator.layers[2](maps), atol=1e-5)
-    result = forget(tiny_model, annotations, layer=2, samples=2, strength=0.5, negatives="matched")
-    assert result.settings["ablation"] == "times 0.5 everywhere, after the rectifier"
-    assert "matched" in result.settings["negatives"]
+    result = forget(tiny_model, annotations=annotations, layer=2, samples=2, strength=0.5, negatives="matched")
+    assert result.ablation.done == "multiplied by 0.5 everywhere"
+    assert result.settings["negatives"] == "matched"
     for strength in (0.0, 1.5):
         with pytest.raises(UserError, match="out of range"):
-            forget(tiny_model, annotations, strength=strength)
+            forget(tiny_model, annotations=annotations, strength=strength)
 
 
 def test_the_probe_finds_the_map_that_knows_and_splits_by_image() -> None:
     random = np.random.default_rng(0)
+    # At another place in every image: boxes of other images are then around nothing.
     inside = np.zeros((30, 6, 6), bool)
-    inside[:, 1:4, 2:5] = True
+    for image, (row, column) in enumerate(random.integers(0, 4, (30, 2))):
+        inside[image, row : row + 3, column : column + 3] = True
     maps = random.random((30, 4, 6, 6)).astype(np.float32)
     maps[:, 2] += 0.5 * inside
     probe = fit_probe(gather_positions(maps, inside, 0))
     assert probe.weights.argmax() == 2
-    assert 0.8 < probe.auc <= 1
-    assert probe.auc_interval.low < probe.auc < probe.auc_interval.high
+    assert 0.8 < probe.auc.value <= 1
+    assert probe.auc.low < probe.auc.value < probe.auc.high
     assert probe.positives == probe.negatives == 30 * 9
     # A map that merely names the image is no help on an image that was not seen.
     noise = random.random((30, 4, 6, 6)).astype(np.float32)
     noise += random.random((30, 4, 1, 1)).astype(np.float32) * 10
     chance = fit_probe(gather_positions(noise, inside, 0))
-    assert abs(chance.auc - 0.5) < 0.1
+    assert abs(chance.auc.value - 0.5) < 0.1
 
 
 def test_the_probes_auc_agrees_with_a_slow_one() -> None:
@@ -195,7 +191,7 @@ def test_the_probes_auc_agrees_with_a_slow_one() -> None:
         w = minimize(objective, np.zeros(4)).x
         scores[test] = x[test] / scale @ w[:-1] + w[-1]
     wins = [(p > n) + 0.5 * (p == n) for p in scores[y] for n in scores[~y]]
-    assert fit_probe(positions).auc == pytest.approx(np.mean(wins), abs=0.01)
+    assert fit_probe(positions).auc.value == pytest.approx(np.mean(wins), abs=0.002)
 
 
 def test_change_agrees_with_a_loop() -> None:
@@ -209,15 +205,16 @@ def test_change_agrees_with_a_loop() -> None:
         within.append(np.abs(difference[inside[i]]).mean())
         without.append(np.abs(difference[~inside[i]]).mean())
         signed.append(difference[inside[i]].mean())
-    assert change.inside == pytest.approx(np.mean(within))
-    assert change.outside == pytest.approx(np.mean(without))
-    assert change.brightness_inside == pytest.approx(np.mean(signed))
-    assert change.inside_interval.low < change.inside < change.inside_interval.high
+    assert change.inside.value == pytest.approx(np.mean(within))
+    assert change.outside.value == pytest.approx(np.mean(without))
+    assert change.brightness_inside.value == pytest.approx(np.mean(signed))
+    assert change.inside.low < change.inside.value < change.inside.high
+    assert change.ratio.value == pytest.approx(np.mean(within) / np.mean(without))
 
 
 def test_forgetting_holds_together_and_reproduces(tiny_model: DCGAN, annotations: Annotations) -> None:
-    result = forget(tiny_model, annotations, layer=2, samples=10, seed=5)
-    again = forget(tiny_model, annotations, layer=2, samples=10, seed=5)
+    result = forget(tiny_model, annotations=annotations, layer=2, samples=10, seed=5)
+    again = forget(tiny_model, annotations=annotations, layer=2, samples=10, seed=5)
     assert result.numbers() == again.numbers()
     for name, array in result.arrays().items():
         assert np.array_equal(array, again.arrays()[name])
@@ -232,7 +229,7 @@ def test_forgetting_holds_together_and_reproduces(tiny_model: DCGAN, annotations
     drawn = draw_without(tiny_model, layer, [result.maps], tiny_model.latents(10, 5))[0]
     assert np.abs(((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy() - result.after).max() <= 0.51
     assert not any(m._forward_hooks for m in tiny_model.generator.modules())
-    assert forget(tiny_model, annotations, layer=2, top=1, samples=2, seed=5).maps == result.maps[:1]
+    assert forget(tiny_model, annotations=annotations, layer=2, top=1, samples=2, seed=5).maps == result.maps[:1]
 
 
 def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
@@ -241,19 +238,18 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
     z = tiny_model.latents(6, 3)
     maps = tiny_model.activations(z, layer.number).numpy()
     inside, pixels = random.random((6, 8, 8)) < 0.3, random.random((6, 16, 16)) < 0.3
-    probe = fit_probe(gather_positions(maps, inside, 0))
     evidence = Evidence(
         model=tiny_model,
         layer=layer,
         label="window",
+        numbers=np.arange(6),
         latents=z,
         maps=maps,
         inside=inside,
         inside_pixels=pixels,
         luminance=np.zeros((6, 8, 8), np.float32),
-        probe=probe,
     )
-    assert np.array_equal(score_maps("regression", evidence), probe.weights)
+    assert np.array_equal(score_maps("regression", evidence), evidence.weights)
     before = tiny_model.generate(z)
     for index in range(layer.channels):
         values = maps[:, index]
@@ -304,13 +300,14 @@ def test_the_segmenters_rankings(
 
 @pytest.mark.parametrize("ranking", ["iou", "difference", "causal"])
 def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Annotations, ranking: str) -> None:
-    paper = forget(tiny_model, annotations, layer=1, samples=2)
-    other = forget(tiny_model, annotations, layer=1, samples=2, ranking=ranking)
+    paper = forget(tiny_model, annotations=annotations, layer=1, samples=2)
+    other = forget(tiny_model, annotations=annotations, layer=1, samples=2, ranking=ranking)
     assert len(other.maps) == len(paper.maps)
     assert other.objects[0].auc == paper.objects[0].auc
     scores = other.scores[0]
     assert list(scores[list(other.maps)]) == sorted(scores, reverse=True)[: len(other.maps)]
-    assert other.settings["chosen_by"] == f"the {len(paper.maps)} that rank highest ({ranking})"
+    assert other.score_axis == RANKINGS[ranking].axis
+    assert f"rank highest by {ranking}" in forgetting_figure(other).get_supxlabel().replace("\n", " ")
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
 
 
@@ -320,10 +317,10 @@ def test_a_model_without_maps_draws_as_the_ablation_does(tiny_model: DCGAN, stre
     before = tiny_model.generate(z)
     for layer in tiny_model.generator_layers[:-1]:
         (expected,) = draw_without(tiny_model, layer, [(0, 2)], z, strength)
-        edited = without_maps(tiny_model, layer, (0, 2), strength)
-        assert torch.allclose(edited.generate(z), expected, atol=1e-5)
-        assert "maps of generator layer" in edited.card.weaknesses[-1]
-        assert edited.generator_digest() != tiny_model.generator_digest()
+        changed = edited(tiny_model, Ablation(layer, (0, 2), strength))
+        assert torch.allclose(changed.generate(z), expected, atol=1e-5)
+        assert "maps of generator layer" in changed.card.weaknesses[-1]
+        assert changed.generator_digest() != tiny_model.generator_digest()
     assert torch.equal(tiny_model.generate(z), before)
 
 
@@ -371,13 +368,13 @@ def test_several_objects_and_some_to_keep(
 ) -> None:
     boxes = automatic_boxes(tiny_model, tiny_segmenter, count=40, seed=11)
     window, bed, both = (
-        forget(tiny_model, boxes, objects, layer=1, top=3, samples=2)
+        forget(tiny_model, objects, annotations=boxes, layer=1, top=3, samples=2)
         for objects in ("window", "bed", ("window", "bed"))
     )
     assert both.maps == tuple(dict.fromkeys((*window.maps, *bed.maps)))
     assert both.names == "window and bed"
     assert both.scores.shape == (2, 8)
-    kept = forget(tiny_model, boxes, "window", keep=["bed"], layer=1, samples=2)
+    kept = forget(tiny_model, "window", annotations=boxes, keep=["bed"], layer=1, samples=2)
     expected = maps_that_matter_more(bed.scores[0], window.scores[0])
     assert kept.kept_maps == expected
     assert expected
@@ -385,7 +382,7 @@ def test_several_objects_and_some_to_keep(
     assert set(kept.maps) == {m for m in range(8) if window.scores[0, m] > 0 and m not in expected}
     forgetting_figure(both)
     with pytest.raises(UserError, match="forgotten and kept at once"):
-        forget(tiny_model, boxes, "window", keep=["window"])
+        forget(tiny_model, "window", annotations=boxes, keep=["window"])
     parts = [replace(boxes, boxes=boxes.of(label), looked_for=(label,)) for label in ("window", "bed")]
     assert set(merge_annotations(parts).boxes) == set(boxes.boxes)
     with pytest.raises(UserError, match="on other samples"):
@@ -396,33 +393,35 @@ def test_a_segmenter_measures_what_was_done(
     tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 90)
-    result = forget(tiny_model, annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter)
+    result = forget(tiny_model, annotations=annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter)
     assert [effect.choice for effect in result.effects] == ["chosen maps", "random maps", "activation-matched maps"]
-    assert result.effects[0].margin == 0
-    there = forget(tiny_model, annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter, where="object")
-    assert there.settings["ablation"] == "zeroed where the object is, after the rectifier"
+    assert result.effects[0].margin.value == 0
+    there = forget(
+        tiny_model, annotations=annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter, where="object"
+    )
+    assert there.ablation.done == "zeroed where the object is"
     # Fewer positions are zeroed, so less changes.
-    assert there.effects[0].feature_distance < result.effects[0].feature_distance
-    assert there.change.outside < result.change.outside
+    assert there.effects[0].feature_distance.value < result.effects[0].feature_distance.value
+    assert there.change.outside.value < result.change.outside.value
     forgetting_figure(result)
     with pytest.raises(UserError, match="needs a segmenter"):
-        forget(tiny_model, annotations, where="object")
+        forget(tiny_model, annotations=annotations, where="object")
 
 
 def test_what_cannot_be_done_is_refused(tiny_model: DCGAN, annotations: Annotations) -> None:
     with pytest.raises(UserError, match="other weights"):
-        forget(tiny_model, replace(annotations, generator_digest="0" * 64))
+        forget(tiny_model, annotations=replace(annotations, generator_digest="0" * 64))
     with pytest.raises(UserError, match="choose from window"):
-        forget(tiny_model, annotations, "door")
+        forget(tiny_model, "door", annotations=annotations)
     with pytest.raises(UserError, match="is the image itself"):
-        forget(tiny_model, annotations, layer=3)
+        forget(tiny_model, annotations=annotations, layer=3)
     with pytest.raises(UserError, match=r"no layer 9: choose from 1: project"):
-        forget(tiny_model, annotations, layer=9)
+        forget(tiny_model, annotations=annotations, layer=9)
     with pytest.raises(UserError, match="seed 11 draws the annotated samples"):
-        forget(tiny_model, annotations, seed=11)
+        forget(tiny_model, annotations=annotations, seed=11)
     with pytest.raises(UserError, match="has 4 maps"):
-        forget(tiny_model, annotations, layer=2, top=5)
+        forget(tiny_model, annotations=annotations, layer=2, top=5)
     with pytest.raises(UserError, match="annotate more"):
-        forget(tiny_model, replace(annotations, boxes=annotations.boxes[:4]))
+        forget(tiny_model, annotations=replace(annotations, boxes=annotations.boxes[:4]))
     with pytest.raises(UserError, match="no map a positive weight"):
         choose_maps(np.array([-1.0, 0.0]))

@@ -53,11 +53,11 @@ def test_resampled_areas_are_those_of_the_images_drawn() -> None:
 def test_maps_that_know_more_than_brightness_gain_and_others_do_not() -> None:
     maps, inside, luminance = scene(bright=False)
     found = fit_baselines(maps, inside, luminance)
-    assert found.brightness_auc < 0.75
-    assert found.gain_interval.low > 0.1
+    assert found.brightness_auc.value < 0.75
+    assert found.gain.low > 0.1
     maps, inside, luminance = scene(bright=True)
     found = fit_baselines(maps, inside, luminance)
-    assert abs(found.gain) < 0.05
+    assert abs(found.gain.value) < 0.05
 
 
 def test_the_gain_is_the_difference_of_the_two_regressions() -> None:
@@ -65,8 +65,8 @@ def test_the_gain_is_the_difference_of_the_two_regressions() -> None:
     found = fit_baselines(maps, inside, luminance, seed=3)
     plain = gather_positions(brightness_and_position(luminance), inside, 3)
     expected = roc_auc_score(plain.positive, held_out_scores(plain, seed=3))
-    assert found.brightness_auc == pytest.approx(expected)
-    assert found.gain == pytest.approx(fit_probe(gather_positions(maps, inside, 3), seed=3).auc - expected)
+    assert found.brightness_auc.value == pytest.approx(expected)
+    assert found.gain.value == pytest.approx(fit_probe(gather_positions(maps, inside, 3), seed=3).auc.value - expected)
 
 
 def test_boxes_around_nothing_are_found_no_better_than_shuffled_ones() -> None:

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with
+from dcgan_viz.analysis.forgetting.change import (
+    AnnotatedSamples,
+    change_of_images,
+    cross_fitted_ratio,
+    ratio_controls,
+)
+from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
+from dcgan_viz.annotations.boxes import Annotations, Box
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import find_layer
+
+
+@pytest.fixture
+def evidence(tiny_model: DCGAN) -> Evidence:
+    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
+    digest = tiny_model.generator_digest()
+    annotations = Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
+    return gather_evidence(tiny_model, find_layer(tiny_model.generator_layers, 1), annotations, "window", seed=3)
+
+
+@pytest.mark.parametrize("where", ["everywhere", "object"])
+def test_changes_are_those_of_drawing_every_choice_anew(evidence: Evidence, where: str) -> None:
+    samples = AnnotatedSamples([evidence], Ablation(evidence.layer, (0, 3), 0.5, where))
+    choices, images = [(0, 3), (1,), (2, 5, 7)], np.array([1, 4, 7])
+    found = samples.changes(choices, images)
+    places = torch.from_numpy(evidence.inside)
+    (before,) = draw_with(evidence.model, [Ablation(evidence.layer, ())], evidence.latents)
+    for maps, changes in zip(choices, found, strict=True):
+        ablation = Ablation(evidence.layer, maps, 0.5, where)
+        (after,) = draw_with(evidence.model, [ablation], evidence.latents, places)
+        slow = change_of_images(to_pixels(before), to_pixels(after), evidence.inside_pixels)
+        assert changes == pytest.approx(slow[images], abs=0.05)
+
+
+def test_the_controls_are_draws_of_the_right_maps(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = (1, 4, 6)
+    samples = AnnotatedSamples([evidence], Ablation(evidence.layer, chosen))
+    asked: list[list[list[int]]] = []
+    real = samples.changes
+    monkeypatch.setattr(
+        samples, "changes", lambda choices, images: asked.append(list(choices)) or real(choices, images)
+    )
+    controls, ratios = ratio_controls(samples, draws=30, images=4, seed=1)
+    _, others, everything = asked
+    assert all(len(set(draw)) == 3 and not set(draw) & set(chosen) for draw in others)
+    assert {m for draw in everything for m in draw} == set(range(8))
+    assert [control.source for control in controls] == ["other maps", "all maps"]
+    for control, row in zip(controls, ratios, strict=True):
+        assert control.ratio.value == pytest.approx(row.mean())
+        assert control.percentile == pytest.approx(100 * (row < control.chosen).mean())
+        assert (control.ratio.n, control.images) == (30, 4)
+    # Of five chosen from eight, three others are too few.
+    few, _ = ratio_controls(AnnotatedSamples([evidence], Ablation(evidence.layer, (0, 1, 2, 3, 4))), draws=3, images=2)
+    assert [control.source for control in few] == ["all maps"]
+
+
+def test_cross_fitted_maps_are_never_chosen_on_the_samples_they_are_tried_on(evidence: Evidence) -> None:
+    samples = AnnotatedSamples([evidence], Ablation(evidence.layer, (0, 1)))
+    seen: list[set[int]] = []
+    tried: list[set[int]] = []
+    real = samples.changes
+
+    def choose(part: Evidence) -> tuple[int, ...]:
+        seen.append(set(part.numbers.tolist()))
+        return (0, 1)
+
+    def changes(choices, images):
+        tried.append(set(evidence.numbers[images].tolist()))
+        return real(choices, images)
+
+    samples.changes = changes  # type: ignore[method-assign]
+    found = cross_fitted_ratio(samples, evidence, choose, repeats=2)
+    assert len(seen) == len(tried) == 10
+    assert all(not a & b and a | b == set(evidence.numbers.tolist()) for a, b in zip(seen, tried, strict=True))
+    # The same maps in every fold: the ratio is that of all samples together.
+    whole = real([(0, 1)])[0].mean(0)
+    assert found.value == pytest.approx(whole[0] / whole[1])
+    assert found.low < found.value < found.high
+
+
+def test_samples_of_several_objects_are_united(evidence: Evidence) -> None:
+    other = replace(
+        evidence.part(np.array([0, 1]), 0), label="bed", inside_pixels=np.roll(evidence.inside_pixels[:2], 6, 2)
+    )
+    samples = AnnotatedSamples([evidence, other], Ablation(evidence.layer, (0,)))
+    assert len(samples.latents) == len(evidence.numbers)
+    assert np.array_equal(samples.inside[0], evidence.inside_pixels[0] | other.inside_pixels[0])
+    assert np.array_equal(samples.inside[5], evidence.inside_pixels[5])
