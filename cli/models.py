@@ -18,9 +18,9 @@ def models(as_json: bool) -> None:
     \b
     dcgan-viz models
     """
-    from dcgan_viz.model import bundled_models, load
+    from dcgan_viz.model import bundled_models, load_card
 
-    cards = [load(name).card for name in bundled_models()]
+    cards = [load_card(name) for name in bundled_models()]
     if as_json:
         echo(json.dumps([card.to_dict() for card in cards], indent=2))
     else:

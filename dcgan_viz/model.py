@@ -344,6 +344,22 @@ def bundled_models() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in trained.iterdir() if (entry / CARD_FILE).is_file()))
 
 
+def load_card(name: str | Path) -> Card:
+    """The card of a bundled model by name, or of a model folder by path; no weights are read.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or its card is damaged.
+
+    Examples
+    --------
+    >>> load_card("bedrooms").networks.image_shape
+    (3, 64, 64)
+    """
+    return read_card(_find(name) / CARD_FILE)
+
+
 def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     """Load a bundled model by name, or any model folder by path.
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import CARD_FILE, DCGAN, WEIGHTS_FILE, Card, bundled_models, load
+from dcgan_viz.model import CARD_FILE, DCGAN, WEIGHTS_FILE, Card, bundled_models, load, load_card
 
 
 def test_a_saved_model_loads_and_draws_the_same(tiny_model: DCGAN, tmp_path: Path) -> None:
@@ -116,3 +116,10 @@ def test_every_bundled_model_is_whole(name: str) -> None:
     assert folder is not None
     assert (folder / "README.md").read_text() == model.card.page()
     assert (folder / WEIGHTS_FILE).stat().st_size < 60 * 2**20
+
+
+def test_cards_are_read_without_weights(tiny_model: DCGAN, tiny_folder: Path) -> None:
+    (tiny_folder / "weights.safetensors").unlink()
+    assert load_card(tiny_folder).networks == tiny_model.networks
+    with pytest.raises(UserError, match="there is no model nowhere"):
+        load_card("nowhere")

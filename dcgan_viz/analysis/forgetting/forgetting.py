@@ -174,7 +174,7 @@ class Forgetting(Result):
         if self.effects:
             lines.append("pixels that are gone, by the segmenter (negative: more than before):")
         for effect in self.effects:
-            gone = ", ".join(f"{o.object} {100 * o.removed.value:.0f} %" for o in effect.objects)
+            gone = ", ".join(f"{o.object} {o.removed:.0%}" for o in effect.objects)
             lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside.value:.2f}")
         return "\n".join(lines)
 
