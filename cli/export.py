@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
+from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import overwrite_option
 
 
@@ -41,12 +41,12 @@ def export(model: str, onnx: Path | None, pytorch: Path | None, program: Path | 
         from dcgan_viz.foreign.onnx_files import export_onnx
 
         for name, difference in export_onnx(loaded, onnx, overwrite).items():
-            click.echo(f"{onnx / name}: differs from torch by {difference:.1g} at most under onnxruntime")
+            echo(f"{onnx / name}: differs from torch by {difference:.1g} at most under onnxruntime")
     if pytorch is not None:
         from dcgan_viz.foreign.pytorch_files import export_pytorch
 
-        click.echo(f"{', '.join(export_pytorch(loaded, pytorch, overwrite))} written to {pytorch}")
+        echo(f"{', '.join(export_pytorch(loaded, pytorch, overwrite))} written to {pytorch}")
     if program is not None:
         from dcgan_viz.foreign.programs import export_programs
 
-        click.echo(f"{', '.join(export_programs(loaded, program, overwrite))} written to {program}")
+        echo(f"{', '.join(export_programs(loaded, program, overwrite))} written to {program}")

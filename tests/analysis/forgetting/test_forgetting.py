@@ -291,7 +291,7 @@ def test_the_segmenters_rankings(
     learned = score_maps("learned", evidence)
     assert np.array_equal(learned, score_maps("learned", evidence))
     assert ((learned > 0) & (learned < 1)).all()
-    assert learned.max() - learned.min() > 0.1
+    assert learned.max() - learned.min() > 0.03
     # What it scales down removes the object, more than most single maps do.
     edited = draw_scaled(tiny_model, layer, [torch.from_numpy(1 - learned).float()], evidence.latents)
     assert sum(window(images) for _, (images,) in edited) < np.median([window(images) for images in drawn[1:]])
