@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import read_text, shown
 
 UNLABELLED = -1
 UTKFACE = "utkface"
@@ -94,19 +96,19 @@ def _utkface(name: str) -> tuple[str, str] | None:
 
 
 def _read_table(path: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    remedy = "it must be a CSV file with columns file and label, or the word utkface"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
         entries = {row["file"]: (row["label"].strip(), (row.get("subset") or "").strip()) for row in rows}
-    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
-        raise UserError(
-            f"{path} is not a readable table ({type(error).__name__}: {error}): it must be a CSV file with columns file and "
-            "label, or the word utkface"
-        ) from error
+    except UserError as error:
+        raise UserError(f"{error}: {remedy}") from error
+    except (KeyError, AttributeError, csv.Error) as error:
+        raise UserError(f"{path} is not a readable table ({type(error).__name__}: {error}): {remedy}") from error
     strangers = sorted(set(entries) - set(names))
     if strangers:
+        listed = ", ".join(shown(name, quoted=False) for name in strangers[:3])
         raise UserError(
-            f"{path} names {len(strangers)} pictures that are not there ({', '.join(strangers[:3])}): name them as they "
-            f"are in the folder or zip, such as {names[0]}"
+            f"{path} names {len(strangers)} pictures that are not there ({listed}): name them as they are in the folder or "
+            f"zip, such as {names[0]}"
         )
     return {name: entry for name, entry in entries.items() if entry[0]}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.io import savemat
+from torch import nn
 
 from dcgan_viz.annotations.boxes import Box, inside_boxes, load_annotations, merge_annotations
 from dcgan_viz.annotations.concepts import load_concepts, save_concepts
@@ -34,6 +35,8 @@ from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.chains import find_chains
+from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.judges.classifier import Classifier, ClassifierCard, classify, load_classifier, measure_accuracy
 from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.judges.encoder import Encoder, EncoderCard, load_encoder
@@ -191,6 +194,62 @@ def read_checkpoint(folder: Path) -> None:
     Adversaries(fabric, run.networks, run.settings, run.execution.memory_format).restore(start.tensors)
     MeanLosses(fabric, 4).restore(start.tensors)
     Health.from_dict(start.run.get("health"))
+
+
+def make_state_dict() -> Files:
+    """A generator as in PyTorch's tutorial: an earlier layer for every doubling, a 1x1 latent."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for inputs, maps, stride, padding in ((4, 8, 1, 0), (8, 4, 2, 1)):
+        layers += [nn.ConvTranspose2d(inputs, maps, 4, stride, padding, bias=False), nn.BatchNorm2d(maps), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.ConvTranspose2d(4, 3, 4, 2, 1, bias=False), nn.Tanh())
+    file = io.BytesIO()
+    torch.save(network.state_dict(), file)
+    return {"x.pth": file.getvalue()}
+
+
+# What `import` does beyond this draws thousands of samples, however small the file is.
+
+
+def read_state_dict(folder: Path) -> None:
+    find_chains(read_weights(folder / "x.pth"), "generator")
+
+
+def make_keras() -> Files:
+    """A generator as Keras 2 saves a whole model."""
+    import h5py
+
+    random = np.random.default_rng(0)
+    deconvolution = {"class_name": "Conv2DTranspose"}
+    usual = {"kernel_size": [4, 4], "strides": [2, 2], "padding": "same", "use_bias": True, "activation": "linear"}
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "z", "batch_input_shape": [None, 4]}},
+        {"class_name": "Dense", "config": {"name": "d", "units": 128, "use_bias": False, "activation": "relu"}},
+        {"class_name": "Reshape", "config": {"name": "r", "target_shape": [4, 4, 8]}},
+        {**deconvolution, "config": {**usual, "name": "c", "filters": 4, "activation": "relu"}},
+        {**deconvolution, "config": {**usual, "name": "e", "filters": 3, "activation": "tanh"}},
+    ]
+    shapes = {
+        "d": {"kernel:0": (4, 128)},
+        "c": {"kernel:0": (4, 4, 4, 8), "bias:0": (4,)},
+        "e": {"kernel:0": (4, 4, 3, 4), "bias:0": (3,)},
+    }
+    file = io.BytesIO()
+    with h5py.File(file, "w") as archive:
+        top = {"class_name": "Sequential", "config": {"name": "s", "layers": layers}}
+        archive.attrs["model_config"] = json.dumps(top).encode()
+        root = archive.create_group("model_weights")
+        root.attrs["layer_names"] = [name.encode() for name in shapes]
+        for layer, variables in shapes.items():
+            group = root.create_group(layer)
+            group.attrs["weight_names"] = [f"{layer}/{name}".encode() for name in variables]
+            for name, shape in variables.items():
+                group[f"{layer}/{name}"] = random.standard_normal(shape, dtype=np.float32)
+    return {"x.h5": file.getvalue()}
+
+
+def read_keras(folder: Path) -> None:
+    find_chains(read_weights(folder / "x.h5"), "generator")
 
 
 # --- Annotations ---------------------------------------------------------------------------------------------------
@@ -480,6 +539,8 @@ FORMATS = [
     Format("classifier", make_classifier, read_classifier),
     Format("encoder", make_encoder, read_encoder),
     Format("checkpoint", make_checkpoint, read_checkpoint),
+    Format("pth", make_state_dict, read_state_dict),
+    Format("h5", make_keras, read_keras),
     Format("settings", make_settings, read_settings),
     Format("annotations", make_annotations, read_annotations),
     Format("concepts", make_concepts, read_concepts),
