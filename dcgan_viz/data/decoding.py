@@ -80,6 +80,7 @@ class UnreadableError(Exception):
     """A picture that cannot be read, with the reason in words."""
 
 
+@cache
 def readable_endings() -> frozenset[str]:
     """Endings of files that can be read here, in small letters: HEIC only where pillow-heif is installed."""
     return IMAGE_ENDINGS | HEIF_ENDINGS if find_spec("pillow_heif") else IMAGE_ENDINGS

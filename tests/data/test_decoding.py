@@ -14,9 +14,11 @@ import pytest
 from PIL import Image, ImageOps
 
 import dcgan_viz.data.decoding
-from dcgan_viz.data.decoding import UnreadableError, decode_square, square
+import dcgan_viz.data.sources.selection
+from dcgan_viz.data.decoding import IMAGE_ENDINGS, UnreadableError, decode_square, square
 from dcgan_viz.data.images import load_images
 from dcgan_viz.data.orientation import exif_orientation
+from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import Notice, UserError
 
 CASES = Path(__file__).parents[1] / "cases" / "pictures"
@@ -194,9 +196,20 @@ def test_heic_is_read_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     picture.save(tmp_path / "b.png")
     images = load_images(tmp_path, 16)
     assert np.abs(images.pixels.mean((1, 2)) - (10, 200, 30)).max() < 4
-    monkeypatch.setattr(dcgan_viz.data.decoding, "find_spec", lambda _: None)
+    monkeypatch.setattr(dcgan_viz.data.sources.selection, "readable_endings", lambda: IMAGE_ENDINGS)
     with pytest.warns(Notice, match=r"1 \.heic \(dcgan-viz\[heic\] reads them\)"):
         assert load_images(tmp_path, 16).names == ("b.png",)
+
+
+def test_what_is_installed_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for k in range(5):
+        (tmp_path / f"{k}.png").touch()
+    asked: list[str] = []
+    monkeypatch.setattr(dcgan_viz.data.decoding, "find_spec", asked.append)
+    dcgan_viz.data.decoding.readable_endings.cache_clear()
+    assert len(open_images(tmp_path)) == 5
+    dcgan_viz.data.decoding.readable_endings.cache_clear()
+    assert len(asked) == 1
 
 
 def test_large_jpegs_are_decoded_smaller_without_a_visible_difference(monkeypatch: pytest.MonkeyPatch) -> None:
