@@ -122,9 +122,10 @@ def command_line(context: click.Context | None = None, leave_out: Collection[str
             else:
                 for one in value if parameter.multiple else [value]:
                     options.extend([max(parameter.opts, key=len), _word(parameter, one)])
-    # Values that start with a dash would read as options before the two dashes.
-    marked = ["--"] if any(word.startswith("-") for word in arguments) else []
-    return shlex.join(["dcgan-viz", str(context.command.name), *options, *marked, *arguments])
+    # What starts with a dash would read as an option, were it not for two dashes.
+    dashed = any(word.startswith("-") for word in arguments)
+    words = [*options, "--", *arguments] if dashed else [*arguments, *options]
+    return shlex.join(["dcgan-viz", str(context.command.name), *words])
 
 
 def _word(parameter: click.Parameter, value: Any) -> str:

@@ -138,7 +138,7 @@ def test_the_command_trains_on_rooms(run: Callable, refused: Callable) -> None:
     assert outcome.exit_code == 0, outcome.output
     loaded = load_segmenter("segmenter")
     assert loaded.objects == OBJECTS
-    assert "train-segmenter rooms --held-out 10" in loaded.card.training["command"]
+    assert "/rooms --held-out 10 --steps 10 --seed 0 --device cpu --out /" in loaded.card.training["command"]
     printed = json.loads(outcome.stdout)
     assert printed["patches"] == loaded.card.patches
     assert set(loaded.card.patches) == set(KINDS)
