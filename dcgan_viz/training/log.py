@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,9 @@ class RunLog:
             temporary.write_bytes(b"".join(kept))
         with writing(folder):
             self.file = self.path.open("a")
+            # TensorBoard writes in a thread of its own, which would print its traceback beside our sentence on a full disk.
+            self.thread_hook = threading.excepthook
+            threading.excepthook = self._report_unless_disk
             self.tensorboard = SummaryWriter(str(folder / TENSORBOARD), purge_step=done + 1)
 
     def write(self, step: int, means: StepMeans, images_per_second: float, quality: float | None = None) -> None:
@@ -69,6 +73,11 @@ class RunLog:
         with writing(self.path):
             self.file.close()
             self.tensorboard.close()
+        threading.excepthook = self.thread_hook
+
+    def _report_unless_disk(self, failure: threading.ExceptHookArgs) -> None:
+        if not issubclass(failure.exc_type, OSError):
+            self.thread_hook(failure)
 
 
 def _sort_lines(path: Path, done: int) -> tuple[list[bytes], list[bytes]]:

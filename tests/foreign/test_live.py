@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import dcgan_viz
 from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
-from dcgan_viz.analysis.forgetting.ablation import draw_without, without_maps
+from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with, edited
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, load
 
@@ -66,10 +66,11 @@ def test_analyses_of_a_wrapped_model_agree(tiny_model: DCGAN, live: DCGAN) -> No
     ours, theirs = (guided_backprop(m, images, layer=2, maps=[0, 1], top=2) for m in (tiny_model, live))
     assert ours.responses == theirs.responses
     z = tiny_model.latents(3, seed=0)
-    drawn = [draw_without(m, m.generator_layers[0], [[0, 2], []], z) for m in (tiny_model, live)]
+    chosen = [Ablation(m.generator_layers[0], (0, 2)) for m in (tiny_model, live)]
+    drawn = [draw_with(m, [a, a.of(())], z) for m, a in zip((tiny_model, live), chosen, strict=True)]
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*drawn, strict=True))
-    edited = [without_maps(m, m.generator_layers[0], [0, 2]).generate(z) for m in (tiny_model, live)]
-    assert torch.allclose(*edited, atol=1e-6)
+    changed = [edited(m, a).generate(z) for m, a in zip((tiny_model, live), chosen, strict=True)]
+    assert torch.allclose(*changed, atol=1e-6)
     assert torch.allclose(live.generate(z), tiny_model.generate(z), atol=1e-6)
     assert hooks(live) == 0
     with pytest.raises(UserError, match="are live modules"):
