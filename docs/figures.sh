@@ -8,12 +8,10 @@ trap 'rm -rf "$out"' EXIT
 dcgan-viz sample --count 48 --overwrite --out docs/samples.png
 dcgan-viz forget --object window --out "$out/forget"
 dcgan-viz blind docs/blind-window --report --out "$out/blind"
-dcgan-viz forget --model rooms --object window --rank-by learned --top 26 --dose-response --insertion --maps \
-  --out "$out/rooms"
+dcgan-viz forget --model rooms --object window --rank-by learned --out "$out/rooms"
 dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
 dcgan-viz walk --rows 4 --closed --film docs/walk.webp --overwrite --out "$out/walk"
-dcgan-viz memorization --model rooms --out "$out/memorization"
 dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
 dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
   --out "$out/arithmetic"
@@ -21,9 +19,7 @@ dcgan-viz blind docs/blind-smiling-man --report --out "$out/smiling"
 dcgan-viz turn --model faces --out "$out/turn"
 cp "$out"/forget/forget.png "$out"/blind/blind.png "$out"/walk/walk.png "$out"/guided/guided-backprop.png docs/
 cp "$out"/rooms/forget.png docs/forget-rooms.png
-cp "$out"/rooms/dose-response/dose-response.png "$out"/rooms/insertion/insertion.png "$out"/rooms/maps/maps.png docs/
 cp "$out"/guided/sanity/sanity.png "$out"/guided/methods/methods.png "$out"/object/detection/detection.png docs/
-cp "$out"/memorization/nearest.png docs/memorization-nearest.png
 cp "$out"/memorized/nearest.png docs/memorized-nearest.png
 cp "$out"/memorized/memorization.png docs/memorized.png
 cp "$out"/arithmetic/arithmetic.png "$out"/turn/turn.png docs/
