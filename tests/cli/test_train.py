@@ -55,7 +55,7 @@ def test_what_auto_decided_is_in_the_run_the_card_and_its_command(run, photograp
     assert state.run["execution"] == asdict(decided)
     card = load("run").card
     assert card.training["execution"] == asdict(decided)
-    assert f" --device cpu --precision {decided.precision} " in card.commands[0]
+    assert f" --device cpu --precision {decided.precision}" in card.commands[0]
 
 
 def test_photographs_of_any_size_and_mode_train(run, photographs: Path) -> None:
@@ -65,8 +65,8 @@ def test_photographs_of_any_size_and_mode_train(run, photographs: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     assert json.loads(outcome.stdout)["steps"] == 5
     assert load("run").card.commands == (
-        f"dcgan-viz train --out {Path('run').absolute()} --size 16 --width 4 --steps 5 --batch-size 8 --device cpu "
-        f"--precision fp32 {photographs}",
+        f"dcgan-viz train {photographs} --out {Path('run').absolute()} --size 16 --width 4 --steps 5 --batch-size 8 "
+        "--device cpu --precision fp32",
     )
     assert run("sample", "--model", "run", "--count", 4).exit_code == 0
 
@@ -126,8 +126,8 @@ def test_the_cards_command_can_be_pasted_and_gives_the_same_weights(run: Run, ar
     start(run, array, "--epochs 1 --flip --name 'my own' --augment color,cutout")
     (line,) = load("run").card.commands
     assert line == (
-        f"dcgan-viz train --out {Path('run').absolute()} --size 16 --width 4 --steps 5 --batch-size 8 --flip --augment "
-        f"color,cutout --device cpu --precision fp32 --name 'my own' '{array}'"
+        f"dcgan-viz train '{array}' --out {Path('run').absolute()} --size 16 --width 4 --steps 5 --batch-size 8 --flip "
+        "--augment color,cutout --device cpu --precision fp32 --name 'my own'"
     )
     Path("run").rename("first")
     assert run(*shlex.split(line)[1:]).exit_code == 0

@@ -172,6 +172,7 @@ def guided_gradient(
 
     Examples
     --------
+    >>> from torch import nn
     >>> network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.LeakyReLU(0.2))
     >>> _ = network[0].weight.data.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     >>> x = torch.tensor([[3.0, -1.0]])
@@ -191,6 +192,7 @@ def deconvnet_gradient(network: TorchModule, inputs: Tensor, target: Callable[[T
 
     Examples
     --------
+    >>> from torch import nn
     >>> network = nn.LeakyReLU(0.2)
     >>> deconvnet_gradient(network, torch.tensor([[3.0, -1.0]]), lambda x: (network(x) * torch.tensor([-1.0, 1.0])).sum(1))
     tensor([[-0.2000,  1.0000]])
