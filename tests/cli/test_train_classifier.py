@@ -30,7 +30,7 @@ def test_a_folder_for_each_class_trains_a_classifier(run, animals: Path) -> None
     card = load_classifier("runs/animals").card
     assert card.classes == ("dark", "light")
     assert (card.terms, card.size, card.training["seed"]) == ("mine", 16, 1)
-    assert card.training["command"].startswith("dcgan-viz train-classifier animals --size 16")
+    assert card.training["command"].startswith(f"dcgan-viz train-classifier {animals} --size 16")
     accuracy = card.accuracies[0]
     assert f"all: {100 * accuracy.share:.1f} %" in outcome.stdout
     assert accuracy.pictures == 32
@@ -63,7 +63,7 @@ def test_a_table_names_classes_and_subsets(run, animals: Path) -> None:
 def test_wrong_requests_are_one_sentence(refused, animals: Path) -> None:
     line = ["train-classifier", animals, "--size", 16, "--out", "c"]
     assert "not named like UTKFace's" in refused(*line, "--labels", "utkface")
-    assert "not a readable table" in refused(*line, "--labels", "missing.csv")
+    assert "missing.csv cannot be read" in refused(*line, "--labels", "missing.csv")
     assert "do not lie in a folder for each class" in refused("train-classifier", animals / "dark", "--out", "c")
     assert "does not exist" in refused("train-classifier", "nothing", "--out", "c")
     assert not Path("c").exists()
