@@ -40,7 +40,7 @@ METHOD_NAMES = (
     "occlusion",
 )
 SHOWN_UNITS = 16
-DEFAULT_OUT = "results/guided-backprop"
+DEFAULT_OUT, DEFAULT_UNIT_OUT = "results/guided-backprop", "results/unit"
 
 
 @click.command("guided-backprop", cls=Command)
@@ -60,6 +60,8 @@ DEFAULT_OUT = "results/guided-backprop"
     type=click.Path(path_type=Path),
     help="A folder or zip of images, or an .npy array.  [default: samples of the model]",
 )
+@click.option("--unit", metavar="MAP,ROW,COLUMN", help="Explain this one unit, on --image, and nothing else.")
+@click.option("--image", type=click.Path(path_type=Path), help="The picture that --unit is explained on.")
 @click.option("--count", type=click.IntRange(2), default=512, show_default=True, help="How many images to look at.")
 @click.option("--top", type=click.IntRange(1, 16), default=4, show_default=True, help="Images a map to show.")
 @click.option(
@@ -88,6 +90,8 @@ def guided_backprop(
     label: str | None,
     annotations: Path | None,
     images: Path | None,
+    unit: str | None,
+    image: Path | None,
     count: int,
     top: int,
     rule: Rule,
@@ -114,6 +118,7 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 4 --object cat --images photographs/ --annotations cat-boxes.json
     dcgan-viz guided-backprop --layer 4 --object 16 --images coco/images/ --annotations coco/labels/
     dcgan-viz guided-backprop --layer 5 --sanity --method all
+    dcgan-viz guided-backprop --layer 3 --unit 7,2,3 --image my.jpg
     """
     from dcgan_viz.analysis.attribution import guided_backprop as analysis
     from dcgan_viz.analysis.attribution.detection import Detection
@@ -126,6 +131,13 @@ def guided_backprop(
     from dcgan_viz.networks.layers import find_layer
     from dcgan_viz.report.atlas import atlas_page
 
+    if unit is not None or image is not None:
+        others = {"--maps": maps, "--object": label, "--images": images, "--method": methods, "--sanity": sanity}
+        _check_alone(unit, image, [name for name, given in others.items() if given])
+        assert unit is not None
+        assert image is not None
+        _explain(load(model, device), layer, _parse_unit(unit), image, rule, seed, out, overwrite, as_json)
+        return
     further: tuple[tuple[bool, str, type[Result]], ...] = (
         (label is not None, "detection", Detection),
         (sanity, "sanity", SanityCheck),
@@ -184,6 +196,47 @@ def guided_backprop(
         )
         compared.save(folder / "methods", {"methods": methods_figure(compared)}, overwrite=overwrite)
     finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _check_alone(unit: str | None, image: Path | None, others: list[str]) -> None:
+    if unit is None or image is None:
+        raise click.UsageError("--unit is explained on --image: give both")
+    if others:
+        raise click.UsageError(f"--unit explains one unit and nothing else: leave out {', '.join(others)}")
+
+
+def _parse_unit(text: str) -> tuple[int, int, int]:
+    """What --unit names."""
+    numbers = text.split(",")
+    if len(numbers) != 3 or not all(number.strip().isdecimal() for number in numbers):
+        raise click.BadParameter(f"{text!r} is not a map, a row and a column, like 7,2,3", param_hint="--unit")
+    number, row, column = map(int, numbers)
+    return number, row, column
+
+
+def _explain(
+    loaded: DCGAN,
+    layer: str | None,
+    unit: tuple[int, int, int],
+    image: Path,
+    rule: Rule,
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """One unit on one picture."""
+    from dcgan_viz.analysis.attribution.unit import ExplainedUnit, explain_unit
+    from dcgan_viz.data.photographs import load_photographs
+    from dcgan_viz.figures.attribution.unit import unit_figure
+
+    check_out(ExplainedUnit, out, overwrite)
+    channels, size, _ = loaded.image_shape
+    picture = load_photographs([image], size, channels).tensor(slice(1))[0]
+    result = explain_unit(loaded, picture, unit, layer=layer, rule=rule, seed=seed, source=image.name)
+    place = out_folder(out, DEFAULT_UNIT_OUT)
+    folder = result.save(place, {"unit": unit_figure(result)}, overwrite=overwrite)
+    finish(result, folder, result.sentences(), as_json)
 
 
 def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tuple[Images, str]:

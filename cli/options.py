@@ -116,6 +116,21 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys(numbers))
 
 
+def parse_zeroed(text: str) -> tuple[str, tuple[int, ...]]:
+    """``3:5,17`` as a layer, by number or name, and its maps.
+
+    Raises
+    ------
+    click.BadParameter
+        If it is not like that.
+    """
+    layer, sign, numbers = text.rpartition(":")
+    maps = parse_numbers(numbers, "--zero-maps") if sign else None
+    if not layer or maps is None:
+        raise click.BadParameter(f"{text!r} is not a layer and its maps, like 3:5,17", param_hint="--zero-maps")
+    return layer, maps
+
+
 def finish(
     result: Result, folder: Path, sentence: str, as_json: bool, parts: Mapping[str, Result] | None = None
 ) -> None:

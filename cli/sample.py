@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, seed_option
+from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, parse_zeroed, seed_option
 
 if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
@@ -21,6 +21,13 @@ DEFAULT_PICTURE, DEFAULT_FOLDER = Path("samples.png"), "samples"
 @click.option("--count", type=click.IntRange(1, 10_000), default=64, show_default=True, help="How many samples.")
 @click.option("--scale", type=click.IntRange(1, 16), default=2, show_default=True, help="Enlarge each pixel.")
 @click.option("--each", is_flag=True, help="Write each sample as a PNG of its own, instead of one picture of all.")
+@click.option(
+    "--zero-maps",
+    "zeroed",
+    multiple=True,
+    metavar="LAYER:MAPS",
+    help="Draw without these maps of a generator layer, such as 3:5,17 or 4:0-7; can be repeated.",
+)
 @seed_option
 @device_option
 @click.option(
@@ -31,7 +38,15 @@ DEFAULT_PICTURE, DEFAULT_FOLDER = Path("samples.png"), "samples"
 )
 @overwrite_option
 def sample(
-    model: str, count: int, scale: int, each: bool, seed: int, device: str, out: Path | None, overwrite: bool
+    model: str,
+    count: int,
+    scale: int,
+    each: bool,
+    zeroed: tuple[str, ...],
+    seed: int,
+    device: str,
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Draw samples, as one picture or each on its own.
 
@@ -39,17 +54,22 @@ def sample(
     dcgan-viz sample
     dcgan-viz sample --model runs/mine --count 100 --seed 7 --out mine.png
     dcgan-viz sample --count 10000 --scale 1 --each --out drawn
+    dcgan-viz sample --model rooms --zero-maps 3:5,17
     """
+    from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer, edited
     from dcgan_viz.annotations.sample_files import save_samples
     from dcgan_viz.model import load
 
-    loaded = load(model, device)
+    loaded, done = load(model, device), ""
+    for layer, maps in map(parse_zeroed, zeroed):
+        ablation = Ablation(choose_layer(loaded, layer), maps)
+        loaded, done = edited(loaded, ablation), f"{done}, {ablation}"
     if each:
         place = out_folder(out, DEFAULT_FOLDER)
         save_samples(loaded, place, count=count, seed=seed, scale=scale, overwrite=overwrite)
     else:
         place = _draw_page(loaded, count, scale, seed, out, overwrite)
-    echo(f"{count} samples of {model} (seed {seed}) written to {place}")
+    echo(f"{count} samples of {model} (seed {seed}){done} written to {place}")
 
 
 def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None, overwrite: bool) -> Path:

@@ -127,3 +127,42 @@ def test_boxes_drawn_on_samples_are_taken_from_a_file(run, refused, annotated: P
 def test_boxes_without_their_images_or_object_are_refused(refused, tiny_folder: Path) -> None:
     assert "give both" in refused("guided-backprop", "--model", tiny_folder, "--annotations", "boxes.json")
     assert "has no boxes of 'window'" in refused("guided-backprop", "--model", tiny_folder, "--object", "window")
+
+
+def test_one_unit_is_explained_by_hand(run, tiny_folder, photographs) -> None:
+    line = (
+        "guided-backprop",
+        "--model",
+        tiny_folder,
+        "--layer",
+        2,
+        "--unit",
+        "5,1,2",
+        "--image",
+        photographs / "00.png",
+    )
+    outcome = run(*line, "--json")
+    assert outcome.exit_code == 0, outcome.output
+    numbers = json.loads(outcome.stdout)
+    assert (numbers["map"], numbers["row"], numbers["column"], numbers["layer"]["number"]) == (5, 1, 2, 2)
+    assert numbers["settings"]["image"] == "00.png"
+    assert sorted(f.name for f in Path("results/unit").iterdir()) == [
+        "arrays.npz",
+        "manifest.json",
+        "result.json",
+        "unit.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--unit", "1,2,3"), "--unit is explained on --image: give both"),
+        (("--image", "00.png"), "give both"),
+        (("--unit", "1,2", "--image", "00.png"), "is not a map, a row and a column, like 7,2,3"),
+        (("--unit", "1,2,3", "--image", "00.png", "--sanity", "--maps", "1"), "leave out --maps, --sanity"),
+        (("--unit", "0,0,0", "--image", "missing.png"), "missing.png"),
+    ],
+)
+def test_a_unit_by_hand_takes_what_it_needs_and_no_more(refused, tiny_folder, arguments, sentence) -> None:
+    assert sentence in refused("guided-backprop", "--model", tiny_folder, *arguments)

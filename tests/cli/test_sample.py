@@ -80,3 +80,40 @@ def test_a_second_drawing_of_fewer_leaves_no_old_ones_but_what_was_edited(run, t
         *(f"sample-000{k}.png" for k in range(3)),
         "sample-0005.png",
     ]
+
+
+def test_maps_are_zeroed_by_hand(run, tiny_folder: Path) -> None:
+    line = ("sample", "--model", tiny_folder, "--count", 4, "--scale", 1, "--each")
+    assert run(*line, "--out", "drawn").exit_code == 0
+    outcome = run(*line, "--out", "without", "--zero-maps", "1:2,5", "--zero-maps", "2:0")
+    assert outcome.exit_code == 0, outcome.output
+    assert (
+        "2 maps of generator layer 1 zeroed everywhere, 1 maps of generator layer 2 zeroed everywhere" in outcome.stdout
+    )
+    generator = load(tiny_folder).generator
+    maps = generator.activations(load(tiny_folder).latents(4, 0), 1)
+    maps[:, [2, 5]] = 0
+    # Layer 2 by its module, as nothing else in the package does it.
+    below = generator.layers[1](maps)
+    below[:, 0] = 0
+    expected = to_pixels(generator.draw_from(below, 2))
+    for index in range(4):
+        with Image.open(f"without/sample-000{index}.png") as image:
+            assert np.abs(np.asarray(image).astype(int) - expected[index]).max() <= 1
+    said = [json.loads(Path(f"{name}/samples.json").read_text())["generator_digest"] for name in ("drawn", "without")]
+    assert said[0] != said[1]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("zeroed", "sentence"),
+    [
+        ("5,17", "'5,17' is not a layer and its maps, like 3:5,17"),
+        ("1:all", "is not a layer and its maps"),
+        ("1:99", "there is no 99"),
+        ("9:1", "the generator has no layer 9"),
+        ("3:0", "layer 3 is the image itself"),
+    ],
+)
+def test_maps_that_are_not_there_are_refused(zeroed: str, sentence: str, refused, tiny_folder: Path) -> None:
+    assert sentence in refused("sample", "--model", tiny_folder, "--zero-maps", zeroed)
