@@ -9,6 +9,7 @@ import click
 from dcgan_viz.cli.annotate import annotate
 from dcgan_viz.cli.arithmetic import arithmetic
 from dcgan_viz.cli.blind import blind
+from dcgan_viz.cli.compare import compare
 from dcgan_viz.cli.concepts import concepts
 from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.evaluate import evaluate
@@ -59,6 +60,7 @@ for command in (
     invert,
     memorization,
     evaluate,
+    compare,
     prepare,
     rooms,
     train,

@@ -80,6 +80,10 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "evaluate --model {w}/model --data {w}/pictures.npy --encoder {w}/encoder --samples 200 --out {p}",
         RESULT,
     ),
+    "compare": (
+        "compare {w}/model {w}/model --data {w}/pictures.npy --encoder {w}/encoder --samples 200 --out {p}",
+        RESULT,
+    ),
     "prepare": (
         "prepare {w}/pictures {p}/all.npy --size 16 --workers 1",
         ("all.npy", "all.json", "all.names.jsonl"),
