@@ -14,6 +14,7 @@ from dcgan_viz.cli.concepts import concepts
 from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.evaluate import evaluate
 from dcgan_viz.cli.export import export
+from dcgan_viz.cli.features import features
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
@@ -61,6 +62,7 @@ for command in (
     memorization,
     evaluate,
     compare,
+    features,
     prepare,
     rooms,
     train,

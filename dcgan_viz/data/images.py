@@ -192,6 +192,21 @@ def spread(count: int, limit: int | None) -> list[int]:
     return [int(index) for index in np.linspace(0, count - 1, limit).round()]
 
 
+CALIBRATION_IMAGES = 2048
+"""At most so many images, evenly spread over all, are enough for batch-norm statistics."""
+
+
+def spread_over(images: Images, limit: int = CALIBRATION_IMAGES) -> torch.Tensor:
+    """At most so many images (n, C, H, W), evenly spread over all.
+
+    Examples
+    --------
+    >>> spread_over(TensorImages(torch.arange(9.0).reshape(9, 1, 1, 1)), 3).flatten()
+    tensor([0., 4., 8.])
+    """
+    return images.tensor(np.array(spread(len(images), limit), np.int64))
+
+
 def some(items: Sequence[str], shown_items: int = 3) -> str:
     """The first few of a list, and how many more there are.
 

@@ -6,11 +6,11 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
-from dcgan_viz.devices import find_device
+from dcgan_viz.devices import computes_bf16, find_device
 from dcgan_viz.untrusted import EXACT
 
 if TYPE_CHECKING:
@@ -92,18 +92,8 @@ def choose_execution(device: str, precision: Precision = "auto") -> Execution:
     bf16 channels-last
     """
     if precision == "auto":
-        precision = "bf16" if _computes_bf16(torch.device(device)) else "fp32"
+        precision = "bf16" if computes_bf16(torch.device(device)) else "fp32"
     return Execution(precision, channels_last=precision == "bf16")
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        # Asked by torch from 2.7 on; before that, and where it does not know, fp32 is never wrong.
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
 
 
 def launch(device: str, execution: Execution) -> Fabric:

@@ -84,6 +84,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "compare {w}/model {w}/model --data {w}/pictures.npy --encoder {w}/encoder --samples 200 --out {p}",
         RESULT,
     ),
+    "features": ("features {w}/model {w}/pictures --out {p}/features.npy", ("features.npy", "features.json")),
     "prepare": (
         "prepare {w}/pictures {p}/all.npy --size 16 --workers 1",
         ("all.npy", "all.json", "all.names.jsonl"),

@@ -1,6 +1,8 @@
-"""Discriminators with random weights, as controls."""
+"""Discriminators with random weights, as controls, and with statistics of other images."""
 
 from __future__ import annotations
+
+import copy
 
 from torch import Tensor
 
@@ -31,7 +33,34 @@ def randomised(discriminator: DiscriminatorNetwork, layers: range, images: Tenso
     DiscriminatorNetwork
         In evaluation mode, on the same device.
     """
-    network = discriminator.redrawn(layers, seed)
+    return _measured(discriminator.redrawn(layers, seed), images)
+
+
+def remeasured(discriminator: DiscriminatorNetwork, images: Tensor) -> DiscriminatorNetwork:
+    """A copy of a discriminator whose batch-norm statistics are those of other images.
+
+    Parameters
+    ----------
+    discriminator : DiscriminatorNetwork
+    images : Tensor (N, C, H, W)
+        At least two.
+
+    Returns
+    -------
+    DiscriminatorNetwork
+        In evaluation mode, on the same device.
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> model = load("faces")
+    >>> remeasured(model.discriminator, load("rooms").sample(4)).training
+    False
+    """
+    return _measured(copy.deepcopy(discriminator), images)
+
+
+def _measured(network: DiscriminatorNetwork, images: Tensor) -> DiscriminatorNetwork:
     recalibrate(network, [batch.to(network.device) for batch in images.split(CALIBRATION_BATCH)])
     network.requires_grad_(False)
     return network
