@@ -6,19 +6,22 @@ import copy
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, norm_except_dim
+from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, Card
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer, Side, find_layer
-from dcgan_viz.networks.modules import NoDiscriminator, initialise
+from dcgan_viz.networks.modules import NoDiscriminator
 from dcgan_viz.networks.receptive_field import ReceptiveField
 from dcgan_viz.networks.spec import Output, Prior
 
@@ -46,7 +49,7 @@ def wrap(
     generator : Module, or functools.partial of one
         From z (N, *latent) to images (N, C, S, S).
     discriminator : Module, or functools.partial of one, optional
-        From images in the generator's range to logits, one an image.
+        From images in the generator's range to logits, or to probabilities if a Sigmoid module comes last.
     latent : sequence of int
         Shape of one z: ``(100,)``, or ``(100, 1, 1)`` as in PyTorch's tutorial.
     prior : {"normal", "uniform"}
@@ -67,7 +70,8 @@ def wrap(
     Raises
     ------
     UserError
-        If a layer does not exist, runs more than once, or has no square maps; or the networks do not fit together.
+        If a layer does not exist, runs more than once, or has no square maps; the networks do not fit together; or one
+        is no function of its input: it draws at random, or an output depends on the others of its batch.
 
     Examples
     --------
@@ -79,10 +83,13 @@ def wrap(
     shape = tuple(latent)
     drawing = LiveGenerator(generator, shape, prior, output)
     drawing.name_layers("generator", generator_layers, torch.zeros(2, drawing.latent_dim))
+    random = torch.Generator().manual_seed(0)
+    drawing.check("generator", torch.randn(3, drawing.latent_dim, generator=random))
     judging: LiveDiscriminator | None = None
     if discriminator is not None:
         judging = LiveDiscriminator(discriminator, drawing.image_shape, output)
         judging.name_layers("discriminator", discriminator_layers, torch.zeros(2, *drawing.image_shape))
+        judging.check("discriminator", torch.rand(3, *drawing.image_shape, generator=random) * 2 - 1)
     summary = f"{type(drawing.module).__name__}, a live module"
     weakness = "Its networks are live modules: their code draws, and their own file must be kept."
     return DCGAN(drawing, judging or NoDiscriminator(), Card(name, summary, None, weaknesses=(weakness,)))
@@ -117,11 +124,43 @@ class _Live(nn.Module):
     def _reference(self) -> Tensor:
         return next((p for p in self.module.parameters() if p.is_floating_point()), torch.zeros(()))
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The module's own, with all else that its outputs depend on: bound arguments, and factors of its maps."""
+        bound = {f"argument {n}": v for n, v in enumerate(self.arguments)} | self.keywords
+        held = {f"bound.{n}": torch.as_tensor(v) for n, v in bound.items() if isinstance(v, Tensor | int | float)}
+        scaled = {f"scale.{n}": factors for n, factors in self.scales.items()}
+        return {**self.module.state_dict(*args, **kwargs), **held, **scaled}
+
     def _shaped(self, inputs: Tensor) -> Tensor:
         return inputs
 
     def _ended(self, outputs: Tensor) -> Tensor:
         return outputs
+
+    @torch.no_grad()
+    def check(self, side: Side, examples: Tensor) -> None:
+        """Refuse a network that is no function of its input, on examples (3, …).
+
+        Raises
+        ------
+        UserError
+        """
+        together, again, alone = self._run(examples), self._run(examples), self._run(examples[:1])
+        if not together.isfinite().all():
+            raise UserError(f"the {side} returns values that are not finite: its weights are damaged, or not loaded")
+        if not torch.allclose(together, again, rtol=1e-4, atol=1e-5):
+            raise UserError(
+                f"the {side} returns something else each time that it reads the same, though it is in evaluation mode: "
+                "take out what is random, such as functional.dropout without training=self.training"
+            )
+        if not torch.allclose(together[:1], alone, rtol=1e-3, atol=1e-4):
+            named = self.module.named_modules()
+            norms = [n for n, m in named if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is None]
+            cause = f": {norms[0]} normalises by the batch, and needs running statistics" if norms else ""
+            raise UserError(
+                f"what the {side} returns for one input depends on the others of its batch{cause}, so its maps belong to no "
+                "single one"
+            )
 
     def _submodule(self, number: int) -> nn.Module:
         return self.module.get_submodule(self.layer_names[number - 1])
@@ -150,14 +189,15 @@ class _Live(nn.Module):
                 raise UserError(
                     f"the module {self.layer_names[number - 1]} runs more than once, so it is no single layer: name others"
                 )
-            # What comes after may write in place.
+            # What comes after may write in place; it goes on from a copy of what is seen, for gradients to reach that.
             seen[number] = output.clone() if isinstance(output, Tensor) else output
+            if torch.is_grad_enabled() and isinstance(output, Tensor):
+                return seen[number].clone()
         return output if number in given or number in self.scales else None
 
     def activations(self, inputs: Tensor, layer: int) -> Tensor:
         """Feature maps (N, C, h, w) of a layer."""
-        number = find_layer(self.numbered_layers, layer).number
-        return self.all_activations(inputs, number)[-1]
+        return self.all_activations(inputs, layer)[-1]
 
     def all_activations(self, inputs: Tensor, last: int | None = None) -> list[Tensor]:
         """Feature maps of layers 1, 2, … up to `last` (all by default), in one pass."""
@@ -237,6 +277,10 @@ class _Live(nn.Module):
         return [name for name in ran if name in square and ran.count(name) == 1]
 
 
+class _Seen(Exception):  # noqa: N818
+    """Layer 1 has run; what comes after it need not."""
+
+
 class LiveGenerator(_Live):
     """Somebody's generator."""
 
@@ -281,9 +325,46 @@ class LiveGenerator(_Live):
         edited.scales[number] = edited.scales.get(number, torch.ones(())) * factors.detach().cpu()
         return edited
 
+    @torch.no_grad()
     def folded_weight(self, layer: int) -> Tensor:
-        """Refused: what a live module's layer does is its own."""
-        raise UserError(f"generator layer {layer} is a live module, of which no single weight is known")
+        """The linear map (units, latent) from z to what layer 1 makes before its first activation, found by running it.
+
+        Raises
+        ------
+        UserError
+            Of other layers, and if nothing in layer 1 is linear in z.
+        """
+        if layer != 1:
+            raise UserError(f"generator layer {layer} is a live module, of which no single weight is known")
+        # Three random latents tell whether an output is linear in z, the units of z what the map is.
+        random = torch.randn(3, self.latent_dim, generator=torch.Generator().manual_seed(0))
+        units = torch.cat([torch.zeros(1, self.latent_dim), torch.eye(self.latent_dim), random])
+        seen: list[Tensor] = []
+        with ExitStack() as stack:
+            for name, module in self.module.named_modules():
+                # What runs after layer 1 is no part of it.
+                hook = functools.partial(self._until_layer_1, seen, name)
+                stack.callback(module.register_forward_hook(hook).remove)
+            with suppress(_Seen):
+                self._run(units)
+        for values in reversed(seen):
+            maps = values.flatten(1)
+            weight, found = maps[1:-3] - maps[:1], maps[-3:] - maps[:1]
+            expected = random.to(weight) @ weight
+            if weight.abs().max() > 0 and torch.allclose(
+                found, expected, rtol=1e-3, atol=1e-4 * float(found.abs().max())
+            ):
+                return weight.T
+        raise UserError(
+            f"nothing in the layer {self.layer_names[0]} is linear in z, so it has no weight of which directions could be factors"
+        )
+
+    def _until_layer_1(self, seen: list[Tensor], name: str, *arguments: Any) -> None:
+        output = arguments[-1]
+        if isinstance(output, Tensor) and len(output) == self.latent_dim + 4:
+            seen.append(output.clone())
+        if name == self.layer_names[0]:
+            raise _Seen
 
 
 class LiveDiscriminator(_Live):
@@ -292,12 +373,35 @@ class LiveDiscriminator(_Live):
     def __init__(self, network: Network, image_shape: tuple[int, int, int], output: Output) -> None:
         super().__init__(network)
         self.image_shape, self.output = image_shape, output
+        self.sigmoid: str | None = None
+        self.sigmoid = self._last_sigmoid()
 
     def _shaped(self, inputs: Tensor) -> Tensor:
         return (inputs + 1) / 2 if self.output == "sigmoid" else inputs
 
     def _ended(self, outputs: Tensor) -> Tensor:
         return outputs.flatten(1).mean(1) if outputs.ndim > 1 else outputs
+
+    @torch.no_grad()
+    def _last_sigmoid(self) -> str | None:
+        """The Sigmoid that makes probabilities of logits, if there is one that runs last; what it reads is the logit."""
+        ran: list[str] = []
+        with ExitStack() as stack:
+            for name, module in self.module.named_modules():
+                if next(module.children(), None) is None and not isinstance(module, nn.Flatten | nn.Identity):
+                    stack.callback(module.register_forward_hook(lambda *_, n=name: ran.append(n)).remove)
+            self._run(torch.zeros(2, *self.image_shape))
+        last = self.module.get_submodule(ran[-1]) if ran else None
+        return ran[-1] if isinstance(last, nn.Sigmoid) else None
+
+    def _run(
+        self, inputs: Tensor, seen: dict[int, Tensor] | None = None, given: Mapping[int, Tensor] | None = None
+    ) -> Tensor:
+        with ExitStack() as stack:
+            if self.sigmoid is not None:
+                module = self.module.get_submodule(self.sigmoid)
+                stack.callback(module.register_forward_hook(lambda _, arguments, __: arguments[0]).remove)
+            return super()._run(inputs, seen, given)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N,) of images (N, C, H, W) in [-1, 1]; where the module scores patches, their mean."""
@@ -335,14 +439,14 @@ class LiveDiscriminator(_Live):
             for number in layers:
                 torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
                 for name in owners.get(number, ()):
-                    _reset(network.module.get_submodule(name).cpu())
+                    _redraw(network.module.get_submodule(name), name)
         return network.to(self.device)
 
     @torch.no_grad()
     def _owners(self) -> dict[int, list[str]]:
         """Modules with weights of their own by the layer that they run for."""
         order: list[str] = []
-        own = {n for n, m in self.module.named_modules() if next(m.parameters(recurse=False), None) is not None}
+        own = {n for n, m in self.module.named_modules() if "parametrizations" not in n.split(".") and _weighted(m)}
         with ExitStack() as stack:
             for name, module in self.module.named_modules():
                 if name in own or name in self.layer_names:
@@ -359,7 +463,47 @@ class LiveDiscriminator(_Live):
         return owners
 
 
-def _reset(module: nn.Module) -> None:
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not module.affine:
+def _weighted(module: nn.Module) -> bool:
+    """Whether a module has weights of its own, as they are or parametrised."""
+    return next(module.parameters(recurse=False), None) is not None or parametrize.is_parametrized(module)
+
+
+_NORMS = nn.modules.batchnorm._BatchNorm | nn.GroupNorm  # instance normalisations are of the former
+
+SETTLING = 100
+"""Steps of the power iteration after which a spectral norm knows weights that were drawn anew."""
+
+
+@torch.no_grad()
+def _redraw(module: nn.Module, name: str) -> None:
+    """Draw a module's weights as before training, beneath whatever norm they have."""
+    if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | _NORMS):
+        reset = getattr(module, "reset_parameters", None)
+        if reset is None:
+            raise UserError(
+                f"the module {name} ({type(module).__name__}) has weights and no reset_parameters, so how they are before "
+                "training is not known"
+            )
+        reset()
         return
-    initialise(module)
+    module.cpu()
+    weight = torch.empty_like(cast(Tensor, module.weight))
+    nn.init.normal_(weight, 1.0 if isinstance(module, _NORMS) else 0.0, 0.02)
+    if module.bias is not None:
+        nn.init.zeros_(cast(Tensor, module.bias))
+    old = next((h for h in module._forward_pre_hooks.values() if isinstance(h, SpectralNorm | WeightNorm)), None)
+    if parametrize.is_parametrized(module, "weight"):
+        module.weight, training = weight, module.training
+        module.train()
+        for _ in range(SETTLING):
+            _ = module.weight
+        module.train(training)
+    elif isinstance(old, SpectralNorm):
+        module.get_parameter("weight_orig").copy_(weight)
+        for _ in range(SETTLING):
+            old.compute_weight(module, do_power_iteration=True)
+    elif isinstance(old, WeightNorm):
+        module.get_parameter("weight_v").copy_(weight)
+        module.get_parameter("weight_g").copy_(norm_except_dim(weight, 2, old.dim))
+    else:
+        module.get_parameter("weight").copy_(weight)

@@ -158,13 +158,6 @@ def test_what_cannot_be_wrapped_is_refused_by_name() -> None:
         dcgan_viz.wrap(twice, latent=(6, 1, 1), generator_layers=["1"])
 
 
-def test_rectifiers_that_no_rule_is_defined_for_are_refused_by_their_module() -> None:
-    judge = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.ELU(), nn.Flatten(), nn.Linear(64, 1))
-    model = dcgan_viz.wrap(Residual(), judge, latent=(6, 1, 1), discriminator_layers=["1"])
-    with pytest.raises(UserError, match="not defined for ELU"):
-        unit_gradients(model.discriminator, 1, model.sample(2), [Unit(0, 0, 1, 1)])
-
-
 CODE = """
 import dcgan_viz
 from torch import nn

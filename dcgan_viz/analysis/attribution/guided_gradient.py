@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,39 +18,57 @@ from dcgan_viz.networks.protocol import TorchModule
 
 Rule = Literal["keep", "zero"]
 
-_RECTIFIERS = {
-    functional.relu,
-    functional.relu_,
+_PIECEWISE_LINEAR = {
     functional.leaky_relu,
     functional.leaky_relu_,
+    functional.prelu,
+    functional.relu,
+    functional.relu_,
+    functional.rrelu,
     torch.relu,
     torch.relu_,
+    Tensor.prelu,
     Tensor.relu,
     Tensor.relu_,
 }
-_REFUSED = {
+_EXPONENTIAL = {
     functional.celu: "CELU",
     functional.elu: "ELU",
+    functional.elu_: "ELU",
+    functional.selu: "SELU",
+    functional.selu_: "SELU",
+    torch.celu: "CELU",
+    torch.celu_: "CELU",
+    torch.selu: "SELU",
+    torch.selu_: "SELU",
+}
+"""All of these let through what is above zero; below they have a slope, or a derivative that decays."""
+
+_REFUSED = {
     functional.gelu: "GELU",
+    functional.hardshrink: "Hardshrink",
+    functional.hardsigmoid: "Hardsigmoid",
     functional.hardswish: "Hardswish",
     functional.hardtanh: "Hardtanh (or ReLU6)",
     functional.mish: "Mish",
-    functional.prelu: "PReLU",
-    functional.rrelu: "RReLU",
-    functional.selu: "SELU",
     functional.silu: "SiLU",
     functional.softplus: "Softplus",
+    functional.softshrink: "Softshrink",
     functional.threshold: "Threshold",
-    torch.prelu: "PReLU",
-    torch.clamp: "clamp",
-    torch.clamp_: "clamp",
-    torch.clamp_min: "clamp",
-    torch.maximum: "maximum",
-    Tensor.clamp: "clamp",
-    Tensor.clamp_: "clamp",
-    Tensor.clamp_min: "clamp",
-    Tensor.maximum: "maximum",
+    torch.threshold: "Threshold",
 }
+_BY_HAND = ("abs", "clamp", "clamp_max", "clamp_min", "clip", "maximum", "minimum", "where", "gt", "ge", "lt", "le")
+"""What rectifiers are written with, x * (x > 0) among them, which would get the plain gradient without a word."""
+
+_REFUSED |= {
+    owner.__dict__[spelled]: name
+    for owner in (torch, torch._C.TensorBase)
+    for name in _BY_HAND
+    for spelled in (name, f"{name}_")
+    if spelled in owner.__dict__
+}
+_TWO_TENSORS = {torch.max: "maximum", Tensor.max: "maximum", torch.min: "minimum", Tensor.min: "minimum"}
+"""Refused where they compare two tensors: of one they are poolings."""
 
 
 def check_rule(rule: str) -> None:
@@ -68,13 +87,13 @@ class _BackwardRectifier(torch.autograd.Function):
     """A rectifier whose gradient is the rectifier of the gradient (Zeiler & Fergus 2013)."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, slope: float) -> Tensor:
-        ctx.slope = slope
-        return functional.leaky_relu(inputs, slope)
+    def forward(ctx: Any, inputs: Tensor, rectifier: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.rectifier = rectifier
+        return rectifier(inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return functional.leaky_relu(gradients[0], ctx.slope), None
+        return ctx.rectifier(gradients[0]), None
 
 
 class _Guide(TorchFunctionMode):
@@ -90,36 +109,57 @@ class _Guide(TorchFunctionMode):
         self.rule, self.where, self.rectifiers = rule, where, 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _REFUSED and self.where:
-            raise UserError(
-                f"guided backpropagation is not defined for {_REFUSED[func]}, which the module "
-                f"{self.where[-1] or 'itself'} uses: replace it with ReLU or LeakyReLU"
-            )
-        if func not in _RECTIFIERS:
-            return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if self.where and _depends(args):
+            refused = _REFUSED.get(func)
+            if len(args) > 1 and isinstance(args[1], Tensor):
+                refused = refused or _TWO_TENSORS.get(func)
+            if self.rule == "deconvnet":
+                refused = refused or _EXPONENTIAL.get(func)
+            if refused:
+                method = "a deconvnet" if self.rule == "deconvnet" else "guided backpropagation"
+                raise UserError(
+                    f"{method} is not defined for {refused}, which the module {self.where[-1] or 'itself'} uses: replace it "
+                    "with ReLU or LeakyReLU"
+                )
+        if func not in _PIECEWISE_LINEAR and func not in _EXPONENTIAL:
+            return func(*args, **kwargs)
         self.rectifiers += 1
         if self.rule == "deconvnet":
-            return _BackwardRectifier.apply(args[0], _slope(func, args, kwargs or {}))
-        output = func(*args, **(kwargs or {}))
+            return _BackwardRectifier.apply(args[0], _outside_its_place(func, args, kwargs))
+        # A rectifier may write in the place of what it reads.
+        passed = args[0].detach() > 0 if self.rule == "zero" else None
+        output = func(*args, **kwargs)
         if output.requires_grad:
-            output.register_hook(self._hook(output.detach() > 0))
+            output.register_hook(partial(_guided, passed))
         return output
 
-    def _hook(self, passed: Tensor) -> Callable[[Tensor], Tensor]:
-        if self.rule == "zero":
-            return lambda gradient: gradient.clamp(min=0) * passed
-        return lambda gradient: gradient.clamp(min=0)
+
+def _depends(args: Any) -> bool:
+    """Whether a function's first argument, or its second, hangs on the images."""
+    return any(isinstance(a, Tensor) and a.requires_grad for a in args[:2])
 
 
-def _slope(func: Any, args: Any, kwargs: Any) -> float:
-    """Below zero, of a rectifier that is called; only those that leave their input as it is can be exchanged."""
+def _guided(passed: Tensor | None, gradient: Tensor) -> Tensor:
+    gradient = gradient.clamp(min=0)
+    return gradient if passed is None else gradient * passed
+
+
+def _outside_its_place(func: Any, args: Any, kwargs: Any) -> Callable[[Tensor], Tensor]:
+    """A rectifier that is called, for any input, which it leaves as it is.
+
+    Raises
+    ------
+    UserError
+        If it cannot.
+    """
     if func.__name__.endswith("_"):
         raise UserError(
             f"the network calls {func.__name__}, whose gradient cannot be exchanged: use a ReLU or LeakyReLU module"
         )
-    if "leaky" not in func.__name__:
-        return 0.0
-    return float(kwargs.get("negative_slope", args[1] if len(args) > 1 else 0.01))
+    further = {**kwargs, "inplace": False} if "inplace" in kwargs else kwargs
+    # leaky_relu(inputs, slope, inplace) and relu(inputs, inplace) may be given by position.
+    return lambda inputs: func(inputs, *(a if a is not True else False for a in args[1:]), **further)
 
 
 @contextmanager
@@ -148,7 +188,9 @@ def guided_gradient(
 
     At each rectifier the gradient g that arrives from above becomes, with x its input, max(g, 0)·1[x > 0] for a ReLU
     (Springenberg et al. 2014, equation 3.2). For a LeakyReLU of slope s the rule ``keep`` gives
-    max(g, 0)·(1 if x > 0 else s), and ``zero`` gives max(g, 0)·1[x > 0].
+    max(g, 0)·(1 if x > 0 else s), and ``zero`` gives max(g, 0)·1[x > 0]. A PReLU has its own slopes, and RReLU its mean
+    one; of ELU, CELU and SELU the derivative f′(x) takes the place of the slope, under ``zero`` with 1[x > 0].
+    Whatever else the network does is passed by its plain derivative.
 
     Parameters
     ----------
