@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -62,8 +62,9 @@ def concepts(
     from dcgan_viz.studio.concepts import METHOD
 
     loaded = load(model)
-    assert loaded.folder is not None
-    path = out or loaded.folder / CONCEPTS_FILE
+    if out is None and loaded.folder is None:
+        raise click.UsageError("live modules have no folder in which concepts could lie: give --out FILE.json")
+    path = out or cast(Path, loaded.folder) / CONCEPTS_FILE
     method = "named by number, from a sheet of enlarged samples" if given else METHOD
 
     def current() -> Concepts:

@@ -30,7 +30,7 @@ def models(as_json: bool) -> None:
 
 
 @click.command(cls=Command, short_help="Show a model's card and layers.")
-@click.argument("model", default="bedrooms", metavar="[NAME|FOLDER]")
+@click.argument("model", default="bedrooms", metavar="[NAME|FOLDER|FILE.py:FUNCTION]")
 @json_option
 def info(model: str, as_json: bool) -> None:
     """Show a model's card and the numbered layers of both networks.
@@ -43,8 +43,8 @@ def info(model: str, as_json: bool) -> None:
 
     loaded = load(model)
     if as_json:
-        layers = [vars(layer) for layer in (*loaded.generator_layers, *loaded.discriminator_layers)]
+        layers = [vars(layer) for layer in loaded.layers]
         digest = loaded.generator_digest()
         echo(json.dumps({**loaded.card.to_dict(), "layers": layers, "generator_digest": digest}, indent=2))
     else:
-        echo(loaded.card.page())
+        echo(loaded.card.page(loaded.layers))

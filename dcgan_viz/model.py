@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,7 @@ from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import check_folder, is_half_replaced, staged_folder
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
-from dcgan_viz.networks.modules import Discriminator, Generator, make_discriminator
+from dcgan_viz.networks.modules import Discriminator, Generator, NoDiscriminator, make_discriminator
 from dcgan_viz.networks.protocol import DiscriminatorNetwork, GeneratorNetwork
 from dcgan_viz.networks.spec import NetworkSpec, Prior
 from dcgan_viz.networks.weights import WEIGHTS_FILE, network_tensors, open_tensors, save_network, save_tensors
@@ -98,8 +98,21 @@ class Card:
         except UserError as error:
             raise UserError(f"this is not a model card of dcgan-viz: {error}") from error
 
-    def page(self) -> str:
-        """The card as a readable Markdown page."""
+    def page(self, layers: Sequence[Layer] = ()) -> str:
+        """The card as a readable Markdown page.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Of live modules, which the card does not describe.
+        """
+        spec = self.networks
+        if spec is not None:
+            judge = () if spec.discriminator is None else discriminator_layers(spec.discriminator)
+            layers = (*generator_layers(spec.generator), *judge)
+        lines = {
+            side: [f"- {a}" for a in layers if a.side == side] or ["none"] for side in ("generator", "discriminator")
+        }
         rows = "\n".join(f"| {key} | {value} |" for key, value in _flatten(self.training))
         return "\n".join(
             [
@@ -113,11 +126,11 @@ class Card:
                 "",
                 "**Generator**",
                 "",
-                *(f"- {layer}" for layer in generator_layers(self.specification.generator)),
+                *lines["generator"],
                 "",
                 "**Discriminator**",
                 "",
-                *self._discriminator_lines(),
+                *lines["discriminator"],
                 "",
                 "**Training**",
                 "",
@@ -129,10 +142,6 @@ class Card:
                 *(["**Weaknesses**", "", *(f"- {w}" for w in self.weaknesses), ""] if self.weaknesses else []),
             ]
         )
-
-    def _discriminator_lines(self) -> list[str]:
-        spec = self.specification.discriminator
-        return ["none"] if spec is None else [f"- {layer}" for layer in discriminator_layers(spec)]
 
 
 def _flatten(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -188,6 +197,12 @@ class DCGAN:
     def discriminator_layers(self) -> tuple[Layer, ...]:
         """The numbered layers of the discriminator."""
         return self.discriminator.numbered_layers
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The numbered layers of both networks, or of the generator where there is no discriminator."""
+        missing = isinstance(self.discriminator, NoDiscriminator)
+        return (*self.generator_layers, *(() if missing else self.discriminator_layers))
 
     @property
     def latent_dim(self) -> int:
