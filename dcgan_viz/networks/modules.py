@@ -398,6 +398,9 @@ def make_discriminator(spec: DiscriminatorSpec | None) -> Discriminator:
 
 def initialise(module: nn.Module) -> None:
     """The authors' initial weights: N(0, 0.02), batch-norm gain N(1, 0.02) and bias 0."""
+    if next((weight.is_meta for weight in module.parameters(recurse=False)), True):
+        # Nothing to draw; torch would import its compiler for that, which takes seconds.
+        return
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
