@@ -31,7 +31,7 @@ DEFAULT_OUT = "results/walk"
 @click.option(
     "--random-walks",
     type=click.IntRange(99),
-    default=399,
+    default=199,
     show_default=True,
     help="Random walks that the rows are compared with.",
 )

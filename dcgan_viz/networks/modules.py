@@ -282,6 +282,50 @@ class Generator(_Chain):
         """
         return self._run(maps.to(self._reference), layer, len(self.layers))
 
+    def contributions(self, maps: Tensor, layer: int) -> Tensor:
+        """What each map (N, C, h, w) of a layer, below the image, adds to what the next layer's convolution writes.
+
+        A convolution is linear in the maps: with any of them scaled, what it writes is a weighted sum of these.
+
+        Returns
+        -------
+        Tensor (N, C, C above, h above, w above)
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> generator, z = Generator(dcgan(16, width=4).generator).eval(), torch.randn(2, 100)
+        >>> added = generator.contributions(generator.activations(z, 1), 1)
+        >>> added.shape, torch.allclose(generator.draw_from_sum(added.sum(1), 1), generator(z), atol=1e-6)
+        (torch.Size([2, 8, 4, 8, 8]), True)
+        """
+        above = self.layers[layer]
+        upsample = dict(above.named_children()).get("upsample", nn.Identity())
+        convolution = cast(nn.ConvTranspose2d, above.get_submodule("convolution"))
+        # In as many groups as there are maps nothing is added up.
+        written = nn.functional.conv_transpose2d(
+            upsample(maps.to(self._reference)),
+            convolution.weight,
+            None,
+            convolution.stride,
+            convolution.padding,
+            convolution.output_padding,
+            groups=convolution.in_channels,
+        )
+        return written.unflatten(1, (convolution.in_channels, convolution.out_channels))
+
+    def draw_from_sum(self, written: Tensor, layer: int) -> Tensor:
+        """Images (N, C, H, W) in [-1, 1] from a sum of the `contributions` (N, C above, h above, w above) of a layer."""
+        parts = dict(self.layers[layer].named_children())
+        bias = cast(nn.ConvTranspose2d, parts["convolution"]).bias
+        maps = written.to(self._reference)
+        if bias is not None:
+            maps = maps + bias[:, None, None]
+        for name, part in parts.items():
+            if name not in ("upsample", "convolution"):
+                maps = part(maps)
+        return self._run(maps, layer + 1, len(self.layers))
+
     def with_scaled_maps(self, layer: int, factors: Tensor) -> Self:
         """A copy that draws with the maps of a layer, below the image, multiplied by factors (C,).
 

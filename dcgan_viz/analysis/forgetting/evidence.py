@@ -97,6 +97,7 @@ class Evidence:
             match=self.negatives == "matched",
             regularization=self.regularization,
             seed=stream(self.seed, NEGATIVES),
+            probe=self.probe,
         )
 
     def reading_segmenter(self) -> Segmenter:

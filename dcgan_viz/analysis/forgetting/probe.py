@@ -19,23 +19,23 @@ Negatives = Literal["random", "matched"]
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A logistic regression on the feature maps of one layer.
+    """How well a logistic regression on the feature maps of one layer tells positions inside boxes from others.
 
     Parameters
     ----------
-    weights : ndarray of float64 (C,)
-        One a map, for features scaled to unit standard deviation.
     auc : Estimate
         Area under the ROC curve over positions of images that the regression did not see (5-fold, split by
         image); the bootstrap is over images.
     positives, negatives : int
         Positions that it was fitted on.
+    scores : ndarray of float64 (n,)
+        The log-odds that it gave to the positions unseen.
     """
 
-    weights: NDArray[np.float64]
     auc: Estimate
     positives: int
     negatives: int
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def _matched(
 
 
 def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0) -> Probe:
-    """Fit the logistic regression that tells positions inside boxes from others.
+    """Test the logistic regression that tells positions inside boxes from others on images that it has not seen.
 
     Features are divided by their standard deviation; the penalty is L2 with scikit-learn's
-    ``C = regularization``. Which weights are positive depends on both.
+    ``C = regularization``. Which of its weights (`fit_weights`) are positive depends on both.
 
     Parameters
     ----------
@@ -129,7 +129,6 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0)
     """
     scores = held_out_scores(positions, regularization, seed)
     return Probe(
-        weights=fit_weights(positions, regularization),
         auc=estimate_of(
             auc(scores, positions.positive),
             resampled_aucs(scores, positions, seed),
@@ -138,6 +137,7 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0)
         ),
         positives=int(positions.positive.sum()),
         negatives=int((~positions.positive).sum()),
+        scores=scores,
     )
 
 
@@ -168,9 +168,11 @@ def held_out_scores(positions: Positions, regularization: float = 1.0, seed: See
     activations = positions.activations.astype(np.float64)
     scores = np.empty(len(positions.positive))
     folds = GroupKFold(FOLDS, shuffle=True, random_state=_state(seed))
+    regression = _regression(regularization)
     for train, test in folds.split(activations, groups=positions.image):
-        fold = _regression(regularization).fit(activations[train], positions.positive[train])
-        scores[test] = fold.decision_function(activations[test])
+        # Each fold begins at the solution of the one before, which is near its own: half of the steps.
+        regression.fit(activations[train], positions.positive[train])
+        scores[test] = regression.decision_function(activations[test])
     return scores
 
 
@@ -182,34 +184,39 @@ def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     >>> auc(np.array([1.0, 2.0, 2.0]), np.array([False, True, False]))
     0.75
     """
-    return float(_aucs(scores, positive, np.ones((1, len(scores))))[0])
+    wins = _wins(scores, positive, np.zeros(len(scores), np.int64), 1)
+    return float(wins[0, 0] / (positive.sum() * (~positive).sum()))
 
 
 def resampled_aucs(scores: NDArray[np.float64], positions: Positions, seed: Seed) -> NDArray[np.float64]:
-    """Areas under the ROC curve (1000,) with the images drawn anew, all from one sorting of the scores.
+    """Areas under the ROC curve (1000,) with the images drawn anew, all from one count of pairs of positions.
 
     The same seed and images give the same draws whatever the scores, so that differences between two sets of scores are
     paired.
     """
     images, image = np.unique(positions.image, return_inverse=True)
     random = np.random.default_rng(stream(seed, 1))
-    counts = random.multinomial(len(images), np.full(len(images), 1 / len(images)), size=RESAMPLES)
-    return _aucs(scores, positions.positive, counts[:, image].astype(np.float64))
-
-
-def _aucs(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The area under the ROC curve for each row of weights (R, n)."""
-    values, place = np.unique(scores, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    first = np.searchsorted(place[order], np.arange(len(values)))
-    won, lost = (np.add.reduceat((weights * side)[:, order], first, axis=1) for side in (positive, ~positive))
-    below = np.cumsum(lost, axis=1) - lost
-    pairs = won.sum(1) * lost.sum(1)
+    counts = random.multinomial(len(images), np.full(len(images), 1 / len(images)), size=RESAMPLES).astype(np.float64)
+    # A positive and a negative are a pair as often as the two images were drawn together.
+    won = ((counts @ _wins(scores, positions.positive, image, len(images))) * counts).sum(1)
+    positives, negatives = (
+        counts @ np.bincount(image[side], minlength=len(images)) for side in (positions.positive, ~positions.positive)
+    )
     with np.errstate(invalid="ignore"):
-        areas: NDArray[np.float64] = (won * (below + lost / 2)).sum(1) / pairs
+        areas: NDArray[np.float64] = won / (positives * negatives)
     return areas
+
+
+def _wins(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], image: NDArray[np.int64], images: int
+) -> NDArray[np.float64]:
+    """How many positives of each image score above how many negatives of each (images, images), ties as halves."""
+    wins = np.empty((images, images))
+    for column in range(images):
+        lost = np.sort(scores[~positive & (image == column)])
+        above = sum(np.searchsorted(lost, scores[positive], side) for side in ("left", "right"))
+        wins[:, column] = np.bincount(image[positive], above / 2, images)
+    return wins
 
 
 def _state(seed: Seed) -> int:
@@ -223,5 +230,5 @@ def _regression(regularization: float) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     # A hundred features and thousands of positions: Newton's method takes a few steps where L-BFGS takes hundreds.
-    regression = LogisticRegression(C=regularization, solver="newton-cholesky", tol=1e-6)
+    regression = LogisticRegression(C=regularization, solver="newton-cholesky", tol=1e-6, warm_start=True)
     return make_pipeline(StandardScaler(with_mean=False), regression)

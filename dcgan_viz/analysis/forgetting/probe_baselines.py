@@ -54,6 +54,7 @@ def fit_baselines(
     match: bool = False,
     regularization: float = 1.0,
     seed: Seed = 0,
+    probe: Probe | None = None,
 ) -> ProbeBaselines:
     """Fit the baselines of a probe.
 
@@ -69,6 +70,8 @@ def fit_baselines(
     regularization : float
     seed : int
         As the probe's.
+    probe : Probe, optional
+        The probe itself; fitted anew by default.
 
     Returns
     -------
@@ -82,7 +85,8 @@ def fit_baselines(
     matched = luminance if match else None
     probed = gather_positions(maps, inside, seed, matched)
     plain = gather_positions(brightness_and_position(luminance), inside, seed, matched)
-    of_maps, of_brightness = (held_out_scores(positions, regularization, seed) for positions in (probed, plain))
+    of_maps = held_out_scores(probed, regularization, seed) if probe is None else probe.scores
+    of_brightness = held_out_scores(plain, regularization, seed)
     replicates = resampled_aucs(of_brightness, plain, seed)
     differences = resampled_aucs(of_maps, probed, seed) - replicates
     shuffled = [

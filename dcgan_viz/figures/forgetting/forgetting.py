@@ -22,7 +22,7 @@ from dcgan_viz.figures.style import (
     new_figure,
     plot_estimates,
     reach,
-    show_picture,
+    show_row,
     with_minus,
 )
 
@@ -59,11 +59,9 @@ def forgetting_figure(result: Forgetting) -> Figure:
         "difference": _difference(result.before[:count], result.after[:count]),
         f"{known} random\nmaps {how}": result.control[:count],
     }
-    axes = top.subplots(len(rows), count, squeeze=False)
-    for row, (label, pictures) in zip(axes, rows.items(), strict=True):
-        for axis, picture in zip(row, pictures, strict=True):
-            show_picture(axis, picture)
-        label_row(row[0], label)
+    for axes, (label, pictures) in zip(top.subplots(len(rows), 1), rows.items(), strict=True):
+        show_row(axes, pictures)
+        label_row(axes, label)
     if result.effects:
         weights, change, effects = bottom.subplots(1, 3, width_ratios=[1.1, 0.8, 1.5])
         _plot_effects(effects, result)

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dcgan_viz.analysis.latent.walks import Row, Spread, Walk
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_row
 
 STEP_COLOR, SUDDEN_COLOR, BAND_COLOR, MEDIAN_COLOR = "#2c5d8f", "#c0392b", "#d5d8dc", "#7f8c8d"
 STRIP_HEIGHT, LEGEND_HEIGHT = 0.3, 0.25
@@ -41,8 +41,7 @@ def walk_figure(result: Walk) -> Figure:
     ]
     for number, row in enumerate(result.rows):
         line = 1 + number * (1 + strips)
-        for step in range(steps):
-            show_picture(figure.add_subplot(grid[line, step]), result.pictures[number, step])
+        show_row(figure.add_subplot(grid[line, :steps]), result.pictures[number])
         _describe(figure.add_subplot(grid[line, steps]), result, number)
         for k, spread in enumerate(result.spreads):
             _plot_steps(figure.add_subplot(grid[line + 1 + k, :steps]), spread, row, k, tops[k])

@@ -32,7 +32,7 @@ def evidence(tiny_model: DCGAN) -> Evidence:
 def test_changes_are_those_of_drawing_every_choice_anew(evidence: Evidence, where: str) -> None:
     samples = AnnotatedSamples([evidence], Ablation(evidence.layer, (0, 3), 0.5, where))
     choices, images = [(0, 3), (1,), (2, 5, 7)], np.array([1, 4, 7])
-    found = samples.changes(choices, images)
+    found = [samples.changes(maps, images) for maps in choices]
     places = torch.from_numpy(evidence.inside)
     (before,) = draw_with(evidence.model, [Ablation(evidence.layer, ())], evidence.latents)
     for maps, changes in zip(choices, found, strict=True):
@@ -40,18 +40,21 @@ def test_changes_are_those_of_drawing_every_choice_anew(evidence: Evidence, wher
         (after,) = draw_with(evidence.model, [ablation], evidence.latents, places)
         slow = change_of_images(to_pixels(before), to_pixels(after), evidence.inside_pixels)
         assert changes == pytest.approx(slow[images], abs=0.05)
+    # Many choices at once take another way to the same ratio.
+    ratios = [changes[:, 0].mean() / changes[:, 1].mean() for changes in found]
+    assert samples.ratios(choices, images) == pytest.approx(ratios, rel=1e-4)
 
 
 def test_the_controls_are_draws_of_the_right_maps(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = (1, 4, 6)
     samples = AnnotatedSamples([evidence], Ablation(evidence.layer, chosen))
     asked: list[list[list[int]]] = []
-    real = samples.changes
-    monkeypatch.setattr(
-        samples, "changes", lambda choices, images: asked.append(list(choices)) or real(choices, images)
-    )
+    real = samples.ratios
+    monkeypatch.setattr(samples, "ratios", lambda choices, images: asked.append(list(choices)) or real(choices, images))
     controls, ratios = ratio_controls(samples, draws=30, images=4, seed=1)
-    _, others, everything = asked
+    ((own, *random),) = asked
+    others, everything = random[:30], random[30:]
+    assert own == chosen and len(everything) == 30
     assert all(len(set(draw)) == 3 and not set(draw) & set(chosen) for draw in others)
     assert {m for draw in everything for m in draw} == set(range(8))
     assert [control.source for control in controls] == ["other maps", "all maps"]
@@ -74,16 +77,16 @@ def test_cross_fitted_maps_are_never_chosen_on_the_samples_they_are_tried_on(evi
         seen.append(set(part.numbers.tolist()))
         return (0, 1)
 
-    def changes(choices, images):
+    def changes(maps, images):
         tried.append(set(evidence.numbers[images].tolist()))
-        return real(choices, images)
+        return real(maps, images)
 
     samples.changes = changes  # type: ignore[method-assign]
     found = cross_fitted_ratio(samples, evidence, choose, repeats=2)
     assert len(seen) == len(tried) == 10
     assert all(not a & b and a | b == set(evidence.numbers.tolist()) for a, b in zip(seen, tried, strict=True))
     # The same maps in every fold: the ratio is that of all samples together.
-    whole = real([(0, 1)])[0].mean(0)
+    whole = real((0, 1)).mean(0)
     assert found.value == pytest.approx(whole[0] / whole[1])
     assert found.low < found.value < found.high
 
