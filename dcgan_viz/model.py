@@ -241,7 +241,20 @@ class DCGAN:
         UserError
             If the generator draws values that are not finite, as damaged weights make it do.
         """
-        images = torch.cat([self.generator(z.to(self.device)).cpu() for z in latents.split(SAMPLE_BATCH)])
+        return self._finite(torch.cat([self.generator(z.to(self.device)).cpu() for z in latents.split(SAMPLE_BATCH)]))
+
+    @torch.no_grad()
+    def draw_from(self, maps: Tensor, layer: int) -> Tensor:
+        """Images as `generate` draws them, from the feature maps (N, C, h, w) of a generator's layer.
+
+        Raises
+        ------
+        UserError
+            As in `generate`.
+        """
+        return self._finite(torch.cat([self.generator.draw_from(m, layer).cpu() for m in maps.split(SAMPLE_BATCH)]))
+
+    def _finite(self, images: Tensor) -> Tensor:
         if not torch.isfinite(images).all():
             raise UserError(
                 f"{self.card.name} draws pictures with values that are not finite: its weights are damaged, or too large "

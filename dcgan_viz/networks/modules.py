@@ -302,17 +302,20 @@ class Generator(_Chain):
         above = self.layers[layer]
         upsample = dict(above.named_children()).get("upsample", nn.Identity())
         convolution = cast(nn.ConvTranspose2d, above.get_submodule("convolution"))
-        # In as many groups as there are maps nothing is added up.
-        written = nn.functional.conv_transpose2d(
-            upsample(maps.to(self._reference)),
-            convolution.weight,
-            None,
-            convolution.stride,
-            convolution.padding,
-            convolution.output_padding,
-            groups=convolution.in_channels,
-        )
-        return written.unflatten(1, (convolution.in_channels, convolution.out_channels))
+        below, weight = upsample(maps.to(self._reference)), convolution.weight
+        # A convolution in as many groups as there are maps would say it in one line, and take twice as long.
+        added = [
+            nn.functional.conv_transpose2d(
+                below[:, m : m + 1],
+                weight[m : m + 1],
+                None,
+                convolution.stride,
+                cast(tuple[int, ...], convolution.padding),
+                convolution.output_padding,
+            )
+            for m in range(convolution.in_channels)
+        ]
+        return torch.stack(added, dim=1)
 
     def draw_from_sum(self, written: Tensor, layer: int) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] from a sum of the `contributions` (N, C above, h above, w above) of a layer."""

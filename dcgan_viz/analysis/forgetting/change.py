@@ -16,7 +16,6 @@ from dcgan_viz.analysis.forgetting.controls import random_choices
 from dcgan_viz.analysis.forgetting.draws import draw_choices
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
-from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.statistics import (
     RESAMPLES,
     Estimate,
@@ -144,20 +143,22 @@ class AnnotatedSamples:
 
     def __init__(self, evidence: Sequence[Evidence], ablation: Ablation) -> None:
         self.model, self.ablation = evidence[0].model, ablation
-        latents, pixels, places = _united(evidence)
+        # Of several objects' samples each counts once.
+        _, first = np.unique(np.concatenate([found.numbers for found in evidence]), return_index=True)
+        pixels, places = _united(evidence)
         both = pixels.any((1, 2)) & ~pixels.all((1, 2))
-        self.latents, self.inside = latents[torch.from_numpy(both)], pixels[both]
-        self.places = torch.from_numpy(places[both])
-        # Read once: the layers below are the same for every choice of maps.
-        self.below = self.model.activations(self.latents, ablation.layer.number)
-        self.before = self._draw(self.below)
-
-    @torch.no_grad()
-    def _draw(self, maps: Tensor) -> NDArray[np.uint8]:
-        number = self.ablation.layer.number
-        return to_pixels(
-            torch.cat([self.model.generator.draw_from(part, number).cpu() for part in maps.split(SAMPLE_BATCH)])
+        maps, self.before = (
+            np.concatenate(arrays)[first[both]]
+            for arrays in zip(*((e.maps, e.pictures) for e in evidence), strict=True)
         )
+        self.below, self.inside, self.places = torch.from_numpy(maps), pixels[both], torch.from_numpy(places[both])
+
+    def __len__(self) -> int:
+        """How many samples."""
+        return len(self.below)
+
+    def _draw(self, maps: Tensor) -> NDArray[np.uint8]:
+        return to_pixels(self.model.draw_from(maps, self.ablation.layer.number))
 
     def _scaled(self, maps: Sequence[int], images: NDArray[np.int64]) -> Tensor:
         """Activations of some of the samples with maps scaled down as the ablation says."""
@@ -168,7 +169,7 @@ class AnnotatedSamples:
 
     def changes(self, maps: Sequence[int], images: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What scaling some maps down does to some of the samples, all by default: (n, 4), as `change_of_images`."""
-        chosen = np.arange(len(self.latents)) if images is None else images
+        chosen = np.arange(len(self)) if images is None else images
         return change_of_images(self.before[chosen], self._draw(self._scaled(maps, chosen)), self.inside[chosen])
 
     def ratios(self, choices: Sequence[Sequence[int]], images: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -195,24 +196,21 @@ class AnnotatedSamples:
 
     def change(self, seed: Seed) -> Change:
         """What the ablation's own maps do to all of them."""
-        everything = np.arange(len(self.latents))
+        everything = np.arange(len(self))
         after = self._draw(self._scaled(self.ablation.maps, everything))
         return measure_change(self.before, after, self.inside, seed)
 
 
-def _united(evidence: Sequence[Evidence]) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Samples that show any of the objects, and where any of them is, in pixels and in positions of the maps."""
+def _united(evidence: Sequence[Evidence]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where any of the objects is in the samples that show one, in pixels and in positions of the maps."""
     numbers = np.unique(np.concatenate([found.numbers for found in evidence]))
-    first = evidence[0]
-    latents = torch.empty(len(numbers), first.latents.shape[1])
-    pixels = np.zeros((len(numbers), *first.inside_pixels.shape[1:]), bool)
-    places = np.zeros((len(numbers), *first.inside.shape[1:]), bool)
+    pixels = np.zeros((len(numbers), *evidence[0].inside_pixels.shape[1:]), bool)
+    places = np.zeros((len(numbers), *evidence[0].inside.shape[1:]), bool)
     for found in evidence:
         rows = np.searchsorted(numbers, found.numbers)
-        latents[torch.from_numpy(rows)] = found.latents
         pixels[rows] |= found.inside_pixels
         places[rows] |= found.inside
-    return latents, pixels, places
+    return pixels, places
 
 
 def _ratio(values: NDArray[np.float64]) -> float:
@@ -243,7 +241,7 @@ def ratio_controls(
         The ratios.
     """
     chosen, channels = samples.ablation.maps, samples.ablation.layer.channels
-    total = len(samples.latents)
+    total = len(samples)
     which = np.sort(np.random.default_rng(stream(seed, _IMAGES)).permutation(total)[:images])
     others = np.setdiff1d(np.arange(channels), chosen)
     controls, ratios = [], []

@@ -14,6 +14,7 @@ from torch.nn import functional
 from dcgan_viz.analysis.forgetting.probe import Negatives, Positions, Probe, fit_probe, fit_weights, gather_positions
 from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines, fit_baselines
 from dcgan_viz.annotations.boxes import Annotations, inside_boxes
+from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
@@ -41,6 +42,8 @@ class Evidence:
         Of these.
     maps : ndarray of float32 (N, C, h, w)
         The layer's activations for them.
+    pictures : ndarray of uint8 (N, H, W, channels)
+        The samples themselves.
     inside : ndarray of bool (N, h, w)
     inside_pixels : ndarray of bool (N, H, W)
         The boxes at the resolution of the maps and of the image.
@@ -62,6 +65,7 @@ class Evidence:
     numbers: NDArray[np.int64]
     latents: Tensor
     maps: NDArray[np.float32]
+    pictures: NDArray[np.uint8]
     inside: NDArray[np.bool_]
     inside_pixels: NDArray[np.bool_]
     luminance: NDArray[np.float32]
@@ -119,6 +123,7 @@ class Evidence:
             numbers=self.numbers[images],
             latents=self.latents[torch.from_numpy(images)],
             maps=self.maps[images],
+            pictures=self.pictures[images],
             inside=self.inside[images],
             inside_pixels=self.inside_pixels[images],
             luminance=self.luminance[images],
@@ -149,17 +154,19 @@ def gather_evidence(
     pixels = inside_boxes(boxes, annotations.count, annotations.size, annotations.size)
     shows = pixels.any((1, 2))
     latents = model.latents(annotations.count, annotations.seed)[torch.from_numpy(shows)]
-    grey = model.generate(latents).mean(1, keepdim=True)
+    maps = model.activations(latents, layer.number)
+    images = model.draw_from(maps, layer.number)
     return Evidence(
         model=model,
         layer=layer,
         label=label,
         numbers=np.flatnonzero(shows),
         latents=latents,
-        maps=model.activations(latents, layer.number).numpy(),
+        maps=maps.numpy(),
+        pictures=to_pixels(images),
         inside=inside_boxes(boxes, annotations.count, annotations.size, layer.size)[shows],
         inside_pixels=pixels[shows],
-        luminance=functional.adaptive_avg_pool2d(grey, layer.size)[:, 0].numpy(),
+        luminance=functional.adaptive_avg_pool2d(images.mean(1, keepdim=True), layer.size)[:, 0].numpy(),
         boxes=len(boxes),
         segmenter=segmenter if segmenter is not None and label in segmenter.objects else None,
         negatives=negatives,

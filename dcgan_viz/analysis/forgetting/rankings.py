@@ -155,7 +155,7 @@ def _causal(evidence: Evidence) -> Scores:
 
 def _effect_on_pixels(evidence: Evidence) -> NDArray[np.float64]:
     inside, layer = evidence.inside_pixels, evidence.layer
-    before = to_pixels(evidence.model.generate(evidence.latents)).astype(np.float64)
+    before = evidence.pictures.astype(np.float64)
     effects = []
     for factors in _single_maps(layer):
         changes: list[list[NDArray[np.float64]]] = [[] for _ in factors]

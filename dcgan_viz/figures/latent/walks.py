@@ -27,13 +27,13 @@ def walk_figure(result: Walk) -> Figure:
     """
     rows, steps = result.pictures.shape[:2]
     strips = len(result.spreads)
-    figure = new_figure(1.1 + 0.8 * max(steps, 6) + 1.4, 1.7 + rows * (0.85 + STRIP_HEIGHT * strips))
+    figure = new_figure(1.1 + 0.8 * max(steps, 6) + 1.4, 1.7 + rows * (0.95 + STRIP_HEIGHT * strips))
     figure.suptitle("Walks through the latent space: do the pictures jump?", fontsize=TITLE_SIZE + 1)
     grid = figure.add_gridspec(
         1 + rows * (1 + strips),
         steps + 1,
         width_ratios=[1] * steps + [1.6],
-        height_ratios=[LEGEND_HEIGHT] + ([0.85] + [STRIP_HEIGHT] * strips) * rows,
+        height_ratios=[LEGEND_HEIGHT] + ([0.95] + [STRIP_HEIGHT] * strips) * rows,
     )
     _plot_legend(figure.add_subplot(grid[0, :]))
     tops = [

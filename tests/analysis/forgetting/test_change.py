@@ -54,7 +54,8 @@ def test_the_controls_are_draws_of_the_right_maps(evidence: Evidence, monkeypatc
     controls, ratios = ratio_controls(samples, draws=30, images=4, seed=1)
     ((own, *random),) = asked
     others, everything = random[:30], random[30:]
-    assert own == chosen and len(everything) == 30
+    assert own == chosen
+    assert len(everything) == 30
     assert all(len(set(draw)) == 3 and not set(draw) & set(chosen) for draw in others)
     assert {m for draw in everything for m in draw} == set(range(8))
     assert [control.source for control in controls] == ["other maps", "all maps"]
@@ -96,6 +97,6 @@ def test_samples_of_several_objects_are_united(evidence: Evidence) -> None:
         evidence.part(np.array([0, 1]), 0), label="bed", inside_pixels=np.roll(evidence.inside_pixels[:2], 6, 2)
     )
     samples = AnnotatedSamples([evidence, other], Ablation(evidence.layer, (0,)))
-    assert len(samples.latents) == len(evidence.numbers)
+    assert len(samples) == len(evidence.numbers)
     assert np.array_equal(samples.inside[0], evidence.inside_pixels[0] | other.inside_pixels[0])
     assert np.array_equal(samples.inside[5], evidence.inside_pixels[5])

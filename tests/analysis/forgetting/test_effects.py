@@ -36,6 +36,7 @@ def evidence_of(model: DCGAN, layer: Layer, segmenter: Segmenter, label: str = "
         numbers=np.arange(2),
         latents=model.latents(2, 0),
         maps=np.ones((2, layer.channels, layer.size, layer.size), np.float32),
+        pictures=np.zeros((2, 16, 16, 3), np.uint8),
         inside=np.ones((2, layer.size, layer.size), bool),
         inside_pixels=np.ones((2, 16, 16), bool),
         luminance=np.zeros((2, layer.size, layer.size), np.float32),

@@ -16,6 +16,7 @@ from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.forgetting.probe import fit_probe, fit_weights, gather_positions
 from dcgan_viz.analysis.forgetting.rankings import RANKINGS, choose_maps, maps_that_matter_more, score_maps
 from dcgan_viz.annotations.boxes import Annotations, Box, merge_annotations
+from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
 from dcgan_viz.judges.segmenter import Segmenter, segment
@@ -245,6 +246,7 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
         numbers=np.arange(6),
         latents=z,
         maps=maps,
+        pictures=to_pixels(tiny_model.generate(z)),
         inside=inside,
         inside_pixels=pixels,
         luminance=np.zeros((6, 8, 8), np.float32),

@@ -263,7 +263,7 @@ def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     result = short_walk(tiny_model, rows=2, steps=3, closed=closed)
     sudden = replace(result.rows[1], sudden=True, at=2, p_value=0.0025)
     figure = walk_figure(replace(result, rows=(replace(result.rows[0], sudden=False), sudden)))
-    assert len(figure.axes) == 1 + 2 * (3 + 1 + 2 * len(MEASURES))
+    assert len(figure.axes) == 1 + 2 * (1 + 1 + 2 * len(MEASURES))
     text = figure.get_supxlabel().replace("\n", " ")
     assert f"{result.spreads[0].unrelated:.3g} (pixels)" in text
     assert "straight lines" in text
