@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,9 @@ def test_a_damaged_file_is_named_and_nothing_but_tensors_is_read(tmp_path: Path)
         pass
     with pytest.raises(UserError, match="is missing"), open_tensors(tmp_path):
         pass
+
+
+def test_loading_a_model_does_not_import_torchs_compiler(tiny_model: DCGAN, tmp_path: Path) -> None:
+    folder = tiny_model.save(tmp_path / "tiny")
+    program = f"import sys, dcgan_viz; dcgan_viz.load({str(folder)!r}); sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
