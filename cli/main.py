@@ -11,6 +11,7 @@ from dcgan_viz.cli.arithmetic import arithmetic
 from dcgan_viz.cli.blind import blind
 from dcgan_viz.cli.compare import compare
 from dcgan_viz.cli.concepts import concepts
+from dcgan_viz.cli.dedup import dedup
 from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.evaluate import evaluate
 from dcgan_viz.cli.export import export
@@ -64,6 +65,7 @@ for command in (
     compare,
     features,
     prepare,
+    dedup,
     rooms,
     train,
     train_segmenter,

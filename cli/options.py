@@ -49,6 +49,16 @@ def json_option(function: Function) -> Function:
     )
 
 
+def keep_list_option(function: Function) -> Function:
+    """``--keep-list FILE``: which pictures of a source to use."""
+    return click.option(
+        "--keep-list",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Use only the images that are named in it, such as dedup writes it.",
+    )(function)
+
+
 def overwrite_option(function: Function) -> Function:
     """``--overwrite``: whether somebody else's files may be replaced."""
     return click.option(

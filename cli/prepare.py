@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
 
 
 @click.command(cls=Command, short_help="Write images of any source into one array that stays on disk.")
@@ -19,6 +19,7 @@ from dcgan_viz.cli.options import json_option, overwrite_option
 @click.option(
     "--bits", type=click.IntRange(8, 32), help="Bits that the values of 16- and 32-bit grey images fill, such as 12."
 )
+@keep_list_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 @click.option("--strict", is_flag=True, help="Stop at an image that does not decode instead of leaving it out.")
 @overwrite_option
@@ -29,6 +30,7 @@ def prepare(
     size: int,
     channels: str,
     bits: int | None,
+    keep_list: Path | None,
     workers: int | None,
     strict: bool,
     overwrite: bool,
@@ -43,6 +45,7 @@ def prepare(
     \b
     dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --size 64
     dcgan-viz prepare x-rays/ x-rays.npy --channels 1 --bits 12 --strict
+    dcgan-viz prepare bedroom_train_lmdb kept.npy --keep-list results/dedup/keep.jsonl
     dcgan-viz train bedrooms.npy --out runs/bedrooms
     """
     from dataclasses import asdict
@@ -56,6 +59,7 @@ def prepare(
         size,
         int(channels),
         bits=bits,
+        keep_list=keep_list,
         workers=workers,
         strict=strict,
         overwrite=overwrite,

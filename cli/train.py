@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
-from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
@@ -96,6 +96,7 @@ DEFAULT_EPOCHS = 25
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, as it was begun.")
 @click.option("--from-step", type=int, help="With --resume: go back to this checkpoint and drop the later ones.")
+@keep_list_option
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
 @click.option("--name", help="On the model's card.  [default: untitled]")
 @click.option("--data-note", help="On the card: what the images are.  [default: not stated]")
@@ -136,6 +137,7 @@ def train(
     precision: Precision,
     resume: bool,
     from_step: int | None,
+    keep_list: Path | None,
     skip_broken: bool,
     name: str | None,
     data_note: str | None,
@@ -198,6 +200,7 @@ def train(
         monitor,
         device,
         precision,
+        keep_list,
         skip_broken,
         {"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
     )
@@ -225,6 +228,7 @@ class _Wanted:
     monitor: str | None
     device: str
     precision: Precision
+    keep_list: Path | None
     skip_broken: bool
     upkeep: Mapping[str, Any]
 
@@ -392,7 +396,9 @@ def _read(wanted: _Wanted, networks: NetworkSpec) -> ImageSet:
     from dcgan_viz.progress import show
 
     channels, size, _ = networks.image_shape
-    return load_images(wanted.data, size, channels, skip_broken=wanted.skip_broken, progress=show)
+    return load_images(
+        wanted.data, size, channels, keep_list=wanted.keep_list, skip_broken=wanted.skip_broken, progress=show
+    )
 
 
 def _encoder(wanted: _Wanted, device: str) -> Encoder | None:
@@ -428,6 +434,8 @@ def _way_on(out: Path) -> str:
     words = [*_program(), str(context.params["data"]), "--out", str(context.params["out"])]
     if context.params["device"] != "auto":
         words += ["--device", context.params["device"]]
+    if context.params["keep_list"] is not None:
+        words += ["--keep-list", str(context.params["keep_list"])]
     words += [option for option in ("--skip-broken",) if context.params["skip_broken"]]
     return f"go on with\n  {shlex.join([*words, '--resume'])}"
 

@@ -51,6 +51,10 @@ class Result:
         """Arrays that are also saved as ``.npy`` files of their own, by name, for commands that read them."""
         return {}
 
+    def texts(self) -> dict[str, str]:
+        """Further files by name, for commands that read them and people who search them."""
+        return {}
+
     @classmethod
     def check_folder(cls, folder: str | Path, overwrite: bool = False) -> None:
         """Refuse a folder in which `save` would find something in its way, before anything is computed.
@@ -98,6 +102,8 @@ class Result:
                 np.save(stage / f"{name}.npy", array)
             for name, figure in figures.items():
                 figure.savefig(stage / f"{name}.png")
+            for name, text in self.texts().items():
+                (stage / name).write_text(text)
             for name, text in (pages or {}).items():
                 (stage / f"{name}.html").write_text(text)
         return path

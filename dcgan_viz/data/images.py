@@ -106,6 +106,7 @@ def load_images(
     channels: int = 3,
     *,
     limit: int | None = None,
+    keep_list: str | Path | None = None,
     skip_broken: bool = False,
     progress: Progress = silent,
 ) -> ImageSet:
@@ -122,6 +123,8 @@ def load_images(
         What to make of each picture, by the rule of `dcgan_viz.data.decoding`.
     limit : int, optional
         Take at most this many, evenly spread over the source.
+    keep_list : path, optional
+        As of `open_images`: the names of the pictures to use.
     skip_broken : bool
         Leave out files that do not decode instead of refusing the source.
     progress : Progress
@@ -136,7 +139,7 @@ def load_images(
         If the source is missing, holds no images, is too large for memory, or (without `skip_broken`) one does not
         decode.
     """
-    found = open_images(source)
+    found = open_images(source, keep_list)
     if found.left_out:
         warnings.warn(f"{found.found}; not read: {', '.join(found.left_out)}", Notice, stacklevel=2)
     if isinstance(found, ArraySource) and limit is None and found.shape[1:] == (size, size, channels):
@@ -146,7 +149,7 @@ def load_images(
     if needed > MEMORY_BUDGET:
         raise UserError(
             f"{len(chosen):,} pictures of {size}x{size} take {needed / 2**30:.1f} GiB, and {MEMORY_BUDGET / 2**30:.0f} GiB "
-            "are loaded at most: write them to an array first, dcgan-viz prepare {found.path} OUT.npy --size {size}"
+            f"are loaded at most: write them to an array first, dcgan-viz prepare {found.path} OUT.npy --size {size}"
         )
     pixels = np.empty((len(chosen), size, size, channels), np.uint8)
     names: list[str] = []

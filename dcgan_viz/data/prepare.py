@@ -22,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -34,7 +34,7 @@ from dcgan_viz.data.sources.arrays import names_file
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing, writing
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.untrusted import printable
+from dcgan_viz.untrusted import LENIENT, parse_json, printable, read_text
 from dcgan_viz.versions import versions
 
 SHARD = 512
@@ -102,6 +102,20 @@ class Prepared:
     left_out: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _About:
+    """What stands beside an array."""
+
+    __pydantic_config__: ClassVar = LENIENT
+
+    pictures: int
+    broken: tuple[Picture, ...]
+    unturned: tuple[Picture, ...]
+    left_out: tuple[str, ...]
+    prepared: Plan
+    sha256: str
+
+
 def prepare(
     source: str | Path,
     out: str | Path,
@@ -109,9 +123,11 @@ def prepare(
     channels: int = 3,
     *,
     bits: int | None = None,
+    keep_list: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    reuse: bool = False,
     progress: Progress = silent,
 ) -> Prepared:
     """Write every picture of a source, squared to one size, into one ``.npy``, which stays on disk when it is used.
@@ -128,12 +144,16 @@ def prepare(
         What to make of each picture.
     bits : int, optional
         How many bits the values of 16- and 32-bit grey fill, 8 to 32.
+    keep_list : path, optional
+        As of `open_images`: the names of the pictures to use.
     workers : int, optional
         Processes; by default one a core.
     strict : bool
         Stop at a broken picture instead of leaving it out.
     overwrite : bool
         Whether an existing file may be replaced.
+    reuse : bool
+        Take what an earlier call has made of the same pictures with the same settings.
     progress : Progress
 
     Returns
@@ -153,12 +173,14 @@ def prepare(
         raise UserError(
             f"pictures of {size}x{size} with {channels} channels: give a size up to 4096, and 1 or 3 channels"
         )
-    _refuse_others(target, overwrite)
-    found = open_images(source)
+    found = open_images(source, keep_list)
     digest = hashlib.sha256()
     for name in found.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
     plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, SHARD)
+    if reuse and (earlier := _finished(target, plan)) is not None:
+        return earlier
+    _refuse_others(target, overwrite)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _Partial.open(target, plan) as partial:
@@ -182,6 +204,17 @@ def _refuse_others(target: Path, overwrite: bool) -> None:
     ours = json_holds(about, "prepared", "names")
     refuse_existing(about, overwrite, lambda _: ours)
     refuse_existing(names_file(target), overwrite, lambda _: ours)
+
+
+def _finished(target: Path, plan: Plan) -> Prepared | None:
+    """What a plan has already come to; None unless all of it is there and as it was written."""
+    try:
+        about = parse_json(read_text(target.with_suffix(".json")), _About)
+        if about.prepared != plan or digest_of(target) != about.sha256:
+            return None
+    except (OSError, UserError):
+        return None
+    return Prepared(target, about.pictures, about.broken, about.unturned, about.left_out)
 
 
 # --- Decoding ------------------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "prepare {w}/pictures {p}/all.npy --size 16 --workers 1",
         ("all.npy", "all.json", "all.names.jsonl"),
     ),
+    "dedup": ("dedup {w}/pictures --radius 0 --workers 1 --out {p}", (*RESULT, "keep.jsonl", "crops.npy")),
     "rooms": ("rooms 2 --size 32 --out {p}", ("annotations.json", "images/room-000001.png", "masks/room-000000.png")),
     "train": (f"{TRAIN} --steps 1", (*MODEL, "metrics.jsonl", "samples/step-00000001.png")),
     "train-segmenter": (

@@ -12,6 +12,7 @@ from dcgan_viz.data.sources.arrays import ArraySource, MatSource
 from dcgan_viz.data.sources.cifar import CifarSource, batches_in, is_batch
 from dcgan_viz.data.sources.folder import FolderSource
 from dcgan_viz.data.sources.huggingface import HuggingFaceSource, is_dataset
+from dcgan_viz.data.sources.keep_list import KeptSource
 from dcgan_viz.data.sources.lmdb import DATA_FILE, LmdbSource
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
@@ -22,7 +23,7 @@ KINDS = (
 )
 
 
-def open_images(path: str | Path) -> Source:
+def open_images(path: str | Path, keep_list: str | Path | None = None) -> Source:
     """The pictures of a folder, an archive, an array, or one of the forms in which data sets are distributed.
 
     Nothing is decoded yet, and of archives and databases only the directory is read.
@@ -34,6 +35,8 @@ def open_images(path: str | Path) -> Source:
         ``.npz``; the folder of an LMDB (LSUN); of CIFAR's batches in the binary version or the one for Python; SVHN's
         ``.mat`` of cropped digits; tars by a range, ``train-{000..146}.tar``, or a folder of tars (WebDataset); a
         folder of ``datasets.save_to_disk`` (Hugging Face).
+    keep_list : path, optional
+        The names of those pictures that are to be used, a JSON string a line.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def open_images(path: str | Path) -> Source:
     Raises
     ------
     UserError
-        If there is nothing, or it is damaged, or holds no pictures.
+        If there is nothing, or it is damaged, holds no pictures, or not those of the keep-list.
 
     Examples
     --------
@@ -59,7 +62,7 @@ def open_images(path: str | Path) -> Source:
     if not len(source):
         left_out = f" among {', '.join(source.left_out)}" if source.left_out else ""
         raise UserError(f"{path} holds no images{left_out}: give {KINDS}")
-    return source
+    return source if keep_list is None else KeptSource(source, Path(keep_list))
 
 
 def _open(path: Path) -> Source:
