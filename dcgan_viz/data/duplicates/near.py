@@ -82,7 +82,8 @@ def near_pairs(codes: NDArray[np.uint8], radius: int, progress: Progress = silen
         block = np.ascontiguousarray(codes[start : start + BLOCK])
         # faiss wants distances *below* its radius.
         limits, distances, others = index.range_search(block, radius + 1)
-        ones = np.repeat(np.arange(start, start + len(block)), np.diff(limits.astype(np.int64)))
+        counts: NDArray[np.int64] = np.diff(limits).astype(np.int64)
+        ones = np.repeat(np.arange(start, start + len(block)), counts)
         chosen = (ones < others) & (distances > 0)
         found.append(np.stack([ones[chosen], others[chosen]], 1))
         count += int(chosen.sum())

@@ -30,6 +30,8 @@ class KeptSource(Source):
         If the list cannot be read, or names what the source does not hold, or holds twice.
     """
 
+    kind = "a keep-list"
+
     def __init__(self, source: Source, keep_list: Path) -> None:
         wanted = _read(keep_list)
         self.source = source
@@ -46,7 +48,6 @@ class KeptSource(Source):
                 f"{source.path} holds several pictures of one name, so that a list of names does not tell which are "
                 "meant: give each a name of its own"
             )
-        self.kind = source.kind
         super().__init__(source.path, names, source.left_out)
 
     def _entry(self, index: int) -> Entry:
