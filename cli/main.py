@@ -9,6 +9,7 @@ import click
 from dcgan_viz.cli.annotate import annotate
 from dcgan_viz.cli.arithmetic import arithmetic
 from dcgan_viz.cli.blind import blind
+from dcgan_viz.cli.classify import classify
 from dcgan_viz.cli.compare import compare
 from dcgan_viz.cli.concepts import concepts
 from dcgan_viz.cli.dedup import dedup
@@ -64,6 +65,7 @@ for command in (
     evaluate,
     compare,
     features,
+    classify,
     prepare,
     dedup,
     rooms,

@@ -8,6 +8,7 @@ from dcgan_viz.statistics import (
     Estimate,
     Interval,
     bootstrap_estimate,
+    crossed_estimate,
     estimate_of,
     middle,
     paired_difference,
@@ -108,3 +109,15 @@ def test_streams_of_neighbouring_seeds_have_nothing_in_common() -> None:
     seeds = {stream(seed, number) for seed in range(5) for number in range(5)}
     drawn = {np.random.default_rng(seed).random() for seed in seeds}
     assert len(drawn) == len(seeds) == 25
+
+
+def test_a_table_is_resampled_in_both_directions() -> None:
+    random = np.random.default_rng(0)
+    effects, images = random.normal(0, 1, 20), random.normal(0, 1, 400)
+    found = crossed_estimate(effects[:, None] + images, over="draws and images")
+    # The standard error is that of the mean of 20 rows and that of 400 columns, however many entries there are.
+    expected = 1.96 * np.sqrt(effects.var() / 20 + images.var() / 400)
+    assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.08)
+    alone = crossed_estimate(images[None], over="images")
+    assert (alone.high - alone.low) / 2 == pytest.approx(1.96 * images.std() / 20, rel=0.08)
+    assert found == crossed_estimate(effects[:, None] + images, over="draws and images")

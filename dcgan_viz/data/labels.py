@@ -78,7 +78,7 @@ def read_labels(source: str | None, names: Sequence[str]) -> Labels:
     else:
         entries = _read_table(Path(source), names)
         missing = f"{source} names fewer than two classes: a classifier tells at least two apart"
-    classes = tuple(sorted({label for label, _ in entries.values()}))
+    classes = tuple(sorted({label for label, _ in entries.values()}, key=_in_order))
     if source == UTKFACE:
         # As numbered in the data: 0 male, 1 female.
         classes = tuple(c for c in ("man", "woman") if c in classes)
@@ -86,6 +86,12 @@ def read_labels(source: str | None, names: Sequence[str]) -> Labels:
         raise UserError(missing)
     numbers = [classes.index(entries[name][0]) if name in entries else UNLABELLED for name in names]
     return Labels(classes, np.array(numbers, np.int64), tuple(entries.get(name, ("", ""))[1] for name in names))
+
+
+def _in_order(label: str) -> tuple[bool, int, str]:
+    """Numbers by their size and before words: 2 comes before 10."""
+    is_number = label.isascii() and label.isdigit() and len(label) < 19
+    return (not is_number, int(label) if is_number else 0, label)
 
 
 def _utkface(name: str) -> tuple[str, str] | None:

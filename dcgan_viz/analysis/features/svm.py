@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -178,7 +178,9 @@ class _Blocks:
         for rows in self.rows:
             block = self.features[rows]
             # Tensors cannot be made of what is read-only or strided backwards, and nothing here writes to them.
-            yield torch.from_numpy(np.array(block, copy=not block.flags.writeable, order="C")).to(self.kind)
+            yield torch.from_numpy(np.array(block, copy=None if block.flags.writeable else True, order="C")).to(
+                self.kind
+            )
 
     @staticmethod
     def times(block: Tensor, weights: Tensor) -> Tensor:
@@ -308,6 +310,66 @@ def _step_lengths(
     return torch.where(short, 0, length)
 
 
+def predict_many(svms: Sequence[LinearSVM], features: NDArray[Any]) -> NDArray[Any]:
+    """What several fits to the same classes and features predict (len(svms), n), in one pass over the features.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> svms = [LinearSVM(C).fit(x, [0, 0, 1, 1]) for C in (1.0, 10.0)]
+    >>> predict_many(svms, x)
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1]])
+    """
+    classes = svms[0].classes_
+    if any(not np.array_equal(svm.classes_, classes) for svm in svms):
+        raise ValueError("fits that predict together have the same classes")
+    kind = torch.float64 if features.dtype == np.float64 else torch.float32
+    stacked = [np.vstack([svm.coef_.T, svm.intercept_]) for svm in svms]
+    weights = torch.from_numpy(np.concatenate(stacked, axis=1)).to(kind)
+    blocks = _Blocks(features, kind)
+    columns = len(svms[0].intercept_)
+    chosen = []
+    for block in blocks.each():
+        scores = blocks.times(block, weights).unflatten(1, (len(svms), columns))
+        chosen.append((scores[..., 0] > 0).long() if columns == 1 else scores.argmax(2))
+    found: NDArray[Any] = classes[torch.cat(chosen).T.numpy()]
+    return found
+
+
+MOST_ROWS = 3000
+"""Up to so many rows, a path is fitted to their coordinates in the space that they span, where that is smaller."""
+
+
+def _shorter(features: NDArray[Any]) -> Tensor | None:
+    """Rows (n, n) with the same inner products as those of features (n, d); None where that saves nothing."""
+    count, size = features.shape
+    if count > MOST_ROWS or 2 * count > size:
+        return None
+    products = torch.zeros(count, count, dtype=torch.float64)
+    for start in range(0, size, 4096):
+        part = torch.from_numpy(np.ascontiguousarray(features[:, start : start + 4096], np.float32))
+        products += (part @ part.T).double()
+    # Rows that others span have no coordinate of their own: as much as rounding makes of it is given to all.
+    products.diagonal().add_(1e-6 * products.diagonal().mean() + torch.finfo(torch.float32).tiny)
+    return torch.linalg.cholesky(products)
+
+
+def _in_features(svms: Sequence[LinearSVM], shorter: Tensor, features: NDArray[Any]) -> list[LinearSVM]:
+    """Fits to `_shorter` rows as fits to the features: their weights are sums of the features' rows."""
+    columns = len(svms[0].intercept_)
+    weights = torch.from_numpy(np.concatenate([svm.coef_ for svm in svms])).double()
+    shares = torch.linalg.solve_triangular(shorter.T, weights.T, upper=True).T.float()
+    coefficients = torch.zeros(len(weights), features.shape[1])
+    blocks = _Blocks(features, torch.float32)
+    for rows, block in zip(blocks.rows, blocks.each(), strict=True):
+        coefficients += shares[:, rows] @ block
+    for number, svm in enumerate(svms):
+        svm.coef_ = coefficients[number * columns : (number + 1) * columns].numpy()
+        svm.n_features_in_ = features.shape[1]
+    return list(svms)
+
+
 @dataclass(frozen=True)
 class PathPoint:
     """A fit with one C, and how often it is right.
@@ -351,9 +413,13 @@ def fit_path(
     """
     if not grid:
         raise UserError("a path needs at least one C")
-    points: list[PathPoint] = []
+    shorter = _shorter(features)
+    rows: NDArray[Any] = features if shorter is None else shorter.numpy()
+    svms: list[LinearSVM] = []
     for value in sorted(grid):
-        svm = LinearSVM(value, **options).fit(features, labels, points[-1].svm if points else None)
-        accuracy = float(np.mean(svm.predict(validation[0]) == validation[1]))
-        points.append(PathPoint(value, accuracy, svm))
+        svms.append(LinearSVM(value, **options).fit(rows, labels, svms[-1] if svms else None))
+    if shorter is not None:
+        svms = _in_features(svms, shorter, features)
+    shares = (predict_many(svms, validation[0]) == validation[1]).mean(1)
+    points = [PathPoint(svm.C, float(share), svm) for svm, share in zip(svms, shares, strict=True)]
     return tuple(points)

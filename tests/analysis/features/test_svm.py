@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from dcgan_viz.analysis.features import svm as module
-from dcgan_viz.analysis.features.svm import LinearSVM, fit_path
+from dcgan_viz.analysis.features.svm import LinearSVM, fit_path, predict_many
 
 
 def problem(classes: int = 4, rows: int = 400, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -110,3 +110,28 @@ def test_classes_that_lie_far_apart_and_constants_do_no_harm() -> None:
 def test_a_penalty_that_makes_no_sense_is_refused(c: float) -> None:
     with pytest.raises(ValueError, match="C must be positive"):
         LinearSVM(c).fit(*problem())
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_path_in_the_space_of_few_rows_is_the_same(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(60, 300)).astype(np.float16)
+    features[7] = features[8]
+    labels = random.integers(0, classes, 60)
+    validation = random.normal(size=(50, 300)).astype(np.float16), random.integers(0, classes, 50)
+    assert module._shorter(features) is not None
+    short = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-5)
+    monkeypatch.setattr(module, "MOST_ROWS", 10)
+    long = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-5)
+    for a, b in zip(short, long, strict=True):
+        np.testing.assert_allclose(a.svm.coef_, b.svm.coef_, atol=1e-4)
+        np.testing.assert_allclose(a.svm.objective_, b.svm.objective_, rtol=1e-4)
+        assert np.array_equal(a.svm.predict(validation[0]), b.svm.predict(validation[0]))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_fits_predict_together_what_each_predicts(classes: int) -> None:
+    features, labels = problem(classes)
+    svms = [LinearSVM(c).fit(features, labels) for c in (1e-3, 1.0)]
+    expected = np.array([svm.predict(features) for svm in svms])
+    assert np.array_equal(predict_many(svms, features), expected)

@@ -1,0 +1,1 @@
+"""Figures of features and of classifiers on them."""

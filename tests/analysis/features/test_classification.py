@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcgan_viz.analysis.features.classification import BASELINES, Classification, classify
+from dcgan_viz.analysis.features.pooled import pooled_features
+from dcgan_viz.analysis.features.protocols import Protocol, Task, make_task
+from dcgan_viz.analysis.features.svm import fit_path
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.features.classification import classification_figure, looks_figure
+from dcgan_viz.model import DCGAN
+
+PROTOCOL = Protocol("general", per_class=10, validation=0.2, draws=4, tuning_draws=2)
+
+
+def pictures(each: int = 60) -> LabelledImages:
+    """Left half bright, right half bright, or a chequerboard; in noise."""
+    random = np.random.default_rng(0)
+    patterns = np.zeros((3, 16, 16, 1))
+    patterns[0, :, :8], patterns[1, :, 8:], patterns[2, ::2, ::2] = 60, 60, 60
+    numbers = np.repeat(np.arange(3), each)
+    pixels = np.clip(90 + patterns[numbers] + random.normal(0, 40, (3 * each, 16, 16, 3)), 0, 255).astype(np.uint8)
+    return LabelledImages(ImageSet(pixels, tuple(map(str, range(3 * each)))), ("left", "right", "board"), numbers)
+
+
+@pytest.fixture
+def task() -> Task:
+    return make_task(LabelledSplit(pictures(), None), PROTOCOL)
+
+
+@pytest.fixture
+def result(tiny_model: DCGAN, task: Task, tmp_path: Path) -> Classification:
+    return classify(
+        tiny_model, task, PROTOCOL, tmp_path / "work", curve=(2, 10), centroids=10, precision="fp32", source="patterns"
+    )
+
+
+def test_every_number_is_that_of_its_predictions(result: Classification, task: Task) -> None:
+    truth = task.numbers[task.test]
+    assert np.array_equal(result.truth, truth)
+    assert [score.method for score in result.scores] == ["discriminator", *BASELINES]
+    first = result.scores[0]
+    right = result.predictions == truth
+    assert first.accuracy.value == pytest.approx(right.mean())
+    assert first.spread == pytest.approx(1.96 * right.mean(1).std())
+    assert first.gain is None
+    assert all(s.gain is not None for s in result.scores[1:])
+    for score in result.scores[1:4]:
+        assert score.gain is not None
+        assert score.gain.value == pytest.approx(first.accuracy.value - score.accuracy.value, abs=1e-6)
+    assert result.confusion.sum() == right.size
+    assert np.trace(result.confusion) == right.sum()
+    for k in range(3):
+        assert result.confusion[k].sum() == 4 * (truth == k).sum()
+
+
+def test_the_first_draw_by_hand(result: Classification, tiny_model: DCGAN, task: Task) -> None:
+    images = task.images.tensor(slice(None))
+    features = pooled_features(tiny_model.discriminator, images).numpy().astype(np.float16)
+    rows = task.draw(10, (0, 0, 0))
+    validation = features[task.validation], task.numbers[task.validation]
+    (point,) = fit_path(features[rows], task.numbers[rows], validation, (result.scores[0].C or 0,), tol=1e-2)
+    assert np.mean(point.svm.predict(features[task.test]) == result.predictions[0]) > 0.98
+
+
+def test_layers_and_looks_cover_all(result: Classification) -> None:
+    assert [layer.name for layer in result.layers] == ["layer 1", "layer 2", "layer 3"]
+    assert [layer.features for layer in result.layers] == [64, 128, 128]
+    assert [look.name for look in result.looks] == ["left", "right", "board"]
+    assert result.look_pictures.shape == (3, 3, 2, 16, 16, 3)
+    assert result.look_gradients.shape == (3, 3, 2, 3, 16, 16)
+    for look in result.looks:
+        assert list(look.weights) == sorted(look.weights, reverse=True)
+        assert 0 <= look.others <= 1
+    # Patterns of brightness are seen in any features.
+    assert result.scores[0].accuracy.low > 0.5
+    assert {point.labels for point in result.scores[0].curve} == {6, 30}
+
+
+def test_the_same_seed_gives_the_same_numbers_and_reads_the_features_again(
+    result: Classification, tiny_model: DCGAN, task: Task, tmp_path: Path
+) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*.npy")}
+    assert len(before) == 4
+    again = classify(
+        tiny_model, task, PROTOCOL, tmp_path / "work", curve=(2, 10), centroids=10, precision="fp32", source="patterns"
+    )
+    assert again.numbers() == result.numbers()
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*.npy")} == before
+
+
+def test_it_is_saved_with_its_figures(result: Classification, tmp_path: Path) -> None:
+    figures = {"classify": classification_figure(result), "looks": looks_figure(result)}
+    folder = result.save(tmp_path / "out", figures)
+    assert {"classify.png", "looks.png", "result.json", "arrays.npz"} <= {path.name for path in folder.iterdir()}
+    assert len(figures["looks"].axes) == 3 * 12
+
+
+def test_a_curve_beyond_the_pool_is_refused(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot have 500 labels a class: the smallest class has"):
+        classify(tiny_model, task, PROTOCOL, tmp_path, curve=(500,))
