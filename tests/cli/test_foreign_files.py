@@ -84,6 +84,10 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "compare {w}/model {w}/model --data {w}/pictures.npy --encoder {w}/encoder --samples 200 --out {p}",
         RESULT,
     ),
+    "classify": (
+        "classify {w}/model {w}/labelled --baseline pixels --curve none --out {p}",
+        (*RESULT, "classify.png", "looks.png"),
+    ),
     "features": ("features {w}/model {w}/pictures --out {p}/features.npy", ("features.npy", "features.json")),
     "prepare": (
         "prepare {w}/pictures {p}/all.npy --size 16 --workers 1",
