@@ -88,6 +88,6 @@ def supervised_predictions(
         right = float(np.mean(predictions(validation) == numbers[validation]))
         if right > best:
             best, kept = right, copy.deepcopy((trunk.state_dict(), head.state_dict()))
-    trunk.load_state_dict(kept[0])  # type: ignore[attr-defined]
+    trunk.load_state_dict(kept[0])
     head.load_state_dict(kept[1])
     return predictions(test)
