@@ -356,11 +356,10 @@ def _refuse_contradictions(wanted: _Wanted, saved: SavedRun) -> None:
     from dcgan_viz.model import load
 
     run = saved.run
-    settings = run.settings.to_dict()
     said = {"name": run.card.name, "data_note": run.card.data, "terms": run.card.terms}
     differing = {
         **_differing(wanted, run.networks),
-        **{name: value for name, value in wanted.settings.items() if settings[name] != value},
+        **{name: value for name, value in wanted.settings.items() if getattr(run.settings, name) != value},
         **{name: value for name, value in wanted.card.items() if said[name] != value},
     }
     if wanted.precision not in ("auto", run.execution.precision):

@@ -128,7 +128,7 @@ def train(
     """Train a pair of networks on pictures.
 
     Randomness is a function of the seed and the step alone, so a run that is killed and resumed goes on exactly as if
-    it had not been.
+    it had not been, on the same kind of device with as many threads.
 
     Parameters
     ----------
@@ -201,6 +201,7 @@ def train(
         _device_name(fabric.device),
         versions(),
         fabric.world_size,
+        _threads(fabric.device),
     )
     with _alone(folder):
         check_new(folder)
@@ -285,6 +286,7 @@ def resume_training(
         device=_device_name(fabric.device),
         versions=versions(),
         processes=fabric.world_size,
+        threads=_threads(fabric.device),
     )
     with _alone(folder):
         # Read again: another process may have been at work until now.
@@ -298,6 +300,11 @@ def resume_training(
             say(
                 f"the run goes on with {run.processes} process(es) after {saved.run.processes}: a step now takes "
                 f"{batches.images_a_step} images, in another order, so the weights will not be those of an unbroken run"
+            )
+        if saved.run.threads and run.threads and saved.run.threads != run.threads:
+            say(
+                f"the run goes on with {run.threads} thread(s) after {saved.run.threads}, which rounds sums otherwise: for "
+                f"the weights of an unbroken run, set OMP_NUM_THREADS={saved.run.threads}"
             )
         say(f"resuming after step {start.step}")
         training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start, overwrite)
@@ -589,6 +596,10 @@ def _is_of_step(folder: Path, step: int) -> bool:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _threads(device: torch.device) -> int | None:
+    return torch.get_num_threads() if device.type == "cpu" else None
 
 
 def _way_back(last_healthy: int | None) -> str:

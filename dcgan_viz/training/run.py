@@ -44,6 +44,8 @@ class Run:
         Where and with what it is computed.
     processes : int
         Of which each takes a batch.
+    threads : int, optional
+        Of each process, where the processor computes: sums that are split otherwise are rounded otherwise.
     """
 
     networks: NetworkSpec
@@ -57,6 +59,7 @@ class Run:
     device: str = "cpu"
     versions: Mapping[str, str] | None = None
     processes: int = 1
+    threads: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain data for JSON."""
@@ -72,6 +75,7 @@ class Run:
             "device": self.device,
             "versions": dict(self.versions or {}),
             "devices": self.processes,
+            "threads": self.threads,
         }
 
     @classmethod
@@ -98,6 +102,7 @@ class Run:
                 read.device,
                 read.versions,
                 read.devices,
+                read.threads,
             )
         except UserError as error:
             raise UserError(f"{folder} holds no run of dcgan-viz that can go on: {error}") from error
@@ -127,6 +132,7 @@ class _Saved:
     card: dict[str, Any] | None = None
     checkpoint_every: int | None = None
     start_from: str | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.images.count, self.devices, self.checkpoint_every or 1) < 1:

@@ -89,7 +89,8 @@ class TrainingSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for JSON."""
-        return asdict(self)
+        # A list, as it is read again: the page of a card must not tell a new one from one that was loaded.
+        return {**asdict(self), "augment": list(self.augment)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainingSettings:

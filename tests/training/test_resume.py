@@ -29,7 +29,6 @@ from dcgan_viz.training.loop import resume_training, train
 from dcgan_viz.training.run import read_run
 from dcgan_viz.training.settings import TrainingSettings
 
-STEPS = 100
 PIXELS = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
 IMAGES = ImageSet(PIXELS, tuple(map(str, range(70))))
 NETWORKS, SETTINGS = dcgan(16, width=4, latent=8), TrainingSettings(steps=12, batch_size=8, ema=0.9)
@@ -79,15 +78,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- Real signals to a real process -------------------------------------------------------------------------------
 
 
-def command(array: Path, out: Path) -> list[str]:
-    line = f"train {array} --out {out} --size 16 --width 4 --latent 8 --batch-size 8 --steps {STEPS} --top-layer"
+def command(array: Path, out: Path, steps: int) -> list[str]:
+    line = f"train {array} --out {out} --size 16 --width 4 --latent 8 --batch-size 8 --steps {steps} --top-layer"
     line += " --checkpoint-every 10 --precision fp32 --device cpu --flip --augment color,translation,cutout --ema 0.9"
     line += " --r1 1 --copying 5"
-    return [sys.executable, "-m", "dcgan_viz.cli.main", *line.split()]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    return line.split()
 
 
 @pytest.mark.parametrize(
@@ -96,22 +91,25 @@ def environment() -> dict[str, str]:
 def test_a_run_that_a_signal_ended_resumes_exactly(sent: signal.Signals, tmp_path: Path, run: Any) -> None:
     array, broken = tmp_path / "pictures.npy", tmp_path / "broken"
     np.save(array, PIXELS)
-    process = subprocess.Popen(command(array, broken), env=environment(), stderr=subprocess.PIPE, text=True)
+    # With as many threads as here: other numbers of them round sums otherwise.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    # It would go on for hours: however slowly a busy machine sends the signal, it is not done by then.
+    line = [sys.executable, "-m", "dcgan_viz.cli.main", *command(array, broken, 10**6)]
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
     while not list_checkpoints(broken / "checkpoints"):
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     time.sleep(float(np.random.default_rng().uniform(0, 0.2)))
     process.send_signal(sent)
     _, said = process.communicate()
-    step = list_checkpoints(broken / "checkpoints")[-1]
-    assert step < STEPS
+    steps = list_checkpoints(broken / "checkpoints")[-1] + 12
     assert process.returncode == (143 if sent == signal.SIGTERM else -signal.SIGKILL)
     assert ("stopped after step" in said) == (sent == signal.SIGTERM)
     assert "Traceback" not in said
     # What is said needs nothing else; the whole run is made here, without another start of Python.
-    assert run("train", array, "--out", broken, "--device", "cpu", "--resume").exit_code == 0
-    assert run(*[w.replace(str(broken), str(tmp_path / "whole")) for w in command(array, broken)[3:]]).exit_code == 0
-    check_alike(tmp_path / "whole", broken, STEPS)
+    assert run("train", array, "--out", broken, "--device", "cpu", "--resume", "--steps", steps).exit_code == 0
+    assert run(*command(array, tmp_path / "whole", steps)).exit_code == 0
+    check_alike(tmp_path / "whole", broken, steps)
 
 
 # --- Stops, damage and full disks in this process -----------------------------------------------------------------
@@ -142,10 +140,14 @@ def test_a_stopped_run_can_end_where_it_is(tmp_path: Path) -> None:
 
 def test_a_finished_run_gets_what_it_lacks(whole: Path, tmp_path: Path) -> None:
     begin(tmp_path)
-    assert resume_training(IMAGES, tmp_path, device="cpu").steps == 12
+    before = (tmp_path / "model" / "README.md").stat().st_mtime_ns
+    said: list[str] = []
+    assert resume_training(IMAGES, tmp_path, device="cpu", say=said.append).steps == 12
+    assert said == ["resuming after step 12"]
+    assert (tmp_path / "model" / "README.md").stat().st_mtime_ns == before
     for lost in ("samples/step-00000012.png", "model/README.md", "model/weights.safetensors"):
         (tmp_path / lost).unlink()
-        said: list[str] = []
+        said.clear()
         resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
         assert said == ["resuming after step 12", "writing what step 12 lacks"]
         check_alike(whole, tmp_path)
@@ -248,6 +250,24 @@ def test_resuming_is_exact_in_both_memory_layouts(precision: Precision, tmp_path
     resume_training(IMAGES, tmp_path, from_step=8, device="cpu")
     for name, tensor in tensors(tmp_path).items():
         assert torch.equal(tensor, expected[name]), name
+
+
+def test_other_threads_are_said(tmp_path: Path) -> None:
+    """They round sums otherwise, so that the weights are not those of an unbroken run."""
+    before = torch.get_num_threads()
+    said: list[str] = []
+    begin(tmp_path)
+    assert read_run(tmp_path).run.threads == before
+    try:
+        torch.set_num_threads(before + 1)
+        resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
+    finally:
+        torch.set_num_threads(before)
+    assert said[0].startswith(f"the run goes on with {before + 1} thread(s) after {before}, which rounds sums otherwise")
+    assert said[0].endswith(f"set OMP_NUM_THREADS={before}")
+    said.clear()
+    resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
+    assert said == [f"resuming after step {SETTINGS.steps}"]
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
