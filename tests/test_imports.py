@@ -18,6 +18,7 @@ BASE = {
     "errors",
     "files",
     "folders",
+    "home",
     "locking",
     "progress",
     "results",

@@ -1,0 +1,152 @@
+"""An object's maps removed or inserted at a place of one sample only, as GANPaint does (Bau et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcgan_viz.analysis.forgetting.ablation import Ablation
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
+from dcgan_viz.model import DCGAN
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Some maps zeroed, or raised to a level, at some positions of one sample.
+
+    Parameters
+    ----------
+    sample : int
+        Which of the samples that are drawn.
+    maps : tuple of int
+    places : ndarray of bool (h, w)
+        Positions of the layer.
+    levels : ndarray of float32 (C,), optional
+        What each map of the layer is raised to, see `levels_inside`; zeroed without.
+    """
+
+    sample: int
+    maps: tuple[int, ...]
+    places: NDArray[np.bool_]
+    levels: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """How much of an object a segmenter sees on a few samples, before and after.
+
+    Parameters
+    ----------
+    object : str
+    removed : float, optional
+        Share of its pixels that are gone; negative where there are more. None where there were none.
+    present_before, present_after : int
+        Samples that show it.
+    """
+
+    object: str
+    removed: float | None
+    present_before: int
+    present_after: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A few samples before and after, and what a segmenter sees in them.
+
+    Parameters
+    ----------
+    before, after : ndarray of uint8 (N, H, W, C)
+    seen_before, seen_after : ndarray of uint8 (N, H, W), optional
+        The segmenter's labels.
+    objects : tuple of SeenObject
+        Empty without a segmenter. Of these few samples only: see `measure_effects` for intervals and controls.
+    """
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    seen_before: NDArray[np.uint8] | None
+    seen_after: NDArray[np.uint8] | None
+    objects: tuple[SeenObject, ...]
+
+
+@torch.no_grad()
+def draw_painted(model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], latents: Tensor) -> Tensor:
+    """Images (N, channels, H, W) with an ablation everywhere, then strokes in their order.
+
+    Parameters
+    ----------
+    model : DCGAN
+    ablation : Ablation
+        Of all samples; its layer is that of the strokes.
+    strokes : sequence of Stroke
+    latents : Tensor (N, latent)
+
+    Raises
+    ------
+    UserError
+        If a stroke is of a sample, a map or positions that are not there.
+    """
+    layer = ablation.layer
+    below = model.generator.activations(latents, layer.number)
+    maps = below * ablation.factors[:, None, None].to(below)
+    for stroke in strokes:
+        if not 0 <= stroke.sample < len(latents):
+            raise UserError(f"there are {len(latents)} samples, and none is number {stroke.sample}")
+        if stroke.places.shape != (layer.size, layer.size):
+            raise UserError(
+                f"the maps of layer {layer.number} are {layer.size}x{layer.size}, not {stroke.places.shape}"
+            )
+        # Checks the maps.
+        chosen = list(ablation.of(stroke.maps).maps)
+        places = torch.from_numpy(stroke.places).to(below.device)
+        levels = np.zeros(layer.channels, np.float32) if stroke.levels is None else stroke.levels
+        raised = torch.from_numpy(levels)[chosen, None, None].to(maps)
+        maps[stroke.sample, chosen] = torch.where(places, raised, maps[stroke.sample, chosen])
+    return model.generator.draw_from(maps, layer.number).cpu()
+
+
+def preview(
+    model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], latents: Tensor, segmenter: Segmenter | None
+) -> Preview:
+    """Draw a few samples before and after, and count what a segmenter sees.
+
+    Parameters
+    ----------
+    model, ablation, strokes, latents
+        As in `draw_painted`.
+    segmenter : Segmenter, optional
+
+    Returns
+    -------
+    Preview
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> from dcgan_viz.analysis.forgetting.ablation import paper_layer
+    >>> model = load("rooms")
+    >>> nothing = Ablation(paper_layer(model), ())
+    >>> found = preview(model, nothing, [], model.latents(2, seed=0), None)
+    >>> bool((found.before == found.after).all())
+    True
+    """
+    drawn = [draw_painted(model, ablation.of(()), [], latents), draw_painted(model, ablation, strokes, latents)]
+    before, after = map(to_pixels, drawn)
+    if segmenter is None:
+        return Preview(before, after, None, None, ())
+    seen = [segment(segmenter, images) for images in drawn]
+    covered = [areas(labels, len(segmenter.objects)) for labels in seen]
+    objects = []
+    for k, name in enumerate(segmenter.objects):
+        first, second = (float(area[:, k].sum()) for area in covered)
+        present = [int((area[:, k] >= PRESENT_PIXELS).sum()) for area in covered]
+        objects.append(SeenObject(name, 1 - second / first if first else None, *present))
+    return Preview(before, after, *seen, tuple(objects))
