@@ -26,6 +26,7 @@ from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.prepare import prepare
 from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
+from dcgan_viz.cli.studio import studio
 from dcgan_viz.cli.train import train
 from dcgan_viz.cli.train_classifier import train_classifier
 from dcgan_viz.cli.train_encoder import train_encoder
@@ -51,6 +52,7 @@ for command in (
     models,
     info,
     sample,
+    studio,
     forget,
     annotate,
     blind,

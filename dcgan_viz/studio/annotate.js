@@ -1,8 +1,8 @@
 // Pictures one by one, and boxes around an object on each.
 
-import { boxKey, pictureBoard } from "/boxes.js";
-import { history, undoKey } from "/history.js";
-import { readState, saver, say } from "/saving.js";
+import { boxKey, pictureBoard } from "./boxes.js";
+import { history, undoKey } from "./history.js";
+import { readState, saver, say } from "./saving.js";
 
 const element = id => document.getElementById(id);
 const state = await readState();
@@ -12,7 +12,7 @@ const photographs = state.noun === "photograph";
 let current = 0, moving = false;
 
 const saving = saver(state, {
-  address: part => `/boxes/${part}`,
+  address: part => `boxes/${part}`,
   what: part => `What is on ${state.noun} ${part + 1}`,
   shown(part, theirs, mine) {
     const past = of(part);
@@ -70,7 +70,7 @@ function describe() {
 async function show(index) {
   current = Math.min(Math.max(index, 0), count - 1);
   try {
-    await board.show(`/${state.noun}/${current}.${photographs ? "jpeg" : "png"}`, state.sizes[current], of(current).now);
+    await board.show(`${state.noun}/${current}.${photographs ? "jpeg" : "png"}`, state.sizes[current], of(current).now);
   } catch {
     say("the picture cannot be read: is the command still running? Then reload this page", true);
   }

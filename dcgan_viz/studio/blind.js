@@ -1,8 +1,8 @@
 // Pictures one by one, each judged before the next is seen.
 
-import { boxKey, pictureBoard } from "/boxes.js";
-import { history, undoKey } from "/history.js";
-import { readState, saver, say } from "/saving.js";
+import { boxKey, pictureBoard } from "./boxes.js";
+import { history, undoKey } from "./history.js";
+import { readState, saver, say } from "./saving.js";
 
 const element = id => document.getElementById(id);
 const state = await readState();
@@ -12,7 +12,7 @@ const histories = new Map();
 let current = 0, moving = true;
 
 const saving = saver(state, {
-  address: part => `/answer/${part}`,
+  address: part => `answer/${part}`,
   what: part => `The answer to picture ${part + 1}`,
   shown(part, theirs, mine) {
     if (mine !== null) of(part).change(mine);
@@ -63,7 +63,7 @@ async function show(index) {
   move(true);
   current = Math.min(Math.max(index, 0), count - 1);
   try {
-    await board.show(`/picture/${current}.png`, [state.width, state.height], boxes());
+    await board.show(`picture/${current}.png`, [state.width, state.height], boxes());
   } catch {
     // What is not seen is not to be judged: the page stays locked.
     say("the picture cannot be read: is the command still running? Then reload this page", true);

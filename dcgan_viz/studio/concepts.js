@@ -1,13 +1,13 @@
 // A wall of samples, which are clicked into named concepts.
 
-import { history, undoKey } from "/history.js";
-import { readState, saver, say } from "/saving.js";
+import { history, undoKey } from "./history.js";
+import { readState, saver, say } from "./saving.js";
 
 const $ = id => document.getElementById(id);
 const state = await readState();
 
 const saving = saver(state, {
-  address: () => "/concepts",
+  address: () => "concepts",
   what: () => "The list of concepts",
   shown(_, theirs, mine) {
     if (mine) past.change(mine);
@@ -150,7 +150,7 @@ for (let number = 0; number < state.count; number++) {
   button.type = "button";
   button.dataset.number = number;
   const picture = document.createElement("img");
-  picture.src = `/sample/${number}.png`;
+  picture.src = `sample/${number}.png`;
   picture.loading = "lazy";
   picture.alt = "";
   const names = document.createElement("span");

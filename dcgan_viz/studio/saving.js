@@ -10,7 +10,7 @@ const wait = milliseconds => new Promise(resolve => setTimeout(resolve, millisec
 
 // What the server says about the document. If it cannot, the page says why and goes no further.
 export async function readState() {
-  const response = await fetch("/state").catch(() => null);
+  const response = await fetch("state").catch(() => null);
   if (response?.ok) return response.json();
   const why = response ? (await response.json()).problem : "the command does not answer";
   say(`${why}; then reload this page`, true);

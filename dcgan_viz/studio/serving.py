@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import hmac
 import io
+import ipaddress
 import json
+import secrets
 import socket
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -37,7 +41,7 @@ SLOWEST_REQUEST = 20.0
 HEADERS = (
     # The browser must not keep anything: another page may have this address tomorrow.
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'self'; base-uri 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -79,18 +83,76 @@ class Number(Convertor[int]):
 register_url_convertor("number", Number())
 
 
-def local_app(routes: Sequence[BaseRoute]) -> Starlette:
-    """An application that answers its own pages on this machine alone.
+def local_app(routes: Sequence[BaseRoute], token: str | None = None) -> Starlette:
+    """An application that answers its own pages on this machine alone, or whoever brings a token.
 
     A route refuses by raising `UserError`, or `RefusedError` for another status than 400; the page is told ``problem``.
+
+    Parameters
+    ----------
+    routes : sequence of BaseRoute
+    token : str, optional
+        From `token_for`: then every name of this machine is answered, to those who bring it.
     """
-    # A page of another site that has its name point here must not be answered.
+    # A page of another site that has its name point here must not be answered; it would not have the token.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+    admission = hosts if token is None else Middleware(Admission, token=token)
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard), hosts],
+        middleware=[Middleware(Guard), admission],
         exception_handlers={UserError: _refuse, ClientDisconnect: _gone},
     )
+
+
+COOKIE = "dcgan-viz-token"
+
+
+def token_for(host: str) -> str | None:
+    """A new token where a page can be reached from other machines; None on the loopback.
+
+    Examples
+    --------
+    >>> token_for("127.0.0.1") is None, len(token_for("0.0.0.0"))
+    (True, 43)
+    """
+    try:
+        alone = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        alone = host == "localhost"
+    return None if alone else secrets.token_urlsafe(32)
+
+
+class Admission:
+    """Answers those who bring a token, once in the address and from then on in a cookie.
+
+    Parameters
+    ----------
+    app : ASGI application
+    token : str
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        if self._is(request.query_params.get("token")):
+            cookie = f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+            # The token does not stay in the address, which is shown and remembered.
+            response = Response(status_code=303, headers={"location": request.url.path, "set-cookie": cookie})
+            await response(scope, receive, send)
+        elif self._is(request.cookies.get(COOKIE)):
+            await self.app(scope, receive, send)
+        else:
+            problem = "open the address that the command printed, with its token"
+            await json_reply({"problem": problem}, 403)(scope, receive, send)
+
+    def _is(self, given: str | None) -> bool:
+        return given is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
 
 def json_reply(data: Any, status: int = 200) -> Response:
@@ -249,7 +311,7 @@ def uvicorn_config(app: Starlette) -> uvicorn.Config:
     )
 
 
-def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None]) -> None:
+def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None], host: str = HOST) -> None:
     """Serve a page on this machine until interrupted.
 
     Parameters
@@ -259,20 +321,24 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
     port : int
     ready : callable
         Receives the address before the server starts.
+    host : str
+        An IPv4 address of this machine or its name; for another than the loopback the application asks for a token.
 
     Raises
     ------
     UserError
-        If the port is taken.
+        If the port is taken, or the machine has no such address.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, port))
+            listener.bind((host, port))
             # Two sockets can be bound to one port as long as neither listens.
             listener.listen()
         except OSError as error:
-            raise UserError(f"port {port} is taken: choose another with --port") from error
+            if error.errno == errno.EADDRINUSE or host == HOST:
+                raise UserError(f"port {port} is taken: choose another with --port") from error
+            raise UserError(f"this machine cannot be reached as {host}: {error.strerror}") from error
         app = build()
-        ready(f"http://{HOST}:{port}/")
+        ready(f"http://{host}:{port}/")
         uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])

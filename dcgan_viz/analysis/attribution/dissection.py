@@ -7,6 +7,7 @@ with the objects' places taken from other samples.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.networks.protocol import TorchModule
+from dcgan_viz.networks.weights import network_tensors
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import ARRAYS_FILE, RESULT_FILE, Result
 from dcgan_viz.statistics import Seed, stream
@@ -298,6 +301,17 @@ def _middle(replicates: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     """Where the middle 95 % of replicates (C, resamples, effects) begin and end."""
     low, high = np.quantile(replicates, [0.025, 0.975], axis=1)
     return low, high
+
+
+def dissection_digest(model: DCGAN, segmenter: Segmenter | None) -> str:
+    """SHA-256 of the weights of both networks and of the segmenter: what dissections belong to."""
+    digest = hashlib.sha256()
+    networks: list[TorchModule] = [model.generator, model.discriminator]
+    for network in [*networks, *([] if segmenter is None else [segmenter.network])]:
+        for name, tensor in sorted(network_tensors(network).items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_dissection(folder: str | Path, layer: Layer) -> Dissection:

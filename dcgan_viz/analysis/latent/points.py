@@ -217,6 +217,25 @@ def _samples(points: Sequence[Point]) -> Iterator[Sample]:
                 yield from _samples([start])
 
 
+def is_moved(point: Point) -> bool:
+    """Whether directions are needed to locate a point.
+
+    Examples
+    --------
+    >>> is_moved(Between(Sample(0, 1), Moved(Sample(0, 2), ((0, 1.0),)), 0.5))
+    True
+    """
+    match point:
+        case Sample():
+            return False
+        case Between(start, end):
+            return is_moved(start) or is_moved(end)
+        case Sum(terms):
+            return any(is_moved(p) for term in terms for p in term.points)
+        case Moved():
+            return True
+
+
 def script(model: str, points: Sequence[Any], directions: int = 0) -> str:
     """A Python program that draws points again, from the plain data that `read_point` takes.
 
@@ -232,10 +251,9 @@ def script(model: str, points: Sequence[Any], directions: int = 0) -> str:
     -------
     str
     """
-    for point in points:
-        read_point(point)
-    steered = f"steering_directions(model, {directions})" if directions else "None"
-    imports = "locate, read_point, steering_directions" if directions else "locate, read_point"
+    moved = any(is_moved(read_point(point)) for point in points)
+    steered = f"steering_directions(model, {directions})" if moved else "None"
+    imports = "locate, read_point, steering_directions" if moved else "locate, read_point"
     listing = ",\n".join(f"    {json.dumps(point)}" for point in points)
     return f'''"""Draws again what was seen in the studio."""
 

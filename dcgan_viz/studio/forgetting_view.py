@@ -1,0 +1,200 @@
+"""What the view on forgetting asks for: rankings, a few samples without maps or with painted places, measurements, a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer, edited
+from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
+from dcgan_viz.analysis.forgetting.controls import random_factors
+from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
+from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
+from dcgan_viz.analysis.forgetting.insertion import levels_inside
+from dcgan_viz.analysis.forgetting.painting import Stroke, preview
+from dcgan_viz.analysis.forgetting.rankings import RANKINGS, positive_maps, score_maps
+from dcgan_viz.errors import UserError
+from dcgan_viz.folders import new_folder
+from dcgan_viz.judges.segmenter import Segmenter
+from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import Layer
+from dcgan_viz.statistics import Estimate, stream
+from dcgan_viz.studio.computing import Jobs, Turns, one_of, pictures_reply, some, whole_number
+from dcgan_viz.studio.serving import RefusedError, json_reply, read_json
+
+SHOWN = 8
+MEASURED = 200
+MOST_STROKES = 200
+FIRST_SEED, MOST_SEEDS = 1000, 1000
+"""Seeds of the samples that are shown: not that of the annotated ones."""
+
+_CONTROL, _BOOTSTRAP = 1, 2
+
+
+def objects_of(model: DCGAN, segmenter: Segmenter | None) -> tuple[str, ...]:
+    """The objects that a model can be made to forget: those with boxes beside it, or those of its segmenter."""
+    folder = model.folder / "annotations" if model.folder else None
+    if folder is not None and folder.is_dir():
+        return tuple(sorted(file.stem for file in folder.glob("*.json")))
+    return () if segmenter is None else segmenter.objects
+
+
+def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, turns: Turns) -> list[BaseRoute]:
+    """Rankings, pictures, measurements and saved models.
+
+    Parameters
+    ----------
+    model : DCGAN
+    segmenter : Segmenter, optional
+    place : path
+        Where models are saved, in numbered folders.
+    turns : Turns
+    """
+    layer, objects = choose_layer(model, None), objects_of(model, segmenter)
+    rankings: Jobs[tuple[list[int], int]] = Jobs()
+    measured: Jobs[list[dict[str, Any]]] = Jobs()
+
+    @lru_cache(maxsize=16)
+    def evidence(label: str) -> Evidence:
+        return gather_evidence(model, layer, find_boxes(model, [label], segmenter), label, segmenter=segmenter)
+
+    @lru_cache(maxsize=16)
+    def levels(label: str) -> NDArray[np.float32]:
+        found = evidence(label)
+        return levels_inside(found.maps, found.inside)
+
+    def ranked(label: str, ranking: str) -> tuple[list[int], int] | tuple[int, int]:
+        def compute(progress: Callable[..., Any]) -> tuple[list[int], int]:
+            found = evidence(label)
+            scores = score_maps(ranking, found)
+            return np.argsort(-scores, kind="stable").tolist(), len(positive_maps(found.weights))
+
+        return rankings.result((label, ranking), compute)
+
+    def chosen(data: Any) -> tuple[str, str]:
+        return one_of(data, "object", objects), one_of(data, "ranking", tuple(RANKINGS))
+
+    async def rank(request: Request) -> Response:
+        label, ranking = chosen(await read_json(request))
+        found = ranked(label, ranking)
+        if not isinstance(found[0], list):
+            return json_reply({"waiting": True})
+        return json_reply({"maps": found[0], "positive": found[1]})
+
+    async def draw(request: Request) -> Response:
+        data = await read_json(request)
+        of = _layer(model, data)
+        ablation = Ablation(of, _maps(data, "maps", of))
+        strokes = [_stroke(one, layer, objects, levels) for one in some(data, "strokes", MOST_STROKES)]
+        if strokes and of != layer:
+            raise UserError(f"places are painted in layer {layer.number}")
+        seed = FIRST_SEED + whole_number(data, "page", 0, MOST_SEEDS - 1)
+        shown = whole_number(data, "count", 1, SHOWN)
+
+        def compute() -> Response:
+            finished = [stroke() for stroke in strokes]
+            seen = preview(model, ablation, finished, model.latents(shown, seed), segmenter)
+            labels = [] if seen.seen_before is None else [seen.seen_before[..., None], seen.seen_after[..., None]]
+            numbers = [
+                {"object": o.object, "removed": o.removed, "before": o.present_before, "after": o.present_after}
+                for o in seen.objects
+            ]
+            return pictures_reply([seen.before, seen.after, *labels], objects=numbers, seed=seed)
+
+        return await turns(compute)
+
+    async def measure(request: Request) -> Response:
+        data = await read_json(request)
+        label, _ = chosen(data)
+        if segmenter is None or label not in segmenter.objects:
+            raise UserError(f"nobody can count {label} in this model's pictures: it has no segmenter that knows it")
+        maps = _maps(data, "maps", layer)
+        found = measured.result((label, maps), lambda progress: _measure(model, layer, maps, segmenter, label))
+        return json_reply({"waiting": True} if isinstance(found, tuple) else {"effects": found, "samples": MEASURED})
+
+    async def save(request: Request) -> Response:
+        data = await read_json(request)
+        label, _ = chosen(data)
+        maps = _maps(data, "maps", layer)
+        if not maps:
+            raise UserError("no map is zeroed: there is nothing to save")
+
+        def write() -> str:
+            # The page chooses no names: what is written where is decided here.
+            folder = new_folder(place / f"{model.card.name}-without-{label}")
+            try:
+                return str(edited(model, Ablation(layer, maps)).save(folder))
+            except OSError as error:
+                raise RefusedError(f"{folder} cannot be written: {error.strerror}", 503) from error
+
+        return json_reply({"folder": await turns(write)})
+
+    return [
+        Route("/forget/rank", rank, methods=["POST"]),
+        Route("/forget/draw", draw, methods=["POST"]),
+        Route("/forget/measure", measure, methods=["POST"]),
+        Route("/forget/save", save, methods=["POST"]),
+    ]
+
+
+def _layer(model: DCGAN, data: Any) -> Layer:
+    if data.get("layer") is None:
+        return choose_layer(model, None)
+    return choose_layer(model, whole_number(data, "layer", 1, 99))
+
+
+def _maps(data: Any, name: str, layer: Layer) -> tuple[int, ...]:
+    maps = some(data, name, layer.channels)
+    if any(isinstance(m, bool) or not isinstance(m, int) for m in maps):
+        raise UserError(f"{name} should be numbers of maps")
+    return Ablation(layer, tuple(dict.fromkeys(maps))).maps
+
+
+def _stroke(
+    data: Any, layer: Layer, objects: tuple[str, ...], levels: Callable[[str], NDArray[np.float32]]
+) -> Callable[[], Stroke]:
+    """Checks a stroke, and gives what makes it once it is its turn."""
+    if not isinstance(data, dict):
+        raise UserError("that is no stroke")
+    sample, maps = whole_number(data, "sample", 0, SHOWN - 1), _maps(data, "maps", layer)
+    kind = one_of(data, "kind", ("remove", "insert"))
+    label = one_of(data, "object", objects)
+    places = np.zeros(layer.size**2, bool)
+    for position in some(data, "places", layer.size**2):
+        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < len(places):
+            raise UserError(f"places should be numbers from 0 to {len(places) - 1}")
+        places[position] = True
+    square = places.reshape(layer.size, layer.size)
+    return lambda: Stroke(sample, maps, square, levels(label) if kind == "insert" else None)
+
+
+def _measure(
+    model: DCGAN, layer: Layer, maps: tuple[int, ...], segmenter: Segmenter, label: str
+) -> list[dict[str, Any]]:
+    """What the maps and as many random ones do to new samples."""
+    choices = {
+        "these maps": Ablation(layer, maps).factors,
+        "as many random maps": random_factors(layer.channels, len(maps), MEASURED, stream(0, _CONTROL)),
+    }
+    latents = model.latents(MEASURED, FIRST_SEED - 1)
+    effects = measure_effects(model, layer, choices, segmenter, [label], latents, seed=stream(0, _BOOTSTRAP))
+    return [_plain(effect) for effect in effects]
+
+
+def _plain(effect: Effect) -> dict[str, Any]:
+    def say(estimate: Estimate) -> list[float | None]:
+        return [v if np.isfinite(v) else None for v in (estimate.value, estimate.low, estimate.high)]
+
+    return {
+        "choice": effect.choice,
+        "removed": {o.object: say(o.removed) for o in effect.objects},
+        "similarity": say(effect.similarity_outside),
+    }

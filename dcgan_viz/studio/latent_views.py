@@ -1,0 +1,76 @@
+"""What the views on samples, walks and arithmetic ask for: pictures of points, films and scripts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from torch import Tensor
+
+from dcgan_viz.analysis.latent.points import is_moved, locate, read_point, script, steering_directions
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.media.film import save_film
+from dcgan_viz.model import DCGAN
+from dcgan_viz.studio.computing import Turns, pictures_reply, some
+from dcgan_viz.studio.serving import read_json
+
+DIRECTIONS = 8
+MOST_POINTS = 64
+MOST_FRAMES = 120
+
+
+def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
+    """Draws points of the latent space, as pictures, films and scripts.
+
+    Parameters
+    ----------
+    model : DCGAN
+    name : str
+        As `load` takes it.
+    turns : Turns
+    """
+    count = min(DIRECTIONS, model.latent_dim)
+
+    @cache
+    def directions() -> Tensor:
+        return steering_directions(model, count)
+
+    def latents(data: Any, most: int) -> Callable[[], Tensor]:
+        points = [read_point(point) for point in some(data, "points", most)]
+        if not points:
+            raise UserError("there are no points to draw")
+        moved = any(is_moved(point) for point in points)
+        return lambda: locate(model, points, directions() if moved else None)
+
+    async def draw(request: Request) -> Response:
+        place = latents(await read_json(request), MOST_POINTS)
+        pixels = await turns(lambda: to_pixels(model.generate(place())))
+        return pictures_reply([pixels])
+
+    async def film(request: Request) -> Response:
+        place = latents(await read_json(request), MOST_FRAMES)
+
+        def make() -> bytes:
+            frames = to_pixels(model.generate(place()))
+            with tempfile.TemporaryDirectory() as folder:
+                return save_film([*frames, *frames[::-1]], Path(folder) / "film.webp").read_bytes()
+
+        return Response(await turns(make), media_type="image/webp")
+
+    async def write(request: Request) -> Response:
+        data = await read_json(request)
+        latents(data, MOST_FRAMES)
+        return Response(script(name, data["points"], count), media_type="text/x-python")
+
+    return [
+        Route("/draw", draw, methods=["POST"]),
+        Route("/film", film, methods=["POST"]),
+        Route("/script", write, methods=["POST"]),
+    ]
