@@ -6,7 +6,8 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -49,16 +50,23 @@ class Turns:
             self._waiting -= 1
 
 
+@dataclass
+class Waiting:
+    """How many of how many steps of a computation are done; 0 of 0 before it begins to count."""
+
+    done: int = 0
+    total: int = 0
+
+
 class Jobs(Generic[T]):
-    """Long computations by name, each made once, in a thread of their own one after the other, with how far they are."""
+    """Long computations by name, each made once, one after the other beside the answering, with how far they are."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="dcgan-viz-job")
-        self._jobs: dict[Any, tuple[Future[T], list[int]]] = {}
-        self._lock = threading.Lock()
+        self._jobs: dict[Any, tuple[Future[T], Waiting]] = {}
+        self._lock, self._turn = threading.Lock(), threading.Lock()
 
-    def result(self, name: Any, compute: Callable[[Callable[..., Any]], T]) -> T | tuple[int, int]:
-        """The result, or how many of how many steps are done where it is not there yet.
+    def result(self, name: Any, compute: Callable[[Callable[..., Any]], T]) -> T | Waiting:
+        """The result, or how far it is.
 
         Parameters
         ----------
@@ -74,22 +82,31 @@ class Jobs(Generic[T]):
         """
         with self._lock:
             if name not in self._jobs:
-                steps = [0, 0]
-                self._jobs[name] = (self._thread.submit(compute, _counting(steps)), steps)
-            future, steps = self._jobs[name]
+                future, waiting = Future[T](), Waiting()
+                self._jobs[name] = future, waiting
+                # A daemon: Ctrl-C does not wait for a table that nobody will see.
+                threading.Thread(target=self._work, args=(future, waiting, compute), daemon=True).start()
+            future, waiting = self._jobs[name]
             if not future.done():
-                return steps[0], steps[1]
+                return waiting
             if future.exception() is not None:
                 del self._jobs[name]
         return future.result()
 
+    def _work(self, future: Future[T], waiting: Waiting, compute: Callable[[Callable[..., Any]], T]) -> None:
+        with self._turn:
+            try:
+                future.set_result(compute(_counting(waiting)))
+            except Exception as error:
+                future.set_exception(error)
 
-def _counting(steps: list[int]) -> Callable[..., Any]:
+
+def _counting(waiting: Waiting) -> Callable[..., Any]:
     def progress(items: Iterable[Item], stage: Stage) -> Iterator[Item]:
-        steps[:] = [0, stage.total]
+        waiting.done, waiting.total = 0, stage.total
         for item in items:
             yield item
-            steps[0] += 1
+            waiting.done += 1
 
     return progress
 

@@ -27,7 +27,7 @@ from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import Estimate, stream
-from dcgan_viz.studio.computing import Jobs, Turns, one_of, pictures_reply, some, whole_number
+from dcgan_viz.studio.computing import Jobs, Turns, Waiting, one_of, pictures_reply, some, whole_number
 from dcgan_viz.studio.serving import RefusedError, json_reply, read_json
 
 SHOWN = 8
@@ -71,7 +71,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         found = evidence(label)
         return levels_inside(found.maps, found.inside)
 
-    def ranked(label: str, ranking: str) -> tuple[list[int], int] | tuple[int, int]:
+    def ranked(label: str, ranking: str) -> tuple[list[int], int] | Waiting:
         def compute(progress: Callable[..., Any]) -> tuple[list[int], int]:
             found = evidence(label)
             scores = score_maps(ranking, found)
@@ -85,7 +85,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
     async def rank(request: Request) -> Response:
         label, ranking = chosen(await read_json(request))
         found = ranked(label, ranking)
-        if not isinstance(found[0], list):
+        if isinstance(found, Waiting):
             return json_reply({"waiting": True})
         return json_reply({"maps": found[0], "positive": found[1]})
 
@@ -102,7 +102,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         def compute() -> Response:
             finished = [stroke() for stroke in strokes]
             seen = preview(model, ablation, finished, model.latents(shown, seed), segmenter)
-            labels = [] if seen.seen_before is None else [seen.seen_before[..., None], seen.seen_after[..., None]]
+            labels = [seen_in[..., None] for seen_in in (seen.seen_before, seen.seen_after) if seen_in is not None]
             numbers = [
                 {"object": o.object, "removed": o.removed, "before": o.present_before, "after": o.present_after}
                 for o in seen.objects
@@ -118,7 +118,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
             raise UserError(f"nobody can count {label} in this model's pictures: it has no segmenter that knows it")
         maps = _maps(data, "maps", layer)
         found = measured.result((label, maps), lambda progress: _measure(model, layer, maps, segmenter, label))
-        return json_reply({"waiting": True} if isinstance(found, tuple) else {"effects": found, "samples": MEASURED})
+        return json_reply({"waiting": True} if isinstance(found, Waiting) else {"effects": found, "samples": MEASURED})
 
     async def save(request: Request) -> Response:
         data = await read_json(request)

@@ -22,7 +22,7 @@ from dcgan_viz.home import home
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.studio.computing import Jobs, Turns
+from dcgan_viz.studio.computing import Jobs, Turns, Waiting
 from dcgan_viz.studio.serving import RefusedError, json_reply
 
 SIDES = ("generator", "discriminator")
@@ -57,12 +57,12 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: 
         Of the model and the segmenter: what is kept belongs to them.
     turns : Turns
     """
-    layers = {
+    layers: dict[tuple[str, int], Layer] = {
         (layer.side, layer.number): layer for layer in (*model.generator_layers[:-1], *model.discriminator_layers)
     }
     tables: Jobs[Dissection] = Jobs()
 
-    def table(request: Request) -> tuple[Layer, Dissection | tuple[int, int]]:
+    def table(request: Request) -> tuple[Layer, Dissection | Waiting]:
         parameters = request.path_params
         layer = layers.get((parameters["side"], parameters["layer"]))
         if layer is None:
@@ -74,9 +74,9 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: 
         return layer, tables.result((layer.side, layer.number), compute)
 
     async def show(request: Request) -> Response:
-        layer, found = table(request)
-        if isinstance(found, tuple):
-            return json_reply({"waiting": True, "done": found[0], "total": found[1]})
+        _, found = table(request)
+        if isinstance(found, Waiting):
+            return json_reply({"waiting": True, "done": found.done, "total": found.total})
         return json_reply({"objects": found.objects, "effects": found.effects, "rows": rows(found), **_about(found)})
 
     @lru_cache(maxsize=512)
@@ -92,7 +92,7 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: 
     async def draw(request: Request) -> Response:
         layer, found = table(request)
         number = request.path_params["map"]
-        if isinstance(found, tuple):
+        if isinstance(found, Waiting):
             raise RefusedError("the table of this layer is not made yet", 409)
         if number >= layer.channels:
             raise RefusedError(f"layer {layer.number} has {layer.channels} maps, and none is number {number}", 404)

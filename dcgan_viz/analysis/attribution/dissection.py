@@ -161,7 +161,8 @@ def dissect(
     places = np.take_along_axis(where.T, strongest, 1)
     objects = () if segmenter is None else segmenter.objects
     if segmenter is None:
-        threshold, best = np.quantile(flat.transpose(1, 0, 2).reshape(layer.channels, -1), 0.99, axis=1), None
+        every = flat.transpose(1, 0, 2).reshape(layer.channels, -1).astype(np.float64)
+        threshold, best = np.quantile(every, 0.99, axis=1), None
         iou = chance = np.zeros((layer.channels, 0))
     else:
         seen = segment(segmenter, images)
@@ -222,7 +223,7 @@ def _agreement(
     chosen_ious = np.empty((channels, objects))
     for m in range(channels):
         values, others = flat[:half, m].ravel(), flat[half:, m].ravel()
-        steps = np.unique(np.quantile(values, np.linspace(0.05, 0.995, THRESHOLDS)))
+        steps = np.unique(np.quantile(values, np.linspace(0.05, 0.995, THRESHOLDS))).astype(np.float64)
         curve = _ious(values, first, steps)
         at = curve.argmax(0)
         thresholds[m], chosen_ious[m] = steps[at], curve.max(0)

@@ -147,6 +147,7 @@ def preview(
     objects = []
     for k, name in enumerate(segmenter.objects):
         first, second = (float(area[:, k].sum()) for area in covered)
-        present = [int((area[:, k] >= PRESENT_PIXELS).sum()) for area in covered]
-        objects.append(SeenObject(name, 1 - second / first if first else None, *present))
-    return Preview(before, after, *seen, tuple(objects))
+        present_before, present_after = (int((area[:, k] >= PRESENT_PIXELS).sum()) for area in covered)
+        removed = 1 - second / first if first else None
+        objects.append(SeenObject(name, removed, present_before, present_after))
+    return Preview(before, after, seen[0], seen[1], tuple(objects))

@@ -1,0 +1,302 @@
+"""The studio in a browser, and what its server refuses."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette import testclient
+
+from dcgan_viz.analysis.forgetting.painting import preview
+from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.judges.segmenter import Segmenter
+from dcgan_viz.model import DCGAN, load
+from dcgan_viz.networks import dcgan
+from dcgan_viz.studio.serving import COOKIE
+from dcgan_viz.studio.studio import studio_app
+
+
+@pytest.fixture
+def seeing_model(make_model: Callable[..., DCGAN], tiny_segmenter: Segmenter, tmp_path: Path) -> DCGAN:
+    """A model of four layers, with a segmenter beside it."""
+    folder = make_model(dcgan(16, width=4, latent=8, top_layer=True)).save(tmp_path / "seeing", exact=True)
+    tiny_segmenter.save(folder / "segmenter")
+    return load(folder)
+
+
+@pytest.fixture
+def app(seeing_model: DCGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("DCGAN_VIZ_HOME", str(tmp_path / "home"))
+    return studio_app(seeing_model, str(seeing_model.folder), folder=tmp_path)
+
+
+@pytest.fixture
+def client(app: Any) -> testclient.TestClient:
+    return testclient.TestClient(app, base_url="http://127.0.0.1:8765")
+
+
+def unpack(content: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    (length,) = struct.unpack("<I", content[:4])
+    said = json.loads(content[4 : 4 + length])
+    pixels = np.frombuffer(content[4 + length :], np.uint8)
+    return said, pixels.reshape(said["count"], said["height"], said["width"], 4)
+
+
+def finished(client: Any, method: str, path: str, **options: Any) -> Any:
+    for _ in range(400):
+        found = client.request(method, path, **options).json()
+        if not found.get("waiting"):
+            return found
+    raise AssertionError("it is not finished")
+
+
+def test_points_are_drawn_as_the_library_draws_them(client: Any, seeing_model: DCGAN) -> None:
+    reply = client.post("/draw", json={"points": [{"seed": 3, "number": 1}, {"seed": 0, "number": 0}]})
+    _, pixels = unpack(reply.content)
+    assert np.array_equal(pixels[0, ..., :3], to_pixels(seeing_model.sample(2, 3))[1])
+    moved = {"points": [{"start": {"seed": 0, "number": 0}, "along": [[7, 1.0]]}]}
+    assert client.post("/draw", json=moved).status_code == 200
+    assert "steering_directions(model, 8)" in client.post("/script", json=moved).text
+    film = client.post("/film", json={"points": [{"seed": 0, "number": k} for k in range(4)]})
+    assert film.headers["content-type"] == "image/webp"
+    assert film.content[:4] == b"RIFF"
+
+
+def test_forgetting_is_the_librarys(client: Any, seeing_model: DCGAN, tiny_segmenter: Segmenter) -> None:
+    asked = {"object": "window", "ranking": "difference"}
+    ranked = finished(client, "POST", "/forget/rank", json=asked)
+    layer = choose_layer(seeing_model, None)
+    assert sorted(ranked["maps"]) == list(range(layer.channels))
+    body = {"maps": ranked["maps"][:3], "strokes": [], "page": 2, "count": 4}
+    said, pixels = unpack(client.post("/forget/draw", json=body).content)
+    found = preview(
+        seeing_model, Ablation(layer, tuple(ranked["maps"][:3])), [], seeing_model.latents(4, 1002), tiny_segmenter
+    )
+    assert np.array_equal(pixels[4:8, ..., :3], found.after)
+    assert np.array_equal(pixels[12:16, ..., 0], found.seen_after)
+    assert said["objects"][0]["removed"] == found.objects[0].removed
+    stroke = {"sample": 1, "kind": "insert", "object": "window", "maps": ranked["maps"][:2], "places": [0, 1]}
+    _, painted = unpack(client.post("/forget/draw", json={**body, "strokes": [stroke]}).content)
+    assert np.array_equal(painted[4], pixels[4])
+    assert not np.array_equal(painted[5], pixels[5])
+    measured = finished(client, "POST", "/forget/measure", json={**asked, "maps": ranked["maps"][:3]})
+    assert [e["choice"] for e in measured["effects"]] == ["these maps", "as many random maps"]
+
+
+def test_models_are_saved_under_names_that_the_server_chooses(client: Any, tmp_path: Path) -> None:
+    asked = {"object": "window", "ranking": "difference", "maps": [1], "folder": "/tmp/elsewhere", "name": "../x"}
+    folders = [client.post("/forget/save", json=asked).json()["folder"] for _ in range(2)]
+    assert [Path(folder).parent for folder in folders] == [tmp_path / "models"] * 2
+    assert folders[0] != folders[1]
+    assert "Edited: 1 maps" in load(folders[1]).card.weaknesses[-1]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/draw", {"points": []}, "no points"),
+        ("/draw", {"points": [{"seed": 0, "number": 0}] * 65}, "at most 64"),
+        ("/draw", {"points": [{"seed": "../etc", "number": 0}]}, "whole number"),
+        ("/forget/rank", {"object": "../window", "ranking": "iou"}, "object should be one of window, bed"),
+        ("/forget/rank", {"object": "bed", "ranking": "x"}, "ranking should be one of"),
+        ("/forget/draw", {"maps": [10**6], "strokes": [], "page": 0, "count": 1}, "there is no 1000000"),
+        ("/forget/draw", {"maps": [], "strokes": [5], "page": 0, "count": 1}, "that is no stroke"),
+        ("/forget/draw", {"maps": [], "strokes": [], "page": -1, "count": 1}, "page should be a whole number"),
+        (
+            "/forget/draw",
+            {"maps": [], "strokes": [], "page": 0, "count": 9},
+            "count should be a whole number from 1 to 8",
+        ),
+        ("/forget/save", {"object": "bed", "ranking": "iou", "maps": []}, "no map is zeroed"),
+    ],
+)
+def test_requests_out_of_bounds_are_sentences(client: Any, path: str, body: Any, sentence: str) -> None:
+    refused = client.post(path, json=body)
+    assert refused.status_code == 400
+    assert sentence in refused.json()["problem"]
+    for other in ([], None, 5, "x"):
+        assert client.post(path, json=other).status_code == 400
+
+
+def test_a_page_that_others_reach_asks_for_its_token(seeing_model: DCGAN) -> None:
+    app = studio_app(seeing_model, "x", token="t" * 43)
+    client = testclient.TestClient(app, base_url="http://192.168.0.7:8765", follow_redirects=False)
+    assert client.get("/about").status_code == 403
+    assert client.get("/?token=wrong").status_code == 403
+    welcome = client.get(f"/?token={'t' * 43}")
+    assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
+    assert f"{COOKIE}=" in welcome.headers["set-cookie"]
+    assert client.get("/about").status_code == 200
+    assert client.post("/draw", json={"points": []}, headers={"origin": "http://evil.example"}).status_code == 403
+
+
+def test_what_is_not_there_is_a_sentence(client: Any) -> None:
+    assert client.get("/units/generator/9").status_code == 404
+    assert client.get("/units/elsewhere/1").status_code == 404
+    assert "forget --blind" in client.get("/blind/").json()["problem"]
+    for path in ("/../studio.py", "/studio.py", "/units/generator/1/../x.png", "/annotate/../../x"):
+        assert client.get(path).status_code in (400, 404)
+
+
+@pytest.fixture
+def page(browser: Any, at_once: Any, app: Any) -> Iterator[Any]:
+    address = at_once(app)
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.set_default_timeout(20_000)
+    page.problems = []
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on(
+        "request", lambda request: page.problems.append(request.url) if not request.url.startswith(address) else None
+    )
+    page.address = address
+    yield page
+    assert [p for p in page.problems if not p.startswith("blob:")] == []
+
+
+def pixels_of(page: Any, selector: str) -> list[int]:
+    return page.evaluate(
+        "s => { const c = document.querySelector(s); return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]; }",
+        selector,
+    )
+
+
+def test_samples_are_held_walked_and_moved(page: Any, seeing_model: DCGAN) -> None:
+    page.goto(page.address)
+    tiles = page.locator(".wall button")
+    tiles.nth(30).wait_for()
+    tiles.nth(2).click()
+    page.get_by_text("sample 0:2 (seed:number)").wait_for()
+    page.wait_for_function("location.hash.includes('hold=0%3A2')")
+    expected = to_pixels(seeing_model.sample(8, 0))
+    page.wait_for_function("window.frameTimes?.length > 1")
+    assert np.array_equal(np.array(pixels_of(page, ".panel canvas")).reshape(16, 16, 4)[..., :3], expected[2])
+    # The keyboard alone: shift and enter on two samples make the ends of a walk.
+    tiles.nth(4).focus()
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Enter")
+    page.get_by_text("from 0:4 to 0:5").wait_for()
+    before = pixels_of(page, ".panel canvas")
+    page.locator("input[aria-label='direction 1']").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.hash.includes('along=0.5')")
+    page.wait_for_timeout(300)
+    assert pixels_of(page, ".panel canvas") != before
+    # The address holds all of it.
+    address = page.url
+    shown = pixels_of(page, ".panel canvas")
+    page.goto("about:blank")
+    page.goto(address)
+    page.get_by_text("from 0:4 to 0:5").wait_for()
+    page.wait_for_function("window.frameTimes?.length > 0")
+    assert pixels_of(page, ".panel canvas") == shown
+    # It has no end.
+    count = tiles.count()
+    page.mouse.wheel(0, 20_000)
+    page.wait_for_function(f"document.querySelectorAll('.wall button').length > {count}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="script").click()
+    assert "load(" in Path(download.value.path()).read_text()
+
+
+def test_an_object_is_forgotten_painted_undone_and_saved(page: Any, tmp_path: Path) -> None:
+    page.goto(f"{page.address}#/forget?object=window&ranking=difference")
+    page.get_by_text("maps with a positive weight").wait_for()
+    page.wait_for_function("window.frameTimes?.length > 0")
+    before = pixels_of(page, "figure canvas.picture")
+    page.locator("input[aria-label='maps']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("--rank-by difference --top 2").wait_for()
+    page.wait_for_function("location.hash.includes('maps=2')")
+    page.wait_for_timeout(300)
+    zeroed = pixels_of(page, "figure canvas.picture")
+    assert zeroed != before
+    page.get_by_role("button", name="insert where I paint").click()
+    frame = page.locator("figure canvas.over").first.bounding_box()
+    page.mouse.move(frame["x"] + 5, frame["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + 9, steps=3)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    painted = pixels_of(page, "figure canvas.picture")
+    assert painted != zeroed
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(300)
+    assert pixels_of(page, "figure canvas.picture") == zeroed
+    page.get_by_role("button", name="save as a model").click()
+    page.get_by_text("saved: dcgan-viz sample --model").wait_for()
+    assert [f.name for f in (tmp_path / "models").iterdir()] == ["test-without-window"]
+    page.get_by_role("button", name="measure on new samples").click()
+    page.get_by_text("as many random maps").wait_for()
+
+
+def test_units_are_sorted_searched_and_zeroed(page: Any, tmp_path: Path) -> None:
+    page.goto(f"{page.address}#/units?side=generator&layer=1")
+    page.locator("tbody tr").first.wait_for()
+    ious = [float(text) for text in page.locator("tbody tr td:nth-child(5)").all_inner_texts()]
+    assert ious == sorted(ious, reverse=True)
+    page.get_by_role("button", name="map", exact=True).click()
+    assert page.locator("tbody tr td:nth-child(1)").all_inner_texts() == [str(m) for m in range(8)]
+    page.get_by_label("search").fill("5")
+    assert page.locator("tbody tr").count() == 1
+    page.get_by_label("zero map 5").check()
+    page.get_by_text("--zero-maps 1:5").wait_for()
+    page.get_by_text("1 map zeroed").wait_for()
+    page.get_by_label("network").select_option("discriminator")
+    page.get_by_role("button", name="zeroed: logit").wait_for()
+    # What was made is kept.
+    kept = sorted(f.name for f in (tmp_path / "home" / "units").glob("*/*"))
+    assert kept == ["discriminator-1", "generator-1"]
+
+
+def test_samples_are_added_and_taken_away(page: Any, seeing_model: DCGAN) -> None:
+    page.goto(f"{page.address}#/arithmetic")
+    tiles = page.locator(".wall button")
+    tiles.nth(10).wait_for()
+    for number, key in ((1, "a"), (2, "b")):
+        tiles.nth(number).focus()
+        page.keyboard.press(key)
+    tiles.nth(3).drag_to(page.locator(".bin").nth(2))
+    page.get_by_text("mean of 1 − mean of 1 + mean of 1").wait_for()
+    page.wait_for_function("location.hash.includes('C=0%3A3')")
+    page.wait_for_function("window.frameTimes?.length > 0")
+    z = seeing_model.latents(4, 0)
+    expected = to_pixels(seeing_model.generate((z[3] + z[1] - z[2])[None]))[0]
+    drawn = np.array(pixels_of(page, "canvas.big")).reshape(16, 16, 4)[..., :3]
+    assert np.abs(drawn - expected.astype(int)).max() <= 1
+    page.get_by_label("take sample 0:2 out of B").click()
+    page.get_by_text("Put samples into C").wait_for()
+
+
+def test_the_other_pages_are_in_the_frame_and_wrong_addresses_are_sentences(page: Any, tmp_path: Path) -> None:
+    page.goto(f"{page.address}#/annotate")
+    frame = page.frame_locator("iframe")
+    frame.get_by_text("sample 1 of 150").wait_for()
+    frame.locator("canvas").focus()
+    frame.locator("canvas").press("b")
+    frame.get_by_text("saved, 1 box in all").wait_for()
+    assert (tmp_path / "window-boxes.json").exists()
+    page.goto(f"{page.address}#/concepts")
+    frame.get_by_text("sample 199").wait_for()
+    page.goto(f"{page.address}#/nonsense")
+    page.get_by_text("there is no view nonsense").wait_for()
+    page.problems.clear()
+    page.goto(f"{page.address}#/blind")
+    page.get_by_text("make one with forget --blind").wait_for()
+    page.problems.clear()
+
+
+def test_the_command_says_where_it_is(serving, interrupt, tiny_folder: Path, tmp_path: Path) -> None:
+    with serving("studio", "--model", tiny_folder, "--folder", tmp_path) as served:
+        assert f"open {served.address}" in served.said
+        interrupt(served)
