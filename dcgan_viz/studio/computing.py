@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from numpy.typing import NDArray
+from starlette.requests import Request
 from starlette.responses import Response
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import Item, Stage
-from dcgan_viz.studio.serving import RefusedError
+from dcgan_viz.studio.serving import RefusedError, read_json
 
 T = TypeVar("T")
 
@@ -123,12 +124,26 @@ def pictures_reply(pictures: Sequence[NDArray[np.uint8]], **said: Any) -> Respon
     **said
         Plain data.
     """
-    together = np.concatenate(pictures)
+    together = np.concatenate([np.broadcast_to(p, (*p.shape[:3], 3)) for p in pictures])
     count, height, width, _ = together.shape
     opaque = np.full((count, height, width, 4), 255, np.uint8)
     opaque[..., :3] = together
     head = json.dumps({**said, "count": count, "height": height, "width": width}).encode()
     return Response(struct.pack("<I", len(head)) + head + opaque.tobytes(), media_type="application/octet-stream")
+
+
+async def read_request(request: Request) -> dict[str, Any]:
+    """What a page asks for.
+
+    Raises
+    ------
+    UserError
+        If it is no JSON object.
+    """
+    data = await read_json(request)
+    if not isinstance(data, dict):
+        raise UserError("a request is a JSON object")
+    return data
 
 
 def whole_number(data: Any, name: str, least: int, most: int) -> int:

@@ -19,7 +19,7 @@ from dcgan_viz.analysis.forgetting.controls import random_factors
 from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.insertion import levels_inside
-from dcgan_viz.analysis.forgetting.painting import Stroke, preview
+from dcgan_viz.analysis.forgetting.painting import Stroke, Untouched, preview, untouched
 from dcgan_viz.analysis.forgetting.rankings import RANKINGS, positive_maps, score_maps
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import new_folder
@@ -27,8 +27,8 @@ from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import Estimate, stream
-from dcgan_viz.studio.computing import Jobs, Turns, Waiting, one_of, pictures_reply, some, whole_number
-from dcgan_viz.studio.serving import RefusedError, json_reply, read_json
+from dcgan_viz.studio.computing import Jobs, Turns, Waiting, one_of, pictures_reply, read_request, some, whole_number
+from dcgan_viz.studio.serving import RefusedError, json_reply
 
 SHOWN = 8
 MEASURED = 200
@@ -71,6 +71,10 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         found = evidence(label)
         return levels_inside(found.maps, found.inside)
 
+    @lru_cache(maxsize=8)
+    def start(of: Layer, shown: int, seed: int) -> Untouched:
+        return untouched(model, of, model.latents(shown, seed), segmenter)
+
     def ranked(label: str, ranking: str) -> tuple[list[int], int] | Waiting:
         def compute(progress: Callable[..., Any]) -> tuple[list[int], int]:
             found = evidence(label)
@@ -83,14 +87,14 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         return one_of(data, "object", objects), one_of(data, "ranking", tuple(RANKINGS))
 
     async def rank(request: Request) -> Response:
-        label, ranking = chosen(await read_json(request))
+        label, ranking = chosen(await read_request(request))
         found = ranked(label, ranking)
         if isinstance(found, Waiting):
             return json_reply({"waiting": True})
         return json_reply({"maps": found[0], "positive": found[1]})
 
     async def draw(request: Request) -> Response:
-        data = await read_json(request)
+        data = await read_request(request)
         of = _layer(model, data)
         ablation = Ablation(of, _maps(data, "maps", of))
         strokes = [_stroke(one, layer, objects, levels) for one in some(data, "strokes", MOST_STROKES)]
@@ -101,7 +105,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
 
         def compute() -> Response:
             finished = [stroke() for stroke in strokes]
-            seen = preview(model, ablation, finished, model.latents(shown, seed), segmenter)
+            seen = preview(model, ablation, finished, start(of, shown, seed), segmenter)
             labels = [seen_in[..., None] for seen_in in (seen.seen_before, seen.seen_after) if seen_in is not None]
             numbers = [
                 {"object": o.object, "removed": o.removed, "before": o.present_before, "after": o.present_after}
@@ -112,7 +116,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         return await turns(compute)
 
     async def measure(request: Request) -> Response:
-        data = await read_json(request)
+        data = await read_request(request)
         label, _ = chosen(data)
         if segmenter is None or label not in segmenter.objects:
             raise UserError(f"nobody can count {label} in this model's pictures: it has no segmenter that knows it")
@@ -121,7 +125,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         return json_reply({"waiting": True} if isinstance(found, Waiting) else {"effects": found, "samples": MEASURED})
 
     async def save(request: Request) -> Response:
-        data = await read_json(request)
+        data = await read_request(request)
         label, _ = chosen(data)
         maps = _maps(data, "maps", layer)
         if not maps:

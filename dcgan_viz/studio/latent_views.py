@@ -18,8 +18,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.media.film import save_film
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.computing import Turns, pictures_reply, some
-from dcgan_viz.studio.serving import read_json
+from dcgan_viz.studio.computing import Turns, pictures_reply, read_request, some
 
 DIRECTIONS = 8
 MOST_POINTS = 64
@@ -50,12 +49,12 @@ def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
         return lambda: locate(model, points, directions() if moved else None)
 
     async def draw(request: Request) -> Response:
-        place = latents(await read_json(request), MOST_POINTS)
+        place = latents(await read_request(request), MOST_POINTS)
         pixels = await turns(lambda: to_pixels(model.generate(place())))
         return pictures_reply([pixels])
 
     async def film(request: Request) -> Response:
-        place = latents(await read_json(request), MOST_FRAMES)
+        place = latents(await read_request(request), MOST_FRAMES)
 
         def make() -> bytes:
             frames = to_pixels(model.generate(place()))
@@ -65,7 +64,7 @@ def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
         return Response(await turns(make), media_type="image/webp")
 
     async def write(request: Request) -> Response:
-        data = await read_json(request)
+        data = await read_request(request)
         latents(data, MOST_FRAMES)
         return Response(script(name, data["points"], count), media_type="text/x-python")
 

@@ -45,7 +45,7 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
-MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+MEDIA_TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
 class RefusedError(UserError):

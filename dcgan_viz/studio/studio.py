@@ -34,6 +34,7 @@ from dcgan_viz.studio.units_view import units_routes
 FILES = (
     "studio.html",
     "studio.css",
+    "icon.svg",
     "pages.css",
     "studio.js",
     "server.js",

@@ -15,6 +15,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import Layer
 
 
 @dataclass(frozen=True)
@@ -77,36 +78,74 @@ class Preview:
     objects: tuple[SeenObject, ...]
 
 
+@dataclass(frozen=True)
+class Untouched:
+    """A few samples as drawn, with what every edit of them begins with.
+
+    Parameters
+    ----------
+    layer : Layer
+        Of the generator.
+    maps : Tensor (N, C, h, w)
+        Its activations.
+    pixels : ndarray of uint8 (N, H, W, C)
+    seen : ndarray of uint8 (N, H, W), optional
+        A segmenter's labels.
+    """
+
+    layer: Layer
+    maps: Tensor
+    pixels: NDArray[np.uint8]
+    seen: NDArray[np.uint8] | None
+
+
 @torch.no_grad()
-def draw_painted(model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], latents: Tensor) -> Tensor:
+def untouched(model: DCGAN, layer: Layer, latents: Tensor, segmenter: Segmenter | None) -> Untouched:
+    """Draw a few samples whose maps of a layer will be edited again and again.
+
+    Parameters
+    ----------
+    model : DCGAN
+    layer : Layer
+        Of the generator, below the image.
+    latents : Tensor (N, latent)
+    segmenter : Segmenter, optional
+    """
+    maps = model.generator.activations(latents, layer.number)
+    images = model.generator.draw_from(maps, layer.number).cpu()
+    return Untouched(layer, maps, to_pixels(images), None if segmenter is None else segment(segmenter, images))
+
+
+@torch.no_grad()
+def draw_painted(model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], start: Untouched) -> Tensor:
     """Images (N, channels, H, W) with an ablation everywhere, then strokes in their order.
 
     Parameters
     ----------
     model : DCGAN
     ablation : Ablation
-        Of all samples; its layer is that of the strokes.
+        Of all samples.
     strokes : sequence of Stroke
-    latents : Tensor (N, latent)
+    start : Untouched
+        Of the ablation's layer.
 
     Raises
     ------
     UserError
         If a stroke is of a sample, a map or positions that are not there.
     """
-    layer = ablation.layer
-    below = model.generator.activations(latents, layer.number)
-    maps = below * ablation.factors[:, None, None].to(below)
+    layer = start.layer
+    maps = start.maps * ablation.factors[:, None, None].to(start.maps)
     for stroke in strokes:
-        if not 0 <= stroke.sample < len(latents):
-            raise UserError(f"there are {len(latents)} samples, and none is number {stroke.sample}")
+        if not 0 <= stroke.sample < len(maps):
+            raise UserError(f"there are {len(maps)} samples, and none is number {stroke.sample}")
         if stroke.places.shape != (layer.size, layer.size):
             raise UserError(
                 f"the maps of layer {layer.number} are {layer.size}x{layer.size}, not {stroke.places.shape}"
             )
         # Checks the maps.
         chosen = list(ablation.of(stroke.maps).maps)
-        places = torch.from_numpy(stroke.places).to(below.device)
+        places = torch.from_numpy(stroke.places).to(maps.device)
         levels = np.zeros(layer.channels, np.float32) if stroke.levels is None else stroke.levels
         raised = torch.from_numpy(levels)[chosen, None, None].to(maps)
         maps[stroke.sample, chosen] = torch.where(places, raised, maps[stroke.sample, chosen])
@@ -114,15 +153,16 @@ def draw_painted(model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], la
 
 
 def preview(
-    model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], latents: Tensor, segmenter: Segmenter | None
+    model: DCGAN, ablation: Ablation, strokes: Sequence[Stroke], start: Untouched, segmenter: Segmenter | None
 ) -> Preview:
-    """Draw a few samples before and after, and count what a segmenter sees.
+    """Draw a few samples with maps zeroed or painted, and count what a segmenter sees before and after.
 
     Parameters
     ----------
-    model, ablation, strokes, latents
+    model, ablation, strokes, start
         As in `draw_painted`.
     segmenter : Segmenter, optional
+        The one that saw the samples untouched.
 
     Returns
     -------
@@ -133,21 +173,21 @@ def preview(
     >>> from dcgan_viz import load
     >>> from dcgan_viz.analysis.forgetting.ablation import paper_layer
     >>> model = load("rooms")
-    >>> nothing = Ablation(paper_layer(model), ())
-    >>> found = preview(model, nothing, [], model.latents(2, seed=0), None)
+    >>> start = untouched(model, paper_layer(model), model.latents(2, seed=0), None)
+    >>> found = preview(model, Ablation(paper_layer(model), ()), [], start, None)
     >>> bool((found.before == found.after).all())
     True
     """
-    drawn = [draw_painted(model, ablation.of(()), [], latents), draw_painted(model, ablation, strokes, latents)]
-    before, after = map(to_pixels, drawn)
-    if segmenter is None:
-        return Preview(before, after, None, None, ())
-    seen = [segment(segmenter, images) for images in drawn]
-    covered = [areas(labels, len(segmenter.objects)) for labels in seen]
+    images = draw_painted(model, ablation, strokes, start)
+    after = to_pixels(images)
+    if segmenter is None or start.seen is None:
+        return Preview(start.pixels, after, None, None, ())
+    seen = segment(segmenter, images)
+    covered = [areas(labels, len(segmenter.objects)) for labels in (start.seen, seen)]
     objects = []
     for k, name in enumerate(segmenter.objects):
         first, second = (float(area[:, k].sum()) for area in covered)
         present_before, present_after = (int((area[:, k] >= PRESENT_PIXELS).sum()) for area in covered)
         removed = 1 - second / first if first else None
         objects.append(SeenObject(name, removed, present_before, present_after))
-    return Preview(before, after, seen[0], seen[1], tuple(objects))
+    return Preview(start.pixels, after, start.seen, seen, tuple(objects))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation
-from dcgan_viz.analysis.forgetting.painting import Stroke, draw_painted, preview
+from dcgan_viz.analysis.forgetting.painting import Stroke, draw_painted, preview, untouched
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
@@ -27,7 +27,8 @@ def test_strokes_set_maps_at_places_of_one_sample_in_their_order(tiny_model: DCG
         Stroke(1, (3,), corner(1), levels),
         Stroke(2, (0,), corner(), levels),
     ]
-    drawn = draw_painted(tiny_model, Ablation(layer, (5,)), strokes, latents)
+    start = untouched(tiny_model, layer, latents, None)
+    drawn = draw_painted(tiny_model, Ablation(layer, (5,)), strokes, start)
     maps = tiny_model.generator.activations(latents, 1).clone()
     maps[:, 5] = 0
     for row in range(2):
@@ -35,7 +36,7 @@ def test_strokes_set_maps_at_places_of_one_sample_in_their_order(tiny_model: DCG
         maps[2, 0, row, 0] = 0
     maps[1, 3, 0, 0] = 3
     assert torch.allclose(drawn, tiny_model.generator.draw_from(maps, 1), atol=1e-6)
-    unpainted = draw_painted(tiny_model, Ablation(layer, (5,)), [], latents)
+    unpainted = draw_painted(tiny_model, Ablation(layer, (5,)), [], start)
     assert torch.equal(drawn[0], unpainted[0])
     assert not torch.equal(drawn[1], unpainted[1])
 
@@ -50,12 +51,14 @@ def test_strokes_set_maps_at_places_of_one_sample_in_their_order(tiny_model: DCG
 )
 def test_strokes_that_do_not_fit_are_refused(tiny_model: DCGAN, stroke: Stroke, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        draw_painted(tiny_model, Ablation(tiny_model.generator_layers[0], ()), [stroke], tiny_model.latents(3, 1))
+        start = untouched(tiny_model, tiny_model.generator_layers[0], tiny_model.latents(3, 1), None)
+        draw_painted(tiny_model, Ablation(start.layer, ()), [stroke], start)
 
 
 def test_a_preview_counts_what_the_segmenter_sees(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:
     latents, ablation = tiny_model.latents(8, 1), Ablation(tiny_model.generator_layers[0], (0, 1, 2, 3))
-    found = preview(tiny_model, ablation, [], latents, tiny_segmenter)
+    start = untouched(tiny_model, ablation.layer, latents, tiny_segmenter)
+    found = preview(tiny_model, ablation, [], start, tiny_segmenter)
     plain = tiny_model.generate(latents)
     assert np.array_equal(found.before, to_pixels(plain))
     labels = segment(tiny_segmenter, plain)
