@@ -16,6 +16,7 @@ from dcgan_viz.cli.dedup import dedup
 from dcgan_viz.cli.directions import directions
 from dcgan_viz.cli.evaluate import evaluate
 from dcgan_viz.cli.export import export
+from dcgan_viz.cli.faces import faces
 from dcgan_viz.cli.features import features
 from dcgan_viz.cli.forget import forget
 from dcgan_viz.cli.guided_backprop import guided_backprop
@@ -70,6 +71,7 @@ for command in (
     classify,
     prepare,
     dedup,
+    faces,
     rooms,
     train,
     train_segmenter,

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from skimage.data import astronaut
 
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.annotations.concepts import Concepts, save_concepts
@@ -94,6 +95,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("all.npy", "all.json", "all.names.jsonl"),
     ),
     "dedup": ("dedup {w}/pictures --radius 0 --workers 1 --out {p}", (*RESULT, "keep.jsonl", "crops.npy")),
+    "faces": ("faces {w}/people {p} --least 48 --without-eyes", ("annotations.json", "skipped.jsonl", MANIFEST_FILE)),
     "rooms": ("rooms 2 --size 32 --out {p}", ("annotations.json", "images/room-000001.png", "masks/room-000000.png")),
     "train": (f"{TRAIN} --steps 1", (*MODEL, "metrics.jsonl", "samples/step-00000001.png")),
     "train-segmenter": (
@@ -154,6 +156,8 @@ def workspace(
         for folder in (f"pictures/{label}", f"labelled/{part}/{label}"):
             (place / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(place / folder / f"{index}.png")
+    (place / "people").mkdir()
+    Image.fromarray(astronaut()).save(place / "people" / "astronaut.png")
     save_rooms(66, place / "rooms", 32)
     drawn = {name: random.integers(0, 255, (2, 8, 8, 3), dtype=np.uint8) for name in ("as drawn", "edited")}
     trial = prepare_trial(drawn, "Is it there?", "yes-no")

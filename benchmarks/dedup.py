@@ -1,0 +1,186 @@
+"""How many planted near-duplicates ``dedup`` finds, stage by stage and beside perceptual hashes, and how its time grows.
+
+    python benchmarks/dedup.py lsun_bedrooms_10k.zip --pictures 2000 --planted 500
+
+Every pair that was not planted counts as false, though real photographs may hold real duplicates: they are named at the end. The
+hashes (imagehash) are given the radius at which their precision is still 0.99, found on these very pairs. Times are the
+processor's seconds, of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from dcgan_viz.data.duplicates import Duplicates, find_duplicates
+from dcgan_viz.data.duplicates.alignment import aligned_correlation
+from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
+from dcgan_viz.data.duplicates.near import collisions, near_pairs
+from dcgan_viz.data.images import spread
+from dcgan_viz.data.sources import open_images
+from dcgan_viz.statistics import share_estimate
+
+PRECISION = 0.99
+MILLIONS = 3_000_000
+
+
+def recompressed(picture: Image.Image, random: np.random.Generator) -> bytes:
+    """As a JPEG of quality 30 to 70."""
+    return jpeg(picture, int(random.integers(30, 71)))
+
+
+def rescaled(picture: Image.Image, random: np.random.Generator) -> bytes:
+    """Half to nine tenths as large."""
+    scale = random.uniform(0.5, 0.9)
+    return jpeg(picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC))
+
+
+def cropped(picture: Image.Image, random: np.random.Generator) -> bytes:
+    """Without 2 to 5 % of both sides, anywhere."""
+    scale = 1 - random.uniform(0.02, 0.05)
+    width, height = round(picture.width * scale), round(picture.height * scale)
+    left, top = random.integers(0, picture.width - width + 1), random.integers(0, picture.height - height + 1)
+    return jpeg(picture.crop((left, top, left + width, top + height)))
+
+
+def brightness(picture: Image.Image, random: np.random.Generator) -> bytes:
+    """A tenth to three tenths brighter or darker; what becomes white stays so."""
+    change = random.uniform(0.1, 0.3) * random.choice([-1, 1])
+    return jpeg(ImageEnhance.Brightness(picture).enhance(1 + change))
+
+
+KINDS: tuple[Callable[[Image.Image, np.random.Generator], bytes], ...] = (recompressed, rescaled, cropped, brightness)
+
+
+def jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+    """A picture's bytes."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def plant(source: Path, folder: Path, pictures: int, planted: int) -> list[tuple[str, str]]:
+    """Write pictures of a source into a folder, and altered copies of some; returns kind and original of each copy."""
+    random = np.random.default_rng(0)
+    found = open_images(source)
+    chosen = spread(len(found), pictures)
+    for number, index in enumerate(chosen):
+        (folder / f"{number:06}.jpg").write_bytes(found.entry(index))  # type: ignore[arg-type]
+    truth = []
+    for copy, original in enumerate(random.permutation(len(chosen))[:planted]):
+        kind = KINDS[copy % len(KINDS)]
+        with Image.open(folder / f"{original:06}.jpg") as picture:
+            (folder / f"z{copy:05}.jpg").write_bytes(kind(picture.convert("RGB"), random))
+        truth.append((kind.__name__, f"{original:06}.jpg"))
+    return truth
+
+
+def hash_distances(folder: Path, hashed: Callable[[Image.Image], imagehash.ImageHash]) -> NDArray[np.int64]:
+    """Bits in which the hashes of all pictures differ, (N, N)."""
+    rows = []
+    for file in sorted(folder.iterdir()):
+        with Image.open(file) as picture:
+            rows.append(hashed(picture).hash.ravel())
+    bits = np.array(rows, np.float32)
+    one_way = bits @ (1 - bits).T
+    return (one_way + one_way.T).round().astype(np.int64)
+
+
+def say(name: str, pairs: NDArray[np.int64], truth: list[tuple[int, int]]) -> None:
+    """A line with the precision and the recall per kind."""
+    found = set(map(tuple, np.sort(pairs, 1).tolist()))
+    hit = [pair in found for pair in truth]
+    precision = share_estimate(sum(hit), len(found), over="pairs")
+    recalls = [
+        f"{kind.__name__} {share_estimate(sum(hit[k :: len(KINDS)]), len(hit[k :: len(KINDS)])):.1%}"
+        for k, kind in enumerate(KINDS)
+    ]
+    print(
+        f"{name}: {len(found):,} pairs, precision {precision:.1%}; recall {sum(hit) / len(hit):.1%}: {', '.join(recalls)}"
+    )
+
+
+def compare(folder: Path, result: Duplicates, planted: list[tuple[str, str]]) -> None:
+    """The stages of the search and the hashes, on the same pictures."""
+    number = {name: index for index, name in enumerate(result.names)}
+    truth = [(number[original], number[f"z{copy:05}.jpg"]) for copy, (_, original) in enumerate(planted)]
+    say("equal codes (the paper's)", result.candidates[result.distances == 0], truth)
+    say(f"codes within {result.settings['radius']} bits", result.candidates, truth)
+    say("and pixels that correlate", result.candidates[result.correlations >= result.settings["threshold"]], truth)
+    upper = np.triu(np.ones((len(number),) * 2, bool), 1)
+    for name, hashed in (("DCT hash", imagehash.phash), ("difference hash", imagehash.dhash)):
+        distances = hash_distances(folder, hashed)
+        known = np.array([distances[pair] for pair in truth])
+        precise = [
+            radius
+            for radius in range(33)
+            if (found := (known <= radius).sum()) and found / ((distances <= radius) & upper).sum() >= PRECISION
+        ]
+        radius = max(precise, default=0)
+        say(f"{name} of 64 bits within {radius}", np.argwhere((distances <= radius) & upper), truth)
+
+
+def grow(crops: NDArray[np.uint8], radius: int) -> None:
+    """Seconds of each stage at four sizes, and what their slopes make of three million pictures."""
+    torch.set_num_threads(1)
+    network = train_autoencoder(crops)
+    sizes = [len(crops) // share for share in (8, 4, 2, 1)]
+    rows = []
+    for size in sizes:
+        start = time.process_time()
+        codes = encode(network, crops[:size])
+        encoded = time.process_time()
+        collisions(codes)
+        equal = time.process_time()
+        pairs = near_pairs(codes, radius)
+        rows.append((encoded - start, equal - encoded, time.process_time() - equal, len(pairs)))
+        print(
+            f"{size:,}: encode {rows[-1][0]:.2f} s, equal {rows[-1][1]:.3f} s, near {rows[-1][2]:.2f} s, {len(pairs):,} pairs"
+        )
+    few = pairs[:512]
+    start = time.process_time()
+    aligned_correlation(crops[few[:, 0]], crops[few[:, 1]])
+    each = (time.process_time() - start) / max(len(few), 1)
+    print(f"comparing pixels: {1000 * each:.2f} ms a pair")
+    for column, name in enumerate(("encode", "equal codes", "near codes", "near pairs")):
+        values = np.array([row[column] for row in rows], float) + 1e-9
+        slope = np.polyfit(np.log(sizes), np.log(values), 1)[0]
+        last = values[-1] * (MILLIONS / sizes[-1]) ** slope
+        print(
+            f"{name}: grows with the power {slope:.2f}; at {MILLIONS:,}: {last:,.0f} {'pairs' if column == 3 else 's'}"
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--planted", type=int, default=500)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder, work = Path(place) / "pictures", Path(place) / "work"
+        folder.mkdir()
+        planted = plant(options.source, folder, options.pictures, options.planted)
+        result = find_duplicates(folder, work, workers=1)
+        for stage in result.stages:
+            print(f"{stage.name}: {stage.pairs:,} pairs, false in a sample of {stage.false.n}: {stage.false:.1%}")
+        compare(folder, result, planted)
+        grow(np.load(work / "crops.npy"), result.settings["radius"])
+        copies = {f"z{copy:05}.jpg": original for copy, (_, original) in enumerate(planted)}
+        groups = [[result.names[i] for i in members] for members in result.members()]
+        print("not planted:", [group for group in groups if copies.get(group[-1]) != group[0] or len(group) > 2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""``dcgan-viz faces``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from dcgan_viz.cli.command import Command, echo
+from dcgan_viz.cli.options import json_option, overwrite_option
+
+
+@click.command(cls=Command, short_help="Cut faces out of photographs, upright and square.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
+@click.option("--size", type=click.IntRange(8, 1024), default=128, show_default=True, help="Side of the crops.")
+@click.option(
+    "--least", type=click.IntRange(8, 2048), default=64, show_default=True, help="Least side of a face in its picture."
+)
+@click.option(
+    "--margin", type=click.FloatRange(0, 2), default=0.3, show_default=True, help="On each side, in sides of the face."
+)
+@click.option(
+    "--yunet", type=click.Path(path_type=Path), metavar="FILE", help="YuNet's ONNX file, instead of OpenCV's cascades."
+)
+@click.option(
+    "--without-eyes", is_flag=True, help="Take faces whose eyes were not found too; they are not turned upright."
+)
+@overwrite_option
+@json_option
+def faces(
+    source: Path,
+    out: Path,
+    size: int,
+    least: int,
+    margin: float,
+    yunet: Path | None,
+    without_eyes: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Cut every face in SRC out, turned upright by its eyes, in a square with a margin.
+
+    OUT gets faces/ with a PNG each, annotations.json with their boxes in the pictures as COCO, and skipped.jsonl with what
+    was left out and why: no face, too small, too near to the edge, eyes not found. OpenCV finds the faces (the extra
+    faces): with its cascades, or with YuNet where its weights are given.
+
+    \b
+    dcgan-viz faces photographs/ people
+    dcgan-viz faces photographs/ people --least 96 --yunet face_detection_yunet_2023mar.onnx
+    dcgan-viz train people/faces --preset faces64 --out runs/people
+    """
+    from dataclasses import asdict
+
+    from dcgan_viz.data.faces.faces import cut_faces, sentences
+    from dcgan_viz.progress import show
+
+    result = cut_faces(
+        source,
+        out,
+        size=size,
+        least=least,
+        margin=margin,
+        yunet=yunet,
+        eyes=not without_eyes,
+        overwrite=overwrite,
+        progress=show,
+    )
+    if as_json:
+        echo(json.dumps({**asdict(result), "folder": str(result.folder)}))
+        return
+    echo(f"{sentences(result)}\nwritten to {out}; train on {out / 'faces'}")
