@@ -11,11 +11,22 @@ import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import model_option, overwrite_option
+from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from dcgan_viz.model import DCGAN
+
+
+USED = {
+    "on the page": ("--model", "--out", "--count", "--seed", "--contributor", "--port"),
+    "on photographs (--images)": ("--images", "--out", "--count", "--contributor", "--port"),
+    "with --export-samples": ("--model", "--export-samples", "--scale", "--count", "--seed"),
+    "with --from": ("--model", "--from", "--out", "--contributor", "--overwrite"),
+    "with --auto": ("--model", "--auto", "--out", "--count", "--seed", "--overwrite"),
+}
+"""The options of each way that boxes come by."""
 
 
 @click.command(cls=Command, short_help="Draw boxes on samples or photographs, or take them from another tool.")
@@ -40,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    metavar="FOLDER|ZIP",
+    metavar="PATH",
     help="Draw on these photographs instead of a model's samples.",
 )
 @click.option(
@@ -92,8 +103,19 @@ def annotate(
     if bool(export_samples) + bool(source) + auto > 1:
         raise click.UsageError("--export-samples, --from and --auto are three ways to get boxes: give one of them")
     path = out or Path(f"{label}-boxes.json")
+    way = (
+        "on photographs (--images)"
+        if images
+        else "with --export-samples"
+        if export_samples
+        else "with --from"
+        if source
+        else "with --auto"
+        if auto
+        else "on the page"
+    )
+    _check_options(way)
     if images:
-        _check_images_alone()
         _draw_on_photographs(images, label, path, count, contributor, port)
         return
     loaded = load(model)
@@ -115,7 +137,11 @@ def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contribut
 
     annotations = open_annotations(model, label, path, count=count, seed=seed, contributor=contributor)
     looked_at = len(annotations.reviewed_images())
-    _serve(lambda: annotation_app(model, label, annotations, path), port, f"{looked_at} of {annotations.count} samples")
+    _serve(
+        lambda: annotation_app(model, label, annotations, path),
+        port,
+        f"{looked_at} of {counted(annotations.count, 'sample')}",
+    )
 
 
 def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contributor: str, port: int) -> None:
@@ -129,24 +155,22 @@ def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contr
     if len(boxes.photographs) < len(source):
         some = f"{len(boxes.photographs)} of the {len(source)} photographs"
         echo(f"{some} are in {path}: --count says how many in a new one", err=True)
-    what = f"{len(boxes.reviewed)} of {len(boxes.photographs)} photographs"
+    what = f"{len(boxes.reviewed)} of {counted(len(boxes.photographs), 'photograph')}"
     _serve(lambda: photographs_app(source, label, boxes, path), port, what)
     echo(f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}")
 
 
-def _check_images_alone() -> None:
-    """Refuse options that say nothing of photographs."""
+def _check_options(way: str) -> None:
+    """Refuse options that say nothing about the way that boxes come by."""
     context = click.get_current_context()
-    names = {
-        "model": "--model",
-        "seed": "--seed",
-        "export_samples": "--export-samples",
-        "source": "--from",
-        "auto": "--auto",
-    }
-    given = [n for key, n in names.items() if context.get_parameter_source(key) != click.core.ParameterSource.DEFAULT]
-    if given:
-        raise click.UsageError(f"{' and '.join(given)} are for a model's samples: leave out --images, or them")
+    given = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    useless = [option for option in given if option not in ("--object", "--debug", *USED[way])]
+    if useless:
+        raise click.UsageError(f"{' and '.join(useless)} mean{'s' * (len(useless) == 1)} nothing {way}: leave out")
 
 
 def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:
@@ -171,7 +195,9 @@ def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite
     annotations = automatic_boxes(model, segmenter, (label,), count=count, seed=seed)
     save_annotations(annotations, path, overwrite)
     shown = len({box.image for box in annotations.boxes})
-    echo(f"{len(annotations.boxes)} boxes of {label} on {shown} of {count} samples, by a segmenter")
+    echo(
+        f"{counted(len(annotations.boxes), 'box')} of {label} on {shown} of {counted(count, 'sample')}, by a segmenter"
+    )
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -191,7 +217,7 @@ def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, optio
     export_samples(model, folder, count=count, seed=seed, scale=scale)
     side = model.image_shape[1] * scale
     echo(
-        f"{count} samples of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
+        f"{counted(count, 'sample')} of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
         f"dcgan-viz annotate {options} --from {folder}"
     )
 
@@ -205,7 +231,7 @@ def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str
     annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)
     save_annotations(annotations, path, overwrite)
     echo(
-        f"{len(annotations.boxes)} boxes of {label} on {len({box.image for box in annotations.boxes})} of "
+        f"{counted(len(annotations.boxes), 'box')} of {label} on {len({box.image for box in annotations.boxes})} of "
         f"{len(annotations.reviewed_images())} samples that were looked at (of {annotations.count}); "
         f"{annotations.method.rpartition(', ')[2]}"
     )

@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import check_out, device_option, finish, json_option, out_folder, out_option, seed_option
+from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.quality.comparison import Comparison
@@ -22,7 +23,7 @@ DEFAULT_OUT = "results/compare"
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Real images: a folder, zip or array. Not needed where one is a model of procedural rooms.",
+    help="Real images: any source that train takes. Not needed where one is a model of procedural rooms.",
 )
 @click.option("--samples", type=click.IntRange(200), default=5000, show_default=True, help="At most so many of each.")
 @click.option("--encoder", type=click.Path(path_type=Path), help="An encoder's folder.  [default: the bundled one]")
@@ -75,7 +76,7 @@ def compare(
     of_rooms = next((model for model in loaded if has_training_images(model)), None)
     if data is not None:
         images = load_images(data, size, channels, progress=show)
-        source = f"the images of {data.name}"
+        source = f"the {images_in(data)}"
     elif of_rooms is not None:
         images = held_out_images(of_rooms, 2 * samples, show)
         source = f"procedural rooms that {of_rooms.card.name} was not trained on"

@@ -18,6 +18,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
+from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.quality.evaluation import Evaluation
@@ -30,7 +31,7 @@ DEFAULT_OUT = "results/evaluate"
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Real images: a folder, zip or array. Not needed for models of procedural rooms.",
+    help="Real images: any source that train takes. Not needed for models of procedural rooms.",
 )
 @click.option("--samples", type=click.IntRange(200), default=5000, show_default=True, help="At most so many of each.")
 @click.option("--encoder", type=click.Path(path_type=Path), help="An encoder's folder.  [default: the bundled one]")
@@ -85,7 +86,7 @@ def evaluate(
     if data is not None:
         channels, size, _ = loaded.image_shape
         images = load_images(data, size, channels, progress=show)
-        source = f"the images of {data.name}"
+        source = f"the {images_in(data)}"
     elif has_training_images(loaded):
         images = held_out_images(loaded, 2 * samples, show)
         source = "procedural rooms that it was not trained on"

@@ -19,6 +19,7 @@ from dcgan_viz.cli.options import (
     parse_numbers,
     seed_option,
 )
+from dcgan_viz.words import counted, images_in
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.attribution.detection import Detection
@@ -58,7 +59,7 @@ DEFAULT_OUT, DEFAULT_UNIT_OUT = "results/guided-backprop", "results/unit"
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
-    help="A folder or zip of images, or an .npy array.  [default: samples of the model]",
+    help="Images of any source that train takes.  [default: samples of the model]",
 )
 @click.option("--unit", metavar="MAP,ROW,COLUMN", help="Explain this one unit, on --image, and nothing else.")
 @click.option("--image", type=click.Path(path_type=Path), help="The picture that --unit is explained on.")
@@ -168,7 +169,8 @@ def guided_backprop(
     strongest = max(result.responses, key=lambda response: response.value)
     parts: dict[str, Result] = {}
     sentences = [
-        f"{len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number}, {len(pictures)} {source}; "
+        f"{len(result.maps)} of {counted(result.layer.channels, 'map')} of layer {result.layer.number}, {len(pictures)} "
+        f"{source}; "
         f"map {strongest.map} responds most strongly ({strongest.value:.2f})"
     ]
     if detection is not None:
@@ -246,7 +248,7 @@ def _pictures(loaded: DCGAN, images: Path | None, count: int, seed: int) -> tupl
     if images is None:
         return Samples(loaded, loaded.latents(count, seed)), f"samples of the model (seed {seed})"
     channels, size, _ = loaded.image_shape
-    return load_images(images, size, channels, limit=count), f"images of {images.name}"
+    return load_images(images, size, channels, limit=count), images_in(images)
 
 
 def _detect(
@@ -271,7 +273,7 @@ def _detect(
             found.masks,
             found.label,
             seed=seed,
-            source=f"images of {images.name}",
+            source=images_in(images),
         )
         counts = {"boxes": found.boxes, "boxes_outside_crop": found.outside, "boxes_cut_by_crop": found.cut}
         return replace(ranked, settings={**ranked.settings, "annotations": found.format, **counts})

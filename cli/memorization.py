@@ -18,6 +18,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
+from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.memorization.memorization import Memorization
@@ -30,7 +31,7 @@ DEFAULT_OUT = "results/memorization"
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="What it was trained on: a folder, zip or array. Not needed for models of procedural rooms.",
+    help="What it was trained on: any source that train takes. Not needed for models of procedural rooms.",
 )
 @click.option("--held-out", type=click.Path(path_type=Path), help="Photographs of the same kind it was not trained on.")
 @click.option("--samples", type=click.IntRange(100), default=2000, show_default=True, help="How many to draw.")
@@ -81,7 +82,7 @@ def memorization(
 
     others = None if held_out is None else read(held_out)
     if data is not None:
-        training, source = read(data), f"images of {data.name}"
+        training, source = read(data), images_in(data)
     else:
         training, source = training_images(loaded, show), "procedural rooms"
         if others is None:

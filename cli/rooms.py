@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, overwrite_option, seed_option
+from dcgan_viz.words import counted
 
 
 @click.command(cls=Command, short_help="Draw procedural bedrooms with masks.")
@@ -37,4 +38,5 @@ def rooms(count: int, size: int, seed: int, out: Path, overwrite: bool, as_json:
     if as_json:
         echo(json.dumps({"folder": str(folder), "rooms": count, "size": size, "seed": seed, "boxes": len(boxes)}))
     else:
-        echo(f"{count} rooms of {size}x{size} pixels with {len(boxes)} boxes (seed {seed}) written to {folder}")
+        drawn = f"{counted(count, 'room')} of {size}x{size} pixels with {counted(len(boxes), 'box')}"
+        echo(f"{drawn} (seed {seed}) written to {folder}")

@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, parse_zeroed, seed_option
+from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
@@ -69,7 +70,7 @@ def sample(
         save_samples(loaded, place, count=count, seed=seed, scale=scale, overwrite=overwrite)
     else:
         place = _draw_page(loaded, count, scale, seed, out, overwrite)
-    echo(f"{count} samples of {model} (seed {seed}){done} written to {place}")
+    echo(f"{counted(count, 'sample')} of {model} (seed {seed}){done} written to {place}")
 
 
 def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None, overwrite: bool) -> Path:

@@ -18,6 +18,7 @@ from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_optio
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
+from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -375,7 +376,7 @@ def _refuse_contradictions(wanted: _Wanted, saved: SavedRun) -> None:
     steps = wanted.steps
     if steps is not None and steps < max(saved.step, 1):
         raise UserError(
-            f"the run has already done {saved.step} steps: ask for more than {steps}, or go back with --from-step"
+            f"the run has already done {counted(saved.step, 'step')}: ask for more than {steps}, or go back with --from-step"
         )
 
 
@@ -467,7 +468,7 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
     else:
         best = "" if result.best is None else f"; the best was that of step {result.best}, in {result.folder / 'best'}"
         echo(
-            f"{result.steps} steps done; the model is in {model}{best}: dcgan-viz sample --model {shlex.quote(folder)}"
+            f"{counted(result.steps, 'step')} done; the model is in {model}{best}: dcgan-viz sample --model {shlex.quote(folder)}"
         )
 
 

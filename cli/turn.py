@@ -17,6 +17,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
+from dcgan_viz.words import counted
 
 DEFAULT_OUT = "results/turn"
 
@@ -92,7 +93,7 @@ def turn(
     folder = result.save(out_folder(out, DEFAULT_OUT), {"turn": turn_figure(result)}, overwrite=overwrite)
     odd, random = result.oddness, result.random_interval
     sentence = (
-        f"{rows} samples from {left} to {right}\n{odd:.0%} of "
+        f"{counted(rows, 'sample')} from {left} to {right}\n{odd:.0%} of "
         f"the average change is odd under mirroring, as a turn is; random directions "
         f"{100 * result.random_oddness:.0f} % [{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})"
     )

@@ -17,6 +17,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
+from dcgan_viz.words import counted
 
 DEFAULT_OUT = "results/walk"
 
@@ -100,10 +101,10 @@ def walk(
         progress=show,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"walk": walk_figure(result)}, overwrite=overwrite)
-    sentence = f"{len(result.rows)} rows of {steps} pictures; {result.sentence()}"
+    sentence = f"{counted(len(result.rows), 'row')} of {steps} pictures; {result.sentence()}"
     if film is not None:
         pictures = walks.walk_frames(loaded, places, rows=rows, frames=frames, closed=closed, seed=seed)
         total = len(result.rows) * frames + (not closed)
         save_film(show(pictures, Stage("drawing the film", total, "frame")), film, overwrite=overwrite)
-        sentence += f"\nfilm of {total} frames written to {film}"
+        sentence += f"\nfilm of {counted(total, 'frame')} written to {film}"
     finish(result, folder, sentence, as_json)

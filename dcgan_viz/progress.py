@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from dcgan_viz.untrusted import printable
+from dcgan_viz.words import counted
 
 Item = TypeVar("Item")
 
@@ -152,9 +153,7 @@ def leads() -> bool:
 
 def _line(stage: Stage, done: int, seconds: float) -> str:
     left = (stage.total - done) * seconds / max(done - stage.first, 1)
-    plural = f"{stage.unit}es" if stage.unit.endswith("ch") else f"{stage.unit}s"
-    unit = stage.unit if stage.total == 1 else plural
-    words = f"{stage.what}: {done} of {stage.total} {unit} in {_duration(seconds)}"
+    words = f"{stage.what}: {done} of {counted(stage.total, stage.unit)} in {_duration(seconds)}"
     if left > 0:
         words += f", about {_duration(left)} left"
     note = stage.note()

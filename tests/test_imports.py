@@ -25,6 +25,7 @@ BASE = {
     "statistics",
     "untrusted",
     "versions",
+    "words",
 }
 """Root modules that anything may use: they know of one another alone."""
 

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from dcgan_viz.statistics import Estimate
 
 DPI = 150
+
+TICK_FORMULA = r"$\mathdefault{"
 
 SUBJECT_COLOR, REFERENCE_COLOR, CONTROL_COLOR = "#c0392b", "#2c5d8f", "#7f8c8d"
 """What a figure is about, what it is compared with, and what chance or a control gives."""
@@ -27,9 +31,22 @@ FINE = 128
 CAPTION_SIZE, LABEL_SIZE, TITLE_SIZE = 8, 8, 10
 
 
+class PlainFigure(Figure):
+    """A figure whose words are shown as they are: the dollar signs of an object's or a model's name are no formula."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw it."""
+        for text in self.findobj(Text):
+            words = text.get_text()
+            # Powers of ten are formulas that matplotlib writes itself, on ticks.
+            if "$" in words and not words.startswith(TICK_FORMULA):
+                text.set_parse_math(False)
+        super().draw(renderer)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of a size in inches, without any global plotting state."""
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure = PlainFigure(figsize=(width, height), dpi=DPI, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     return figure
 

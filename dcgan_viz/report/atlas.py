@@ -14,7 +14,7 @@ from PIL import Image
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
 from dcgan_viz.analysis.attribution.responses import Response
-from dcgan_viz.figures.attribution.guided_backprop import caption_text, gradient_picture
+from dcgan_viz.figures.attribution.guided_backprop import control_text, gradient_picture, units_text
 from dcgan_viz.media.pictures import fit
 
 TILE, GAP = 64, 3
@@ -143,10 +143,8 @@ def atlas_page(result: GuidedBackprop) -> str:
         )
     layer = result.layer
     title = f"{result.settings['model']}: maps of discriminator layer {layer.number} ({layer.kind})"
-    caption = (
-        "Each map: above, the images that excite it most, then their guided gradients; below, the same for a random "
-        f"filter. {caption_text(result)}"
-    )
+    shown = units_text(result, top, "activation, place and number of each on the left")
+    caption = f"{shown} Below, the same for a random filter. {control_text(result, 'it')}"
     return _PAGE.substitute(
         title=html.escape(title), cards="".join(cards), caption=html.escape(caption), width=round(1.5 * width)
     )

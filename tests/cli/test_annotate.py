@@ -49,7 +49,7 @@ def test_samples_go_out_and_boxes_come_back(run, exported: Path, tiny_folder: Pa
     line = ("annotate", "--object", "window", "--model", tiny_folder, "--from", exported, "--contributor", "me")
     outcome = run(*line, "--out", "boxes.json")
     assert outcome.exit_code == 0, outcome.output
-    assert "1 boxes of window on 1 of 2 samples that were looked at (of 4); imported from Pascal VOC" in outcome.stdout
+    assert "1 box of window on 1 of 2 samples that were looked at (of 4); imported from Pascal VOC" in outcome.stdout
     assert f"forget --object window --model {tiny_folder} --annotations boxes.json" in outcome.stdout
     annotations = load_annotations("boxes.json")
     annotations.check_belongs_to(load(tiny_folder))
@@ -95,8 +95,30 @@ def test_a_segmenter_draws_the_boxes(run, refused, tiny_folder: Path, tiny_segme
 
 def test_options_of_samples_are_refused_with_photographs(refused, photographs: Path) -> None:
     line = ("annotate", "--object", "cat", "--images", photographs)
-    assert "--model and --auto are for a model's samples" in refused(*line, "--auto", "--model", "rooms")
+    assert "--model and --auto mean nothing on photographs (--images): leave out" in refused(
+        *line, "--auto", "--model", "rooms"
+    )
     assert "nowhere does not exist" in refused(*line[:4], "nowhere")
     Path("cat-boxes.json").write_text("{}")
     assert "is not readable COCO JSON of boxes on photographs" in refused(*line)
     assert Path("cat-boxes.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("way", "useless"),
+    [
+        (("--export-samples", "s"), ("--overwrite",)),
+        (("--export-samples", "s"), ("--contributor", "me")),
+        (("--from", "."), ("--scale", 2)),
+        (("--auto",), ("--port", 9000)),
+        ((), ("--scale", 2)),
+        ((), ("--overwrite",)),
+        (("--images", "."), ("--overwrite",)),
+        (("--images", "."), ("--scale", 2)),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run, tiny_folder: Path, way: tuple, useless: tuple) -> None:
+    model = () if "--images" in way else ("--model", tiny_folder)
+    outcome = run("annotate", "--object", "lamp", *model, *way, *useless)
+    assert outcome.exit_code == 2
+    assert f"{useless[0]} means nothing" in outcome.output

@@ -39,7 +39,7 @@ def test_photographs_are_read_and_all_maps_fill_pages(run, tiny_folder, photogra
     assert outcome.exit_code == 0, outcome.output
     numbers = json.loads(outcome.stdout)
     assert numbers["settings"]["image_count"] == 40
-    assert numbers["settings"]["images"] == "images of photographs"
+    assert numbers["settings"]["images"] == "images in photographs/"
     assert numbers["maps"] == list(range(8))
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
-from dcgan_viz.figures.style import new_figure, show_row
+from dcgan_viz.figures.style import caption, new_figure, show_row
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -23,3 +25,18 @@ def test_a_row_shows_every_picture_around_its_number(channels: int) -> None:
         column = int((x + 0.5) / 4 * pixels.shape[1])
         shown = pixels[int(5.5 / 8 * pixels.shape[0]), column]
         assert np.array_equal(np.atleast_1d(shown), picture[5, 2])
+
+
+@pytest.mark.parametrize("name", ["$x_1$", "costs $5", "_x", r"\\$\frac$", "$\\undefined{$"])
+def test_names_are_shown_as_they_are(name: str) -> None:
+    figure = new_figure(3, 2)
+    axes = figure.add_subplot()
+    axes.set_xticks([0, 1], [name, "other"])
+    axes.set_yscale("log")
+    axes.set_ylim(1, 1000)
+    title = axes.set_title(name)
+    caption(figure, f"Of {name}.")
+    figure.savefig(io.BytesIO())
+    assert not any(text.get_parse_math() for text in (title, axes.get_xticklabels()[0]) if "$" in name)
+    # Powers of ten stay formulas.
+    assert all(text.get_parse_math() for text in axes.get_yticklabels())

@@ -81,3 +81,12 @@ def test_maps_are_found_by_number_in_a_browser(
         timeout=120,
     )
     assert f'<output id="shown">{shown}</output>' in done.stdout
+
+
+def test_captions_describe_what_is_shown(result: GuidedBackprop) -> None:
+    alone = atlas_figure(result).get_supxlabel().replace("\n", " ")
+    assert "of 9 <samples> the one that excites it most" in alone
+    assert "right half" not in alone
+    page = atlas_page(result)
+    assert "the 2 of 9 &lt;samples&gt; that excite it most" in page
+    assert "right half" not in page

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
-from dcgan_viz.figures.attribution.guided_backprop import caption_text, gradient_picture
+from dcgan_viz.figures.attribution.guided_backprop import gradient_picture, units_text
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
 from dcgan_viz.media.pictures import fit
 
@@ -57,5 +57,10 @@ def atlas_figure(result: GuidedBackprop) -> Figure:
             f"{number}  {result.responses[index * result.top].value:.1f}",
             fontsize=LABEL_SIZE - 3,
         )
-    caption(figure, f"Number, strongest activation, image and guided gradient of each map. {caption_text(result)}")
+    shown = units_text(result, 1, "the number of the map and the activation above")
+    caption(
+        figure,
+        f"{shown} Guided gradients resemble the image even where nothing was learned: the page of this atlas has those of "
+        "random filters beneath each.",
+    )
     return figure

@@ -65,7 +65,8 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
                     va="center",
                     fontsize=LABEL_SIZE,
                 )
-    caption(figure, caption_text(result))
+    shown = units_text(result, top, "the activation above each")
+    caption(figure, f"{shown} {control_text(result, 'the right half')}")
     return figure
 
 
@@ -84,18 +85,28 @@ def _row(
         show_picture(axes[top + rank], gradient_picture(gradient[:, rows, columns]))
 
 
-def caption_text(result: GuidedBackprop) -> str:
-    """What was done, in words."""
+def units_text(result: GuidedBackprop, images: int, activations: str) -> str:
+    """What is shown of each map, in words: so many images, with their activations at some place."""
     settings = result.settings
     below = {
         "keep": "max(g, 0)·(1 if x > 0 else the slope)",
         "zero": "max(g, 0)·1[x > 0]",
     }[settings["rule"]]
+    strongest = f"the {images} of" if images > 1 else "of"
+    excite = "that excite it most" if images > 1 else "the one that excites it most"
     return (
-        f"Model {settings['model']}. For each map the {result.top} of {settings['image_count']} {settings['images']} "
-        f"that excite it most, with the activation above each, cropped to the receptive field of the strongest unit "
-        f"({result.receptive_field} pixels a side, clipped at the border); beside them the guided gradient of that "
-        f"unit, rule “{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its "
-        f"own, its strongest 0.5 % saturated. Random filters: {settings['random_filters']}, seed {settings['seed']}. "
-        f"Guided gradients resemble the image even where nothing was learned: compare with the right half."
+        f"Model {settings['model']}. For each map {strongest} {settings['image_count']} {settings['images']} {excite}, with "
+        f"{activations}, cropped to the receptive field of the strongest unit ({result.receptive_field} pixels a side, "
+        f"clipped at the border); beside the image{'s' * (images > 1)} the guided gradient of that unit, rule "
+        f"“{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its own, its strongest "
+        f"0.5 % saturated."
+    )
+
+
+def control_text(result: GuidedBackprop, place: str) -> str:
+    """What random filters are, and where they are to be compared with, in words."""
+    settings = result.settings
+    return (
+        f"Random filters: {settings['random_filters']}, seed {settings['seed']}. Guided gradients resemble the image even "
+        f"where nothing was learned: compare with {place}."
     )

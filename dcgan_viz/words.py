@@ -1,0 +1,38 @@
+"""Numbers and places in sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, one or several.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(3, "box"), counted(0, "batch"), counted(12000, "sample")
+    ('1 row', '3 boxes', '0 batches', '12000 samples')
+    """
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Several things of a name.
+
+    Examples
+    --------
+    >>> plural("step"), plural("batch")
+    ('steps', 'batches')
+    """
+    return f"{noun}es" if noun.endswith(("ch", "x")) else f"{noun}s"
+
+
+def images_in(path: Path) -> str:
+    """What the images of a source are called; a folder by its name alone, with a slash.
+
+    Examples
+    --------
+    >>> images_in(Path("data/bedrooms.zip"))
+    'images in bedrooms.zip'
+    """
+    return f"images in {path.resolve().name}{'/' if path.is_dir() else ''}"
