@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command
-from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option, seed_option
+from dcgan_viz.cli.command import Command, echo
+from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option, seed_option, shard_option
 
 DEFAULT_OUT = "results/dedup"
 
@@ -29,6 +30,7 @@ DEFAULT_OUT = "results/dedup"
     help="Least correlation of their pixels once one is fitted to the other.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@shard_option
 @seed_option
 @out_option(DEFAULT_OUT)
 @json_option
@@ -37,6 +39,7 @@ def dedup(
     radius: int,
     threshold: float,
     workers: int | None,
+    shard: str | None,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -52,14 +55,26 @@ def dedup(
 
     \b
     dcgan-viz dedup bedroom_train_lmdb --out results/dedup
+    dcgan-viz dedup bedroom_train_lmdb --out results/dedup --shard 2/8
     dcgan-viz dedup photographs/ --radius 0
     dcgan-viz train photographs/ --keep-list results/dedup/keep.jsonl --out runs/mine
     """
-    from dcgan_viz.data.duplicates.duplicates import Duplicates, find_duplicates, sentences
+    from dcgan_viz.data.duplicates.duplicates import Duplicates, cut_crops, find_duplicates, sentences
+    from dcgan_viz.data.parts import Part
     from dcgan_viz.figures.duplicates import duplicates_figure
     from dcgan_viz.progress import show
     from dcgan_viz.report.duplicates import duplicates_page
 
+    if shard is not None:
+        folder = out or Path(DEFAULT_OUT)
+        part = cut_crops(source, folder, part=Part.parse(shard), workers=workers, progress=show)
+        echo(
+            json.dumps({"path": str(part.path), "pictures": part.pictures})
+            if as_json
+            else f"{part.pictures:,} crops written to {part.path}; once all parts are there: dcgan-viz merge "
+            f"{folder / 'crops.npy'}, and the same command without --shard"
+        )
+        return
     check_out(Duplicates, out, overwrite)
     folder = out_folder(out, DEFAULT_OUT)
     result = find_duplicates(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
-from dcgan_viz.cli.options import device_option, json_option, overwrite_option
+from dcgan_viz.cli.options import device_option, json_option, overwrite_option, shard_option
 
 
 @click.command(cls=Command, short_help="Write the discriminator's features of images to an array.")
@@ -23,6 +23,7 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option
     help="Of the convolutions; auto is bf16 where the device has instructions for it.",
 )
 @click.option("--remeasure", is_flag=True, help="Measure batch-norm's statistics anew, on DATA.")
+@shard_option
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
 @device_option
 @overwrite_option
@@ -33,6 +34,7 @@ def features(
     out: Path,
     precision: str,
     remeasure: bool,
+    shard: str | None,
     skip_broken: bool,
     device: str,
     overwrite: bool,
@@ -52,6 +54,7 @@ def features(
     from dcgan_viz.analysis.features.extraction import digest_of_pixels, extract_features
     from dcgan_viz.analysis.features.pooled import chosen_precision, discriminator_extractor
     from dcgan_viz.data.images import load_images, spread_over
+    from dcgan_viz.data.parts import Part
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
 
@@ -67,6 +70,7 @@ def features(
         out,
         digest=digest_of_pixels(images.pixels),
         about={"model": loaded.card.name, "images": str(data), "precision": chosen, "command": command_line()},
+        part=None if shard is None else Part.parse(shard),
         overwrite=overwrite,
         progress=show,
     )
@@ -74,12 +78,17 @@ def features(
     if as_json:
         echo(
             json.dumps(
-                {"path": str(out), "shape": [rows, columns], "parts": dict(extractor.parts), "resumed": written.first}
+                {
+                    "path": str(written.path),
+                    "shape": [rows, columns],
+                    "parts": dict(extractor.parts),
+                    "resumed": written.first,
+                }
             )
         )
         return
     if written.first == rows:
-        echo(f"{out} already holds these features, and stays as it is")
+        echo(f"{written.path} already holds these features, and stays as it is")
         return
     again = f", {written.first:,} of them by an earlier run" if written.first else ""
-    echo(f"{columns:,} features of {rows:,} images{again}, {chosen}, written to {out}")
+    echo(f"{columns:,} features of {rows:,} images{again}, {chosen}, written to {written.path}")

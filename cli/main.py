@@ -23,6 +23,7 @@ from dcgan_viz.cli.guided_backprop import guided_backprop
 from dcgan_viz.cli.import_model import import_model
 from dcgan_viz.cli.invert import invert
 from dcgan_viz.cli.memorization import memorization
+from dcgan_viz.cli.merge import merge
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.prepare import prepare
 from dcgan_viz.cli.rooms import rooms
@@ -72,6 +73,7 @@ for command in (
     prepare,
     dedup,
     faces,
+    merge,
     rooms,
     train,
     train_segmenter,

@@ -49,6 +49,15 @@ def json_option(function: Function) -> Function:
     )
 
 
+def shard_option(function: Function) -> Function:
+    """``--shard I/N``: which part of the images."""
+    return click.option(
+        "--shard",
+        metavar="I/N",
+        help="Do this part alone, such as 2/8, as one of several machines; merge joins the parts.",
+    )(function)
+
+
 def keep_list_option(function: Function) -> Function:
     """``--keep-list FILE``: which pictures of a source to use."""
     return click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
+from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option, shard_option
 
 
 @click.command(cls=Command, short_help="Write images of any source into one array that stays on disk.")
@@ -20,6 +20,7 @@ from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_optio
     "--bits", type=click.IntRange(8, 32), help="Bits that the values of 16- and 32-bit grey images fill, such as 12."
 )
 @keep_list_option
+@shard_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 @click.option("--strict", is_flag=True, help="Stop at an image that does not decode instead of leaving it out.")
 @overwrite_option
@@ -31,6 +32,7 @@ def prepare(
     channels: str,
     bits: int | None,
     keep_list: Path | None,
+    shard: str | None,
     workers: int | None,
     strict: bool,
     overwrite: bool,
@@ -45,11 +47,13 @@ def prepare(
     \b
     dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --size 64
     dcgan-viz prepare x-rays/ x-rays.npy --channels 1 --bits 12 --strict
+    dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --shard 2/8
     dcgan-viz prepare bedroom_train_lmdb kept.npy --keep-list results/dedup/keep.jsonl
     dcgan-viz train bedrooms.npy --out runs/bedrooms
     """
     from dataclasses import asdict
 
+    from dcgan_viz.data.parts import Part
     from dcgan_viz.data.prepare import prepare as run
     from dcgan_viz.progress import show
 
@@ -59,6 +63,7 @@ def prepare(
         size,
         int(channels),
         bits=bits,
+        part=None if shard is None else Part.parse(shard),
         keep_list=keep_list,
         workers=workers,
         strict=strict,

@@ -91,7 +91,10 @@ def to_tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:
     >>> to_tensor(np.zeros((1, 2, 2, 3), np.uint8)).min().item()
     -1.0
     """
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    # torch warns of a memory map, which cannot be written.
+    return (
+        torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    )
 
 
 def to_pixels(images: torch.Tensor) -> NDArray[np.uint8]:

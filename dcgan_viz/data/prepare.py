@@ -12,6 +12,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -29,6 +30,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from dcgan_viz.data.decoding import UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.parts import Part, parts_of
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.arrays import names_file
 from dcgan_viz.errors import UserError
@@ -44,7 +46,21 @@ KIND = "prepared pictures"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a preparation depends on; one that was killed is gone on with only if all of it is the same."""
+    """What a preparation depends on; one that was killed is gone on with only if all of it is the same.
+
+    Parameters
+    ----------
+    source : str
+    pictures : int
+        Of the part that is prepared.
+    names : str
+        Digest of the names of the whole.
+    size, channels, bits : int
+    shard : int
+        Pictures that are written together.
+    first, part : int, tuple of int
+        Where a part begins, its number and how many there are.
+    """
 
     source: str
     pictures: int
@@ -53,6 +69,13 @@ class Plan:
     channels: int
     bits: int | None
     shard: int
+    first: int = 0
+    part: tuple[int, int] | None = None
+
+    @property
+    def shards(self) -> int:
+        """How many."""
+        return math.ceil(self.pictures / self.shard)
 
 
 @dataclass(frozen=True)
@@ -123,6 +146,7 @@ def prepare(
     channels: int = 3,
     *,
     bits: int | None = None,
+    part: Part | None = None,
     keep_list: str | Path | None = None,
     workers: int | None = None,
     strict: bool = False,
@@ -144,6 +168,8 @@ def prepare(
         What to make of each picture.
     bits : int, optional
         How many bits the values of 16- and 32-bit grey fill, 8 to 32.
+    part : Part, optional
+        Prepare this part of the pictures, beside `out` under a name with its number; `merge_prepared` joins them.
     keep_list : path, optional
         As of `open_images`: the names of the pictures to use.
     workers : int, optional
@@ -166,7 +192,7 @@ def prepare(
         If the source holds no pictures, none of them is readable, one is broken and `strict` is given, a file is in the
         way, the disk is full, or another process prepares the same file.
     """
-    target = Path(out)
+    target = Path(out) if part is None else part.path(Path(out))
     if target.suffix != ".npy":
         raise UserError(f"{target} should end in .npy: prepared pictures are a NumPy array")
     if not 1 <= size <= 4096 or channels not in (1, 3):
@@ -178,6 +204,11 @@ def prepare(
     for name in found.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
     plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, SHARD)
+    if part is not None:
+        rows = part.rows(len(found))
+        if not rows:
+            raise UserError(f"{source} has {len(found)} pictures, too few for {part.of} parts: make fewer")
+        plan = replace(plan, pictures=len(rows), first=rows.start, part=(part.number, part.of))
     if reuse and (earlier := _finished(target, plan)) is not None:
         return earlier
     _refuse_others(target, overwrite)
@@ -186,7 +217,7 @@ def prepare(
         with _Partial.open(target, plan) as partial:
             first = len(partial.shards)
             shards = _decoded(found, plan, first, workers or os.cpu_count() or 1)
-            stage = Stage(f"preparing {found.path.name}", math.ceil(len(found) / plan.shard), "shard", first)
+            stage = Stage(f"preparing {found.path.name}", plan.shards, "shard", first)
             for shard, pixels in progress(shards, stage):
                 if strict and shard.broken:
                     raise UserError(_strictly(shard.broken[0]))
@@ -209,7 +240,7 @@ def _refuse_others(target: Path, overwrite: bool) -> None:
 def _finished(target: Path, plan: Plan) -> Prepared | None:
     """What a plan has already come to; None unless all of it is there and as it was written."""
     try:
-        about = parse_json(read_text(target.with_suffix(".json")), _About)
+        about = _about(target)
         if about.prepared != plan or digest_of(target) != about.sha256:
             return None
     except (OSError, UserError):
@@ -226,7 +257,7 @@ def _decoded(source: Source, plan: Plan, first: int, workers: int) -> Iterator[t
     waiting: deque[Future[tuple[Shard, NDArray[np.uint8]]]] = deque()
     pool = ProcessPoolExecutor(workers, context, _begin, (source, plan, os.getpid()))
     try:
-        for number in range(first, math.ceil(len(source) / plan.shard)):
+        for number in range(first, plan.shards):
             waiting.append(pool.submit(_decode_shard, number))
             if len(waiting) > workers + 1:
                 yield waiting.popleft().result()
@@ -260,7 +291,7 @@ def _begin(source: Source, plan: Plan, parent: int) -> None:
 
 def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8]]:
     source, plan = _job
-    indices = range(number * plan.shard, min((number + 1) * plan.shard, len(source)))
+    indices = range(plan.first, plan.first + plan.pictures)[number * plan.shard : (number + 1) * plan.shard]
     pixels = np.empty((len(indices), plan.size, plan.size, plan.channels), np.uint8)
     names: list[str] = []
     broken: list[Picture] = []
@@ -311,7 +342,7 @@ class _Partial:
     def _go_on(self) -> None:
         """Read the journal, and cut off what came after its last whole line."""
         pixels, noted = self.paths(self.target)
-        plan = {"kind": KIND, **asdict(self.plan)}
+        plan = {"kind": KIND, **json.loads(json.dumps(asdict(self.plan)))}
         self.journal.seek(0)
         first = self.journal.readline()
         begun = _parsed(first)
@@ -383,13 +414,78 @@ class _Partial:
         os.fsync(self.array.fileno())
         pixels, noted = self.paths(self.target)
         prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out)
-        about = {**asdict(replace(prepared, path=Path(self.target.name))), "path": self.target.name}
-        about = {**about, "prepared": asdict(self.plan), "sha256": digest_of(pixels), "versions": versions()}
-        with atomic_file(self.target.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(about, indent=2) + "\n")
+        _write_about(prepared, self.plan, pixels)
         pixels.replace(self.target)
         noted.unlink()
         return prepared
+
+
+def _write_about(prepared: Prepared, plan: Plan, pixels: Path) -> None:
+    """Write what stands beside an array, whose pixels may have another name still."""
+    about = {**asdict(replace(prepared, path=Path(prepared.path.name))), "path": prepared.path.name}
+    about = {**about, "prepared": asdict(plan), "sha256": digest_of(pixels), "versions": versions()}
+    with atomic_file(prepared.path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(about, indent=2) + "\n")
+
+
+def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Prepared:
+    """Join the parts that `prepare` has written with ``part``: the same bytes as it writes without.
+
+    Parameters
+    ----------
+    out : path
+        The whole, an ``.npy``; the parts lie beside it, and stay.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    progress : Progress
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    UserError
+        If a part is missing, was changed or belongs to something else, a file is in the way, or the disk is full.
+    """
+    target = Path(out)
+    parts = parts_of(target)
+    _refuse_others(target, overwrite)
+    abouts = [_about(path) for path in parts]
+    plans = [about.prepared for about in abouts]
+    whole = replace(plans[0], pictures=sum(plan.pictures for plan in plans), part=None)
+    expected = 0
+    for number, (path, plan) in enumerate(zip(parts, plans, strict=True), 1):
+        as_part = replace(whole, pictures=plan.pictures, first=expected, part=(number, len(parts)))
+        if plan != as_part:
+            raise UserError(
+                f"{path} is a part of something else than {parts[0].name}: prepare it again, with the same settings"
+            )
+        expected += plan.pictures
+    count = sum(about.pictures for about in abouts)
+    with atomic_file(target) as temporary:
+        with temporary.open("wb") as file, atomic_file(names_file(target)) as names, names.open("wb") as listed:
+            file.write(_header(whole, count))
+            for path, about in progress(zip(parts, abouts, strict=True), Stage("joining", len(parts), "part")):
+                if digest_of(path) != about.sha256:
+                    raise UserError(f"{path} has been changed since it was prepared: prepare it again")
+                with path.open("rb") as part:
+                    part.seek(len(_header(whole, count)))
+                    shutil.copyfileobj(part, file, 2**20)
+                with names_file(path).open("rb") as part:
+                    shutil.copyfileobj(part, listed)
+        broken = tuple(picture for about in abouts for picture in about.broken)
+        unturned = tuple(picture for about in abouts for picture in about.unturned)
+        prepared = Prepared(target, count, broken, unturned, abouts[0].left_out)
+        _write_about(prepared, whole, temporary)
+    return prepared
+
+
+def _about(path: Path) -> _About:
+    try:
+        return parse_json(read_text(path.with_suffix(".json")), _About)
+    except UserError as error:
+        raise UserError(f"{path.with_suffix('.json')} does not say how {path.name} was prepared: {error}") from error
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -263,7 +263,9 @@ def test_other_threads_are_said(tmp_path: Path) -> None:
         resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
     finally:
         torch.set_num_threads(before)
-    assert said[0].startswith(f"the run goes on with {before + 1} thread(s) after {before}, which rounds sums otherwise")
+    assert said[0].startswith(
+        f"the run goes on with {before + 1} thread(s) after {before}, which rounds sums otherwise"
+    )
     assert said[0].endswith(f"set OMP_NUM_THREADS={before}")
     said.clear()
     resume_training(IMAGES, tmp_path, device="cpu", say=said.append)

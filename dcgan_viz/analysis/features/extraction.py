@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from dcgan_viz.data.arrays import read_header
 from dcgan_viz.data.images import Images
+from dcgan_viz.data.parts import Part, parts_of
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, json_holds, refuse_existing, writing
 from dcgan_viz.progress import Progress, Stage, silent
@@ -94,6 +96,7 @@ def extract_features(
     *,
     digest: str,
     about: Mapping[str, Any] | None = None,
+    part: Part | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> FeatureFile:
@@ -113,6 +116,8 @@ def extract_features(
         Of the images: what a resumed extraction must have been begun with.
     about : mapping, optional
         What else is to stand in the ``.json`` beside it.
+    part : Part, optional
+        Do this part of the images, beside `out` under a name with its number; `merge_features` joins them.
     overwrite : bool
         Replace `out` if it holds something else.
     progress : Progress
@@ -136,26 +141,30 @@ def extract_features(
     ...     extract_features(means, TensorImages(torch.zeros(5, 3, 8, 8)), f"{folder}/f.npy", digest="zeros").values.shape
     (5, 3)
     """
-    path = Path(out)
+    path = Path(out) if part is None else part.path(Path(out))
     if path.suffix != ".npy":
         raise UserError(f"features are written to an .npy file, not to {path.name}")
-    shape = len(images), extractor.size
-    identity = {"features": extractor.digest, "images": digest, "shape": list(shape)}
+    of_all = range(len(images)) if part is None else part.rows(len(images))
+    shape = len(of_all), extractor.size
+    identity: dict[str, Any] = {"features": extractor.digest, "images": digest, "shape": list(shape)}
+    if part is not None:
+        identity["part"] = [part.number, part.of]
     if _is_of(path, identity):
         return FeatureFile(path, np.load(path, mmap_mode="r"), shape[0])
     beside = path.with_suffix(".json")
     refuse_existing(path, overwrite)
     refuse_existing(beside, overwrite, lambda file: json_holds(file, "of", "features"))
-    part, note = path.with_name(f"{path.stem}.part.npy"), path.with_name(f"{path.stem}.part.json")
+    unfinished, note = path.with_name(f"{path.stem}.part.npy"), path.with_name(f"{path.stem}.part.json")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        done = _rows_done(part, note, identity)
-        with _opened(part, note, identity, done) as file:
+        done = _rows_done(unfinished, note, identity)
+        with _opened(unfinished, note, identity, done) as file:
             before = len(_header(shape))
             stage = Stage(f"computing {extractor.name}", -(-shape[0] // BATCH), "batch", first=done // BATCH)
             for start in progress(range(done, shape[0], BATCH), stage):
                 rows = slice(start, min(start + BATCH, shape[0]))
-                features = _batch(extractor, images.tensor(rows), rows)
+                chosen = of_all[rows]
+                features = _batch(extractor, images.tensor(slice(chosen.start, chosen.stop)), chosen.start)
                 file.seek(before + 2 * start * shape[1])
                 file.write(features.tobytes())
                 if rows.stop % ROWS_A_SAVE == 0:
@@ -165,9 +174,72 @@ def extract_features(
         text = {"of": identity, "name": extractor.name, "parts": parts, **(about or {}), "versions": versions()}
         with atomic_file(beside) as temporary:
             temporary.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        unfinished.replace(path)
         note.unlink(missing_ok=True)
     return FeatureFile(path, np.load(path, mmap_mode="r"), done)
+
+
+def merge_features(
+    out: str | Path, *, about: Mapping[str, Any] | None = None, overwrite: bool = False, progress: Progress = silent
+) -> FeatureFile:
+    """Join the parts that `extract_features` has written with ``part``: the same array as it writes without.
+
+    Parameters
+    ----------
+    out : path
+        The whole, an ``.npy``; the parts lie beside it, and stay.
+    about : mapping, optional
+        As in `extract_features`, where it is to say something else than beside the first part.
+    overwrite : bool
+        Replace `out` if it holds something else.
+    progress : Progress
+
+    Returns
+    -------
+    FeatureFile
+
+    Raises
+    ------
+    UserError
+        If a part is missing or belongs to something else, or the disk is full.
+    """
+    path = Path(out)
+    parts = parts_of(path)
+    refuse_existing(path, overwrite)
+    beside = path.with_suffix(".json")
+    refuse_existing(beside, overwrite, lambda file: json_holds(file, "of", "features"))
+    texts = [_text(part) for part in parts]
+    identity = {**texts[0]["of"], "shape": [sum(text["of"]["shape"][0] for text in texts), texts[0]["of"]["shape"][1]]}
+    del identity["part"]
+    for number, (part, text) in enumerate(zip(parts, texts, strict=True), 1):
+        as_part = {**identity, "part": [number, len(parts)], "shape": [text["of"]["shape"][0], identity["shape"][1]]}
+        if text["of"] != as_part or not _is_of(part, as_part):
+            raise UserError(f"{part} is a part of something else than {parts[0].name}, or damaged: write it again")
+    with atomic_file(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(_header(identity["shape"]))
+            for part in progress(parts, Stage("joining", len(parts), "part")):
+                with part.open("rb") as rows:
+                    rows.seek(read_header(rows).bytes_before)
+                    shutil.copyfileobj(rows, file, 2**20)
+        with atomic_file(beside) as note:
+            note.write_text(
+                json.dumps({**texts[0], "of": identity, **(about or {})}, indent=1) + "\n", encoding="utf-8"
+            )
+    return FeatureFile(path, np.load(path, mmap_mode="r"), 0)
+
+
+def _text(part: Path) -> dict[str, Any]:
+    """What stands beside a part."""
+    beside = part.with_suffix(".json")
+    try:
+        with beside.open("rb") as file:
+            text = json.loads(file.read(LARGEST_NOTE))
+        rows, columns = (int(side) for side in text["of"]["shape"])
+        number, of = text["of"]["part"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{beside} does not say what {part.name} holds: write it again") from error
+    return {**text, "of": {**text["of"], "shape": [rows, columns], "part": [number, of]}}
 
 
 def digest_of_pixels(pixels: NDArray[np.uint8]) -> str:
@@ -194,12 +266,12 @@ def digest_of_tensors(tensors: Mapping[str, Tensor], *words: str) -> str:
     return digest.hexdigest()
 
 
-def _batch(extractor: Extractor, images: Tensor, rows: slice) -> NDArray[np.float16]:
+def _batch(extractor: Extractor, images: Tensor, first: int) -> NDArray[np.float16]:
     count = len(images)
     filled = torch.cat([images, images.new_zeros(BATCH - count, *images.shape[1:])])
     features = extractor.compute(filled)[:count].half()
     if not torch.isfinite(features).all():
-        wrong = int(torch.nonzero(~torch.isfinite(features).all(1))[0]) + rows.start
+        wrong = int(torch.nonzero(~torch.isfinite(features).all(1))[0]) + first
         raise UserError(f"the features of image {wrong} are not finite in float16, or beyond its 65,504")
     return features.numpy()
 

@@ -18,7 +18,8 @@ from dcgan_viz.data.decoding import decode_square, quiet_decoders
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import CODE, SIDE, STEPS, encode, train_autoencoder
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
-from dcgan_viz.data.prepare import prepare
+from dcgan_viz.data.parts import Part
+from dcgan_viz.data.prepare import Prepared, prepare
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.keep_list import keep_list_text
 from dcgan_viz.errors import UserError
@@ -173,7 +174,7 @@ def find_duplicates(
         )
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory())) if folder is None else Path(folder)
-        prepared = prepare(source, place / CROPS, SIDE, workers=workers, reuse=True, progress=progress)
+        prepared = cut_crops(source, place, workers=workers, progress=progress)
         if prepared.pictures < 2:
             raise UserError(f"{source} holds one readable picture, which has no duplicates: give more")
         crops = np.load(prepared.path, mmap_mode="r")
@@ -214,6 +215,30 @@ def find_duplicates(
         shown=shown,
         shown_pictures=_read(found, places[shown], SHOWN_SIDE),
     )
+
+
+def cut_crops(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    part: Part | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Prepared:
+    """Write the 32x32 crops of a source, or of a part of it, into ``crops.npy`` of a folder, unless they are there.
+
+    Parameters
+    ----------
+    source, folder, workers, progress
+        As in `find_duplicates`.
+    part : Part, optional
+        One of several; `merge_prepared` joins them.
+
+    Returns
+    -------
+    Prepared
+    """
+    return prepare(source, Path(folder) / CROPS, SIDE, part=part, workers=workers, reuse=True, progress=progress)
 
 
 def _equal_codes(
