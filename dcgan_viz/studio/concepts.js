@@ -11,17 +11,16 @@ const saving = saver(state, {
   what: () => "The list of concepts",
   shown(_, theirs, mine) {
     if (mine) past.change(mine);
-    if (mine || !unproven) { past.change(theirs); choose(active); return; }
-    // A name is refused: without it, what else was changed meanwhile is saved.
-    change(unproven);
-    unproven = null;
+    past.change(theirs);
+    choose(active);
   },
   kept(_, theirs) { past.slipUnder(theirs); },
+  refused: (_, reply) => takeBack(reply.name),
   done: drawList,
 });
 const past = history(saving.content(0));
-// Takes back the latest name, as long as it is not known whether it may be one.
-let unproven = null;
+// What each name of this visit took the place of: another name, or the concept that was chosen until then.
+const replaced = new Map();
 let active = past.now.length ? 0 : -1;
 
 // Pairs of a name and the numbers of its samples.
@@ -67,25 +66,38 @@ function choose(index) {
   drawSamples();
 }
 
-// Resolves to whether it was saved.
 function save() {
   choose(active);
-  return saving.save(0, past.now);
+  saving.save(0, past.now);
 }
 
 function change(edit) {
   const next = concepts();
   edit(next);
   past.change(next);
-  return save();
+  save();
 }
 
-// Adds or changes a name; `back` takes it back.
-async function callIt(edit, back) {
-  unproven = back;
-  const accepted = await change(edit);
-  if (unproven === back) unproven = null;
-  return accepted;
+// Whether a name is free; that it may be a name at all is for the server to say.
+function isFree(label) {
+  const free = !concepts().some(([known]) => known === label);
+  if (!free) say(`there is a concept ${label} already`, true);
+  return free;
+}
+
+// Without a name that is refused, what else was changed meanwhile is saved.
+function takeBack(label) {
+  if (!replaced.has(label)) return false;
+  const before = replaced.get(label), index = concepts().findIndex(([known]) => known === label);
+  if (index >= 0 && typeof before === "number") {
+    if (active >= index) active = active > index ? active - 1 : before;
+    // To be corrected, unless the next one is being typed.
+    if (!$("name").value) $("name").value = label;
+  }
+  change(all => {
+    if (index >= 0) all.splice(index, 1, ...(typeof before === "string" ? [[before, all[index][1]]] : []));
+  });
+  return true;
 }
 
 function travel(step) {
@@ -104,19 +116,22 @@ function toggle(number) {
 
 const plain = text => text.trim().replace(/\s+/g, " ");
 
-$("add").addEventListener("submit", async event => {
+$("add").addEventListener("submit", event => {
   event.preventDefault();
-  const label = plain($("name").value), before = active;
-  if (!label) return;
+  const label = plain($("name").value);
+  if (!label || !isFree(label)) return;
+  // At once, whenever it is saved: by then the next may be typed and clicked.
+  $("name").value = "";
+  $("name").blur();
+  replaced.set(label, active);
   active = concepts().length;
-  // A name that is refused stays in the field, to be corrected.
-  const back = all => all.splice(all.findLastIndex(([known]) => known === label), 1);
-  if (await callIt(all => all.push([label, []]), back)) { $("name").value = ""; $("name").blur(); } else choose(before);
+  change(all => all.push([label, []]));
 });
 $("rename").addEventListener("click", () => {
-  const old = name(), index = active, label = plain(prompt("The new name", old) ?? "");
-  const call = to => all => { if (all[index]) all[index][0] = to; };
-  if (label) callIt(call(label), call(old));
+  const old = name(), label = plain(prompt("The new name", old) ?? "");
+  if (!label || label === old || !isFree(label)) return;
+  replaced.set(label, old);
+  change(all => { all[active][0] = label; });
 });
 $("remove").addEventListener("click", () => change(all => all.splice(active, 1)));
 $("undo").addEventListener("click", () => travel(-1));

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dcgan_viz.annotations.concepts import Concepts, check_exemplars, load_concepts, save_concepts
+from dcgan_viz.annotations.concepts import Concepts, check_exemplars, check_name, load_concepts, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.studio.documents import Document, parts_route
-from dcgan_viz.studio.serving import json_reply, local_app, samples_route, serve, static_routes
+from dcgan_viz.studio.serving import RefusedError, json_reply, local_app, samples_route, serve, static_routes
 
 METHOD = "picked in the browser, from samples enlarged to 128 pixels or more"
 
@@ -109,4 +109,10 @@ def _read_pairs(data: Any) -> dict[str, Any]:
     names = [pair[0] for pair in data]
     if len(set(names)) < len(names):
         raise UserError("two concepts have the same name: give each its own")
+    for name in names:
+        try:
+            check_name(name)
+        except UserError as error:
+            # Told by itself, so that the page can take back this name alone.
+            raise RefusedError(str(error), 400, {"name": name}) from error
     return dict(data)

@@ -27,10 +27,12 @@ export function say(text, failed = false) {
 // what(part): what a part is called in a sentence, such as "the boxes on sample 3".
 // shown(part, content, mine): the saved content is to be shown instead of what the page had; null mine: there was none.
 // kept(part, theirs): what the page has is saved in place of what somebody else had saved.
+// refused(part, reply): takes back what the server refuses alone, and saves the rest; says whether it could.
 // trivial(part, content): nobody would miss this content of the page, so that what somebody else has saved may hold.
 // done(): something was saved or taken over.
 // report(): how the page says that all is saved.
-export function saver(state, { address, what, shown, kept = () => {}, trivial = () => false, done, report = () => "saved" }) {
+export function saver(state, { address, what, shown, kept = () => {}, refused = () => false, trivial = () => false, done,
+                               report = () => "saved" }) {
   const place = `unsaved ${state.document}`;
   const saved = state.parts.map(({ content, version }) => ({ content: JSON.stringify(content), version }));
   const unsaved = new Map();    // part → what it is to be, as text
@@ -66,7 +68,7 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
   // One attempt; says whether it is worth going on at once.
   async function attempt(part) {
     const text = unsaved.get(part);
-    const { status, problem, content, version } = await put(part, text);
+    const reply = await put(part, text), { status, problem, content, version } = reply;
     const held = JSON.stringify(content);
     if (status === 200) {
       sent.delete(part);
@@ -81,8 +83,7 @@ export function saver(state, { address, what, shown, kept = () => {}, trivial = 
       if (!own && trivial(part, JSON.parse(text))) takeTheirs(part);
     } else if ([400, 403, 404, 405, 413].includes(status)) {
       unsaved.delete(part);
-      // The page may have changed more than what is refused, and save that.
-      shown(part, JSON.parse(saved[part].content), null);
+      if (!refused(part, reply)) shown(part, JSON.parse(saved[part].content), null);
       refusal = problem;
       say(`not saved: ${problem}`, true);
     } else {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,69 @@ def test_concepts_are_picked_in_a_browser(browser, server, tiny_folder: Path) ->
     concepts.check_belongs_to(load(tiny_folder))
     assert concepts.exemplars == {"smiling woman": (3, 1, 5, 2), "man": (0, 2)}
     assert (concepts.contributor, concepts.count, concepts.seed) == ("me", 12, 2015)
+
+
+def test_what_is_clicked_and_typed_before_a_name_is_saved_is_kept(
+    browser, at_once, tiny_model: DCGAN, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, the new concept was given up for the one before as soon as the reply came, and the next name was erased."""
+    save_concepts(open_concepts(tiny_model, path, count=6, seed=3, method="by eye"), path)
+    go_on = threading.Event()
+
+    def slowly(concepts: Any, file: Path) -> Path:
+        assert go_on.wait(60)
+        return save_concepts(concepts, file)
+
+    monkeypatch.setattr("dcgan_viz.studio.concepts.save_concepts", slowly)
+    page = browser.new_page()
+    page.goto(at_once(concepts_app(tiny_model, load_concepts(path), path)))
+    page.get_by_text("sample 5").wait_for()
+    field = page.get_by_label("name of a new concept")
+
+    def add(name: str) -> None:
+        field.fill(name)
+        page.keyboard.press("Enter")
+
+    def pick(number: int) -> None:
+        page.locator(f'#grid button[data-number="{number}"]').click()
+
+    def saved() -> None:
+        go_on.set()
+        page.get_by_text("saved", exact=True).wait_for()
+        go_on.clear()
+
+    add("woman")
+    saved()
+    add("man")
+    pick(1)
+    field.fill("chi")
+    saved()
+    assert field.input_value() == "chi"
+    pick(2)
+    page.get_by_role("button", name="man (2)").wait_for()
+    saved()
+    assert load_concepts(path).exemplars == {"woman": (), "man": (1, 2)}
+    # Two names on their way at once, of which the first is refused: the second and what is clicked into it stay.
+    pick(0)
+    add("a + b")
+    pick(3)
+    add("child")
+    pick(4)
+    go_on.set()
+    page.get_by_text("not saved: the name 'a + b' holds a sign").wait_for()
+    pick(5)
+    page.get_by_role("button", name="child (2)").wait_for()
+    page.get_by_text("saved", exact=True).wait_for()
+    assert field.input_value() == "a + b"
+    assert load_concepts(path).exemplars == {"woman": (), "man": (1, 2, 0), "child": (4, 5)}
+    # What is refused as a new name of a concept leaves it the old one, and its samples.
+    page.on("dialog", lambda dialog: dialog.accept("x = y"))
+    page.get_by_role("button", name="rename").click()
+    page.get_by_text("not saved: the name 'x = y' holds a sign").wait_for()
+    page.get_by_role("button", name="child (2)").wait_for()
+    add("man")
+    page.get_by_text("there is a concept man already").wait_for()
+    assert load_concepts(path).exemplars == {"woman": (), "man": (1, 2, 0), "child": (4, 5)}
 
 
 def test_what_another_tab_has_picked_is_not_written_over(browser, at_once, tiny_model: DCGAN, path: Path) -> None:
