@@ -68,9 +68,10 @@ function describe() {
 }
 
 async function show(index) {
-  current = Math.min(Math.max(index, 0), count - 1);
+  const next = Math.min(Math.max(index, 0), count - 1);
+  const arrived = () => { current = next; return of(next).now; };
   try {
-    await board.show(`${state.noun}/${current}.${photographs ? "jpeg" : "png"}`, state.sizes[current], of(current).now);
+    await board.show(`${state.noun}/${next}.${photographs ? "jpeg" : "png"}`, state.sizes[next], arrived);
   } catch {
     say("the picture cannot be read: is the command still running? Then reload this page", true);
   }

@@ -63,7 +63,7 @@ async function show(index) {
   move(true);
   current = Math.min(Math.max(index, 0), count - 1);
   try {
-    await board.show(`picture/${current}.png`, [state.width, state.height], boxes());
+    await board.show(`picture/${current}.png`, [state.width, state.height], boxes);
   } catch {
     // What is not seen is not to be judged: the page stays locked.
     say("the picture cannot be read: is the command still running? Then reload this page", true);

@@ -147,8 +147,9 @@ export function pictureBoard(canvas, { most = 640, changed = null, chose = () =>
 
   return {
     get chosen() { return chosen; },
-    // Resolves when the picture is on the canvas.
-    show(address, size, shown) {
+    // Resolves when the picture is on the canvas; `arrived()` is called at that moment and returns its boxes. Until then
+    // what is drawn is drawn on the picture before.
+    show(address, size, arrived) {
       return new Promise((resolve, reject) => {
         picture.onload = () => {
           [width, height] = size;
@@ -156,7 +157,7 @@ export function pictureBoard(canvas, { most = 640, changed = null, chose = () =>
           [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
           canvas.style.width = `min(100%, ${canvas.width}px, max(20rem, (100vh - 17rem) * ${width / height}))`;
           canvas.style.aspectRatio = `${width} / ${height}`;
-          this.set(shown);
+          this.set(arrived());
           resolve();
         };
         picture.onerror = () => reject(new Error(`${address} cannot be read`));

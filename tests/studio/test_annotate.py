@@ -218,6 +218,26 @@ def test_boxes_are_chosen_moved_resized_deleted_and_all_of_it_undone(visit, at_o
     becomes(path, [])
 
 
+def test_what_is_drawn_before_the_next_picture_has_come_is_on_the_picture_that_was_seen(
+    visit, at_once, app, path: Path
+) -> None:
+    """Once, it was saved as a box on the next one, with all boxes of the one before."""
+    page, drag = visit(at_once(app()), "sample 1 of 4")
+    drag(2, 2, 8, 8)
+    becomes(path, [(2, 2, 6, 6)])
+    held: list[Any] = []
+    page.route("**/sample/1.png", held.append)
+    with page.expect_request("**/sample/1.png"):
+        page.keyboard.press("Space")
+    drag(10, 10, 14, 15)
+    becomes(path, [(2, 2, 6, 6), (10, 10, 4, 5)])
+    held[0].continue_()
+    page.get_by_text("sample 2 of 4, 1 looked at").wait_for()
+    drag(1, 1, 5, 5)
+    becomes(path, [(1, 1, 4, 4)], image=1)
+    becomes(path, [(2, 2, 6, 6), (10, 10, 4, 5)])
+
+
 def test_the_keyboard_alone_is_enough(visit, at_once, app, path: Path) -> None:
     page, _ = visit(at_once(app()), "sample 1 of 4")
     page.keyboard.press("b")
