@@ -61,7 +61,7 @@ def interrupt() -> Callable[[Served], str]:
         # It says its address just before the server starts and listens for Ctrl-C.
         time.sleep(0.5)
         served.process.send_signal(signal.SIGINT)
-        output, errors = served.process.communicate(timeout=20)
+        output, errors = served.process.communicate(timeout=120)
         assert served.process.returncode == 0, errors
         assert "Traceback" not in errors
         return output
@@ -123,6 +123,15 @@ def browser() -> Iterator[Any]:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
+        new_page = browser.new_page
+
+        def patient_page(**options: Any) -> Any:
+            """A page that waits for a busy machine."""
+            page = new_page(**options)
+            page.set_default_timeout(90_000)
+            return page
+
+        browser.new_page = patient_page  # type: ignore[method-assign]
         yield browser
         browser.close()
 
@@ -133,7 +142,6 @@ def visit(browser: Any) -> Callable[[str, str], tuple[Any, Callable[..., None]]]
 
     def show(address: str, text: str) -> tuple[Any, Callable[..., None]]:
         page = browser.new_page(viewport={"width": 900, "height": 1000})
-        page.set_default_timeout(10_000)
         page.goto(address)
         page.get_by_text(text).wait_for()
         frame = page.locator("canvas").bounding_box()

@@ -222,7 +222,6 @@ def test_what_another_tab_has_picked_is_not_written_over(browser, at_once, tiny_
     address = at_once(concepts_app(tiny_model, load_concepts(path), path))
     first, second = (browser.new_page() for _ in range(2))
     for page in (first, second):
-        page.set_default_timeout(10_000)
         page.goto(address)
         page.get_by_text("sample 4").wait_for()
     for page, name in ((first, "woman"), (second, "man")):

@@ -147,7 +147,6 @@ def test_what_is_not_there_is_a_sentence(client: Any) -> None:
 def page(browser: Any, at_once: Any, app: Any) -> Iterator[Any]:
     address = at_once(app)
     page = browser.new_page(viewport={"width": 1200, "height": 800})
-    page.set_default_timeout(20_000)
     page.problems = []
     page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
@@ -162,7 +161,7 @@ def page(browser: Any, at_once: Any, app: Any) -> Iterator[Any]:
 
 def until(page: Any, expression: str) -> None:
     """Waits; the page itself forbids the evaluation of strings in it."""
-    for _ in range(200):
+    for _ in range(900):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(100)
@@ -177,6 +176,18 @@ def pixels_of(page: Any, selector: str) -> list[int]:
         }""",
         selector,
     )
+
+
+def drawn(page: Any, selector: str, expected: Callable[[list[int]], bool]) -> list[int]:
+    """The pixels of a canvas, as soon as they are as expected and no longer change."""
+    before = None
+    for _ in range(300):
+        pixels = pixels_of(page, selector)
+        if pixels == before and expected(pixels):
+            return pixels
+        before = pixels
+        page.wait_for_timeout(300)
+    raise AssertionError(f"{selector} stays as it is")
 
 
 def test_samples_are_held_walked_and_moved(page: Any, seeing_model: DCGAN) -> None:
@@ -200,8 +211,7 @@ def test_samples_are_held_walked_and_moved(page: Any, seeing_model: DCGAN) -> No
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     until(page, "location.hash.includes('along=0.5')")
-    page.wait_for_timeout(300)
-    assert pixels_of(page, ".panel canvas") != before
+    drawn(page, ".panel canvas", lambda pixels: pixels != before)
     # The address holds all of it.
     address = page.url
     shown = pixels_of(page, ".panel canvas")
@@ -229,21 +239,16 @@ def test_an_object_is_forgotten_painted_undone_and_saved(page: Any, tmp_path: Pa
     page.keyboard.press("ArrowRight")
     page.get_by_text("--rank-by difference --top 2").wait_for()
     until(page, "location.hash.includes('maps=2')")
-    page.wait_for_timeout(300)
-    zeroed = pixels_of(page, "figure canvas.picture")
-    assert zeroed != before
+    zeroed = drawn(page, "figure canvas.picture", lambda pixels: pixels != before)
     page.get_by_role("button", name="insert where I paint").click()
     frame = page.locator("figure canvas.over").first.bounding_box()
     page.mouse.move(frame["x"] + 5, frame["y"] + 5)
     page.mouse.down()
     page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + 9, steps=3)
     page.mouse.up()
-    page.wait_for_timeout(400)
-    painted = pixels_of(page, "figure canvas.picture")
-    assert painted != zeroed
+    drawn(page, "figure canvas.picture", lambda pixels: pixels != zeroed)
     page.keyboard.press("Control+z")
-    page.wait_for_timeout(300)
-    assert pixels_of(page, "figure canvas.picture") == zeroed
+    drawn(page, "figure canvas.picture", lambda pixels: pixels == zeroed)
     page.get_by_role("button", name="save as a model").click()
     page.get_by_text("saved: dcgan-viz sample --model").wait_for()
     assert [f.name for f in (tmp_path / "models").iterdir()] == ["tiny-without-window"]
