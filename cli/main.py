@@ -26,6 +26,7 @@ from dcgan_viz.cli.memorization import memorization
 from dcgan_viz.cli.merge import merge
 from dcgan_viz.cli.models import info, models
 from dcgan_viz.cli.prepare import prepare
+from dcgan_viz.cli.report import report
 from dcgan_viz.cli.rooms import rooms
 from dcgan_viz.cli.sample import sample
 from dcgan_viz.cli.studio import studio
@@ -55,6 +56,7 @@ for command in (
     info,
     sample,
     studio,
+    report,
     forget,
     annotate,
     blind,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -51,8 +53,34 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+_APART: ContextVar[list[str] | None] = ContextVar("captions apart", default=None)
+
+
+@contextmanager
+def captions_apart() -> Iterator[list[str]]:
+    """Figures that are made meanwhile have no captions, which are collected in the list instead.
+
+    Examples
+    --------
+    >>> with captions_apart() as captions:
+    ...     caption(new_figure(2, 2), "what was done")
+    >>> captions
+    ['what was done']
+    """
+    captions: list[str] = []
+    token = _APART.set(captions)
+    try:
+        yield captions
+    finally:
+        _APART.reset(token)
+
+
 def caption(figure: Figure, text: str) -> None:
     """Write what was done beneath a figure, wrapped to its width."""
+    apart = _APART.get()
+    if apart is not None:
+        apart.append(text)
+        return
     # An 8-point letter is about 0.062 inches wide on average.
     lines = textwrap.wrap(text, int(figure.get_figwidth() / 0.062))
     figure.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, x=0.01, ha="left", linespacing=1.35)

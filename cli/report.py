@@ -1,0 +1,89 @@
+"""``dcgan-viz report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.options import check_out, device_option, finish, json_option, out_folder, out_option, seed_option
+
+if TYPE_CHECKING:
+    from dcgan_viz.report.analyses import Subject
+
+DEFAULT_OUT = "results/report"
+
+
+@click.command(cls=Command, short_help="Every analysis that fits a model, as one HTML file.")
+@click.argument("model", metavar="NAME|FOLDER|FILE.py:FUNCTION")
+@click.option("--against", metavar="NAME|FOLDER|FILE.py:FUNCTION", help="Another model, shown side by side.")
+@click.option("--images", type=click.Path(path_type=Path), help="Real images to measure the samples against.")
+@click.option("--training", type=click.Path(path_type=Path), help="The images that it was trained on.")
+@click.option("--author", default="", help="Who hands it in; printed under the title.")
+@click.option("--fast", is_flag=True, help="Fewer samples, and without what takes minutes.")
+@seed_option
+@device_option
+@out_option(DEFAULT_OUT)
+@json_option
+def report(
+    model: str,
+    against: str | None,
+    images: Path | None,
+    training: Path | None,
+    author: str,
+    fast: bool,
+    seed: int,
+    device: str,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write up what a model has learned.
+
+    Runs every analysis that fits the model, and writes one HTML file that needs nothing else and prints well: figures,
+    numbers with intervals, controls, what each analysis does not say, and the commands that do it again. The numbers
+    are also in result.json.
+
+    \b
+    dcgan-viz report rooms --fast
+    dcgan-viz report runs/mine --images photographs/ --author "A. Student"
+    dcgan-viz report rooms --against rooms-memorized --out results/both
+    """
+    from dcgan_viz.progress import show
+    from dcgan_viz.report.model_report import ModelReport, model_report
+
+    check_out(ModelReport, out, overwrite)
+    names = [model, *([] if against is None else [against])]
+    subjects = [_subject(name, images, training, fast, seed, device) for name in names]
+    result = model_report(subjects, author=author, command=command_line(), progress=show)
+    folder = result.save(out_folder(out, DEFAULT_OUT), {}, {"report": result.page}, overwrite)
+    made = sum("left out" not in part for parts in result.chapters.values() for part in parts)
+    finish(result, folder, f"{made} analyses of {' and '.join(names)}: open {folder / 'report.html'}", as_json)
+
+
+def _subject(name: str, images: Path | None, training: Path | None, fast: bool, seed: int, device: str) -> Subject:
+    from dcgan_viz.data.images import load_images
+    from dcgan_viz.model import load
+    from dcgan_viz.progress import show
+    from dcgan_viz.report.analyses import Subject
+    from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
+
+    loaded = load(name, device)
+    channels, size, _ = loaded.image_shape
+    known = others = None
+    if not fast and training is not None:
+        known = load_images(training, size, channels, progress=show)
+    elif not fast and has_training_images(loaded):
+        known, others = training_images(loaded, show), held_out_images(loaded, 2000, show)
+    return Subject(
+        loaded,
+        name,
+        images=None if images is None else load_images(images, size, channels, progress=show),
+        images_named=str(images or ""),
+        training=known,
+        held_out=others,
+        fast=fast,
+        seed=seed,
+    )

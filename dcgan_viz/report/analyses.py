@@ -1,0 +1,352 @@
+"""The analyses of a report: which fit a model, what each asks, and how it is run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from matplotlib.figure import Figure
+
+from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
+from dcgan_viz.analysis.attribution.sanity import check_layer
+from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
+from dcgan_viz.analysis.forgetting.forgetting import forget
+from dcgan_viz.analysis.latent.arithmetic import arithmetic
+from dcgan_viz.analysis.latent.directions import directions
+from dcgan_viz.analysis.latent.turn import turn
+from dcgan_viz.analysis.latent.walks import FEWEST_RANDOM_WALKS, RANDOM_WALKS, walk
+from dcgan_viz.analysis.memorization.memorization import memorization
+from dcgan_viz.analysis.quality.evaluation import evaluate
+from dcgan_viz.annotations.concepts import Concepts, find_concepts
+from dcgan_viz.data.images import Images
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
+from dcgan_viz.figures.attribution.sanity import sanity_figure
+from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
+from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
+from dcgan_viz.figures.latent.directions import directions_figure
+from dcgan_viz.figures.latent.turn import turn_figure
+from dcgan_viz.figures.latent.walks import walk_figure
+from dcgan_viz.figures.memorization.memorization import memorization_figure
+from dcgan_viz.figures.quality.evaluation import evaluation_figure
+from dcgan_viz.judges.encoder import load_encoder
+from dcgan_viz.judges.segmenter import Segmenter, find_segmenter
+from dcgan_viz.model import DCGAN, Samples
+from dcgan_viz.progress import Progress, silent
+from dcgan_viz.results import Result
+
+EXCITING, FEWER_EXCITING = 512, 256
+"""Samples that are looked through for what excites the discriminator's maps; fewer in a fast report."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and what is known of it.
+
+    Parameters
+    ----------
+    model : DCGAN
+    name : str
+        As `load` takes it.
+    images : Images, optional
+        Real ones to measure it against.
+    images_named : str
+        As ``--images`` was given.
+    training, held_out : Images, optional
+        What it was trained on, and others of the kind.
+    fast : bool
+        Leave out what takes long.
+    seed : int
+    progress : Progress
+        Of the analyses themselves.
+    """
+
+    model: DCGAN
+    name: str
+    images: Images | None = None
+    images_named: str = ""
+    training: Images | None = None
+    held_out: Images | None = None
+    fast: bool = False
+    seed: int = 0
+    progress: Progress = silent
+
+    @cached_property
+    def segmenter(self) -> Segmenter | None:
+        """The one beside the model."""
+        return find_segmenter(self.model)
+
+    @cached_property
+    def annotated(self) -> tuple[str, ...]:
+        """Objects with boxes beside the model."""
+        folder = self.model.folder / "annotations" if self.model.folder else None
+        return tuple(sorted(file.stem for file in folder.glob("*.json"))) if folder and folder.is_dir() else ()
+
+    @cached_property
+    def concepts(self) -> Concepts | None:
+        """Those beside the model."""
+        try:
+            return find_concepts(self.model)
+        except UserError:
+            return None
+
+    def command(self, *words: str) -> str:
+        """A command on this model that can be pasted."""
+        return shlex.join(["dcgan-viz", *words, "--model", self.name, "--seed", str(self.seed)])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an analysis came to.
+
+    Parameters
+    ----------
+    result : Result
+    figure : Figure
+    command : str
+        Does the same, or with ``less`` the same in full.
+    less : str
+        What a fast report leaves out of it.
+    """
+
+    result: Result
+    figure: Figure
+    command: str
+    less: str = ""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One chapter of a report.
+
+    Parameters
+    ----------
+    name, title : str
+    asks : str
+        The question.
+    caution : str
+        What the answer does not say.
+    misses : callable
+        What the subject lacks for it, as a sentence; empty if it fits.
+    run : callable
+    """
+
+    name: str
+    title: str
+    asks: str
+    caution: str
+    misses: Callable[[Subject], str]
+    run: Callable[[Subject], Found]
+
+
+def _nothing(subject: Subject) -> str:
+    return ""
+
+
+def _quality(subject: Subject) -> Found:
+    assert subject.images is not None
+    result = evaluate(
+        subject.model,
+        subject.images,
+        load_encoder(None, subject.model.device),
+        samples=500 if subject.fast else 2000,
+        seed=subject.seed,
+        source=subject.images_named,
+        segmenter=subject.segmenter,
+        progress=subject.progress,
+    )
+    command = subject.command("evaluate", "--data", subject.images_named)
+    return Found(result, evaluation_figure(result), command, "500 samples instead of 2,000" if subject.fast else "")
+
+
+def _excites(subject: Subject) -> Found:
+    count = FEWER_EXCITING if subject.fast else EXCITING
+    samples = Samples(subject.model, subject.model.latents(count, subject.seed))
+    source = f"samples of the model (seed {subject.seed})"
+    result = guided_backprop(subject.model, samples, seed=subject.seed, source=source)
+    command = subject.command("guided-backprop", "--count", str(count))
+    return Found(result, guided_backprop_figure(result), command)
+
+
+def _sanity(subject: Subject) -> Found:
+    samples = subject.model.sample(EXCITING, subject.seed)
+    source = f"samples of the model (seed {subject.seed})"
+    result = check_layer(subject.model, samples, seed=subject.seed, source=source)
+    return Found(result, sanity_figure(result), subject.command("guided-backprop", "--sanity"))
+
+
+def _object(subject: Subject) -> str | None:
+    known = subject.annotated or (() if subject.segmenter is None else subject.segmenter.objects)
+    return "window" if "window" in known else next(iter(known), None)
+
+
+def _forgets(subject: Subject) -> Found:
+    label, boxes, judge = _object(subject), None, subject.segmenter
+    assert label is not None
+    if subject.fast:
+        if not subject.annotated and judge is not None:
+            boxes = automatic_boxes(subject.model, judge, [label])
+        judge = None
+    result = forget(
+        subject.model, label, annotations=boxes, samples=24 if subject.fast else 100, segmenter=judge, seed=subject.seed
+    )
+    less = "24 samples instead of 100, and no segmenter counts what happened to other objects" if subject.fast else ""
+    return Found(result, forgetting_figure(result), subject.command("forget", "--object", label), less)
+
+
+def _walks(subject: Subject) -> Found:
+    result = walk(
+        subject.model,
+        rows=4 if subject.fast else 8,
+        seed=subject.seed,
+        random_walks=FEWEST_RANDOM_WALKS if subject.fast else RANDOM_WALKS,
+        source="new samples",
+        progress=subject.progress,
+    )
+    rows = ["--rows", "4"] if subject.fast else []
+    less = f"{FEWEST_RANDOM_WALKS} random walks instead of {RANDOM_WALKS} to compare with" if subject.fast else ""
+    return Found(result, walk_figure(result), subject.command("walk", *rows), less)
+
+
+def _directs(subject: Subject) -> Found:
+    count = 3 if subject.fast else 5
+    result = directions(subject.model, count=count, seed=subject.seed)
+    return Found(result, directions_figure(result), subject.command("directions", "--count", str(count)))
+
+
+PAPERS = ("smiling woman", "neutral woman", "neutral man")
+
+
+def _terms(concepts: Concepts) -> tuple[str, ...]:
+    """Three concepts for A - B + C: the paper's, or the first three that have three exemplars."""
+    enough = [name for name, numbers in concepts.exemplars.items() if len(numbers) >= 3]
+    return PAPERS if set(PAPERS) <= set(enough) else tuple(enough[:3])
+
+
+def _adds(subject: Subject) -> Found:
+    assert subject.concepts is not None
+    first, second, third = _terms(subject.concepts)
+    expression = f"{first} - {second} + {third}"
+    trials = 40 if subject.fast else 100
+    result = arithmetic(
+        subject.model, subject.concepts, expression, trials=trials, seed=subject.seed, progress=subject.progress
+    )
+    command = subject.command("arithmetic", expression, "--trials", str(trials))
+    return Found(result, arithmetic_figure(result), command)
+
+
+def _turns(subject: Subject) -> Found:
+    assert subject.concepts is not None
+    result = turn(subject.model, subject.concepts, seed=subject.seed, progress=subject.progress)
+    return Found(result, turn_figure(result), subject.command("turn"))
+
+
+def _memorizes(subject: Subject) -> Found:
+    assert subject.training is not None
+    result = memorization(
+        subject.model, subject.training, subject.held_out, seed=subject.seed, progress=subject.progress
+    )
+    return Found(result, memorization_figure(result), subject.command("memorization"))
+
+
+def _lacks_concepts(subject: Subject) -> str:
+    if subject.concepts is None or len(_terms(subject.concepts)) < 3:
+        return "no three concepts with three exemplars each lie beside it: pick some with dcgan-viz concepts"
+    return ""
+
+
+def _lacks_sides(subject: Subject) -> str:
+    if subject.concepts is None or not {"looking left", "looking right"} <= set(subject.concepts.exemplars):
+        return "no samples that look left and right are picked: see dcgan-viz concepts"
+    return ""
+
+
+def _unless_fast(lacks: Callable[[Subject], str]) -> Callable[[Subject], str]:
+    return lambda subject: "left out of a fast report" if subject.fast else lacks(subject)
+
+
+ANALYSES: Sequence[Analysis] = (
+    Analysis(
+        "quality",
+        "How far are samples from real images?",
+        "Fréchet and kernel distance, precision, recall, density and coverage, each beside what other real images get.",
+        "Distances are in the features of one encoder; compare only numbers of the same encoder and the same images.",
+        lambda s: "" if s.images is not None else "no real images were given: add --images",
+        _quality,
+    ),
+    Analysis(
+        "guided-backprop",
+        "What excites the discriminator?",
+        "The images that excite maps of its last convolution most, and the guided gradients of these responses, beside "
+        "the same for random filters (Radford et al. 2015, section 6.2).",
+        "Guided gradients resemble the image even where nothing was learned: compare with the random filters.",
+        _nothing,
+        _excites,
+    ),
+    Analysis(
+        "sanity",
+        "Do these gradients depend on what was learned?",
+        "Similarity to the trained network's guided gradients as layer after layer is drawn anew (Adebayo et al. 2018).",
+        "Guided backpropagation is known to change little when high layers are randomised.",
+        _unless_fast(_nothing),
+        _sanity,
+    ),
+    Analysis(
+        "forget",
+        "Can it be made to forget an object?",
+        "Maps whose activations tell the object's boxes from other places are zeroed (Radford et al. 2015, section 6.3.1), "
+        "beside as many random maps.",
+        "A regression may find brightness or place instead of the object; what these alone find is given.",
+        lambda s: "" if _object(s) else "nobody has drawn boxes on its samples: see dcgan-viz annotate",
+        _forgets,
+    ),
+    Analysis(
+        "walk",
+        "Does the picture jump on a walk?",
+        "Walks between random points of the latent space (Radford et al. 2015, section 6.1), their steps compared with "
+        "those of random walks.",
+        "A smooth walk is no proof that nothing was memorised.",
+        _nothing,
+        _walks,
+    ),
+    Analysis(
+        "directions",
+        "Which directions change much?",
+        "Principal directions of the first layer and the directions it stretches most, found without labels, beside "
+        "random ones.",
+        "A direction that changes much need not change one thing.",
+        _nothing,
+        _directs,
+    ),
+    Analysis(
+        "arithmetic",
+        "Do concepts add up?",
+        "The mean latents of three exemplars each, added and taken away (Radford et al. 2015, section 6.3.2).",
+        "Whoever picked the exemplars decides what a concept is; trials draw other exemplars.",
+        _lacks_concepts,
+        _adds,
+    ),
+    Analysis(
+        "turn",
+        "Is there a direction that turns?",
+        "The mean of samples that look right less that of samples that look left, added to new samples (Radford et al. "
+        "2015, Figure 8).",
+        "What is odd under mirroring is a turn or a shift of light; the picture tells which.",
+        _lacks_sides,
+        _turns,
+    ),
+    Analysis(
+        "memorization",
+        "Are samples copies of training images?",
+        "Nearest neighbours, near copies, a two-sample test and data copying, with planted copies as a control.",
+        "It finds copies as far as its measures see them: the planted ones say how far that is.",
+        _unless_fast(
+            lambda s: (
+                "" if s.training is not None else "the images that it was trained on are not at hand: add --training"
+            )
+        ),
+        _memorizes,
+    ),
+)

@@ -1,0 +1,75 @@
+"""Every number with an interval that is in a result, with words for where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dcgan_viz.results import Result
+from dcgan_viz.statistics import Estimate
+
+NAMING = ("object", "choice", "condition", "concept", "measure", "space", "source", "kind", "method", "name", "map")
+"""Fields whose value says which of several things a number is of; the first ones that there are."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``effects, chosen maps, window: removed``.
+    estimate : Estimate
+    """
+
+    name: str
+    estimate: Estimate
+
+
+def estimates_of(result: Result) -> tuple[Row, ...]:
+    """All estimates of a result, in the order of its fields.
+
+    Examples
+    --------
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class Shares(Result):
+    ...     bright: Estimate
+    >>> [row.name for row in estimates_of(Shares(settings={}, bright=Estimate(0.5, 0.4, 0.6, 9, "95 %")))]
+    ['bright']
+    """
+    kept = [f for f in dataclasses.fields(result) if f.metadata.get("saved", True) and f.name != "settings"]
+    rows = [row for f in kept for row in _rows(getattr(result, f.name), (_words(f.name),))]
+    return tuple(Row(_join(path), estimate) for path, estimate in rows)
+
+
+def _rows(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Estimate]]:
+    if isinstance(value, Estimate):
+        yield path, value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = _name(value)
+        for f in dataclasses.fields(value):
+            yield from _rows(getattr(value, f.name), (*path, *named, _words(f.name)))
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            unnamed = isinstance(item, Estimate) or not (dataclasses.is_dataclass(item) and _name(item))
+            yield from _rows(item, (*path, f"{number}") if unnamed and len(value) > 1 else path)
+
+
+def _name(value: Any) -> tuple[str, ...]:
+    fields = {f.name for f in dataclasses.fields(value)}
+    found = [f"{getattr(value, name)}" for name in NAMING if name in fields]
+    if "number" in fields and found:
+        return (f"{found[0]} {value.number}",)
+    return tuple(found[:1])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _join(path: tuple[str, ...]) -> str:
+    *where, what = path
+    return f"{', '.join(where)}: {what}" if where else what

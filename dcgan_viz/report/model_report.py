@@ -1,0 +1,214 @@
+"""A report of a model: every analysis that fits it, as one HTML file that needs nothing else, and as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dcgan_viz.data.images import to_pixels
+from dcgan_viz.errors import UserError
+from dcgan_viz.figures.style import captions_apart
+from dcgan_viz.media.pictures import tile
+from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.report.analyses import ANALYSES, Analysis, Subject
+from dcgan_viz.report.estimates import Row, estimates_of
+from dcgan_viz.results import Result
+from dcgan_viz.versions import versions
+
+SHOWN_ROWS = 24
+"""Numbers of a chapter that are printed; the JSON has all of them."""
+
+SAMPLES = 48
+MAXIMUM_BYTES = 10 * 10**6
+QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What an analysis found about one model, or why it was left out.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    missing : str
+        Why it was left out; empty if it was not.
+    picture, caption : str
+        Of the figure: WebP as base64, and what was done.
+    width : int
+        Of the picture as it is meant to be seen, in pixels.
+    sentences : tuple of str
+    rows : tuple of Row
+    command, less : str
+        As in `Found`.
+    numbers : mapping
+        All of the result, as it is saved by its own command.
+    """
+
+    analysis: Analysis
+    missing: str = ""
+    picture: str = ""
+    caption: str = ""
+    width: int = 0
+    sentences: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    command: str = ""
+    less: str = ""
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport(Result):
+    """The chapters of one model or of two.
+
+    Parameters
+    ----------
+    models : tuple of str
+    chapters : dict of str to list
+        For each analysis what was found about each model: its numbers, or why it was left out.
+    page : str
+        The HTML.
+    """
+
+    models: tuple[str, ...]
+    chapters: dict[str, list[dict[str, Any]]]
+    page: str = field(repr=False, metadata={"saved": False})
+
+
+def model_report(
+    subjects: Sequence[Subject], *, author: str = "", command: str = "", progress: Progress = silent
+) -> ModelReport:
+    """Run every analysis that fits, and write it up.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        One model, or two that are shown side by side.
+    author : str
+        Who hands it in.
+    command : str
+        That made it.
+    progress : Progress
+        Counts analyses.
+
+    Returns
+    -------
+    ModelReport
+
+    Raises
+    ------
+    UserError
+        If the page is larger than 10 MB.
+    """
+    tasks = [(analysis, subject) for analysis in ANALYSES for subject in subjects]
+    stage = Stage("analyses", len(tasks), "analysis")
+    found = [_chapter(analysis, subject) for analysis, subject in progress(tasks, stage)]
+    chapters = [found[start : start + len(subjects)] for start in range(0, len(found), len(subjects))]
+    page = _page(subjects, chapters, author, command)
+    if len(page.encode()) > MAXIMUM_BYTES:
+        raise UserError(f"the report has {len(page.encode()) / 1e6:.1f} MB, and 10 are the most: report on one model")
+    return ModelReport(
+        settings={
+            "models": [subject.name for subject in subjects],
+            "fast": subjects[0].fast,
+            "seed": subjects[0].seed,
+            "author": author,
+            "command": command,
+        },
+        models=tuple(subject.name for subject in subjects),
+        chapters={
+            of_both[0].analysis.name: [{"left out": c.missing} if c.missing else c.numbers for c in of_both]
+            for of_both in chapters
+        },
+        page=page,
+    )
+
+
+def _chapter(analysis: Analysis, subject: Subject) -> Chapter:
+    missing = analysis.misses(subject)
+    if missing:
+        return Chapter(analysis, missing)
+    try:
+        with captions_apart() as captions:
+            found = analysis.run(subject)
+    except UserError as error:
+        # What one analysis cannot do is no reason to lose the others.
+        return Chapter(analysis, str(error))
+    picture, width = _encode(found.figure)
+    return Chapter(
+        analysis,
+        picture=picture,
+        caption=" ".join(captions),
+        width=width,
+        sentences=_sentences(found.result),
+        rows=estimates_of(found.result),
+        command=found.command,
+        less=found.less,
+        numbers=found.result.numbers(),
+    )
+
+
+def _sentences(result: Result) -> tuple[str, ...]:
+    """What a result says of itself."""
+    for name in ("sentences", "sentence"):
+        if hasattr(result, name):
+            return tuple(getattr(result, name)().split("\n"))
+    return (str(result.verdict),) if hasattr(result, "verdict") else ()
+
+
+def _encode(figure: Figure) -> tuple[str, int]:
+    """A figure as WebP in base64, cut to what is drawn, and its width in CSS pixels."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, bbox_inches="tight", pad_inches=0.05)
+    with Image.open(file) as image:
+        return _webp(image.convert("RGB")), round(image.width * 96 / 150)
+
+
+def _webp(image: Image.Image) -> str:
+    file = io.BytesIO()
+    image.save(file, "webp", quality=QUALITY, method=4)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _samples(subject: Subject) -> str:
+    page = tile(to_pixels(subject.model.sample(SAMPLES, subject.seed)), 12)
+    image = Image.fromarray(page[..., 0] if page.shape[-1] == 1 else page)
+    file = io.BytesIO()
+    image.save(file, "webp", lossless=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _number(value: float) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+
+
+def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: str, command: str) -> str:
+    environment = Environment(
+        loader=PackageLoader("dcgan_viz.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment.get_template("report.html.j2").render(
+        subjects=subjects,
+        samples=[_samples(subject) for subject in subjects],
+        chapters=[of_both for of_both in chapters if any(not c.missing for c in of_both)],
+        left_out=[of_both for of_both in chapters if all(c.missing for c in of_both)],
+        shown_rows=SHOWN_ROWS,
+        author=author,
+        command=command,
+        date=datetime.now(UTC).date().isoformat(),
+        versions=versions(),
+    )
