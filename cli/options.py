@@ -86,9 +86,41 @@ def out_option(default: str) -> Callable[[Function], Function]:
             type=click.Path(path_type=Path),
             help=f"Where the result is written.  [default: {default}, or {default}-2 and so on where that exists]",
         )
-        return option(overwrite_option(function))
+        return option(overwrite_option(_figure_options(function)))
 
     return add
+
+
+def _figure_options(function: Function) -> Function:
+    """``--format`` and ``--plain``: as what figures are saved, and whether they say themselves what was done."""
+    kind = click.option(
+        "--format",
+        "formats",
+        type=click.Choice(["png", "svg", "pdf"]),
+        multiple=True,
+        expose_value=False,
+        callback=_choose_formats,
+        help="Of the figures; can be repeated.  [default: png]",
+    )
+    plain = click.option(
+        "--plain", is_flag=True, expose_value=False, callback=_leave_out_captions, help="Figures without captions."
+    )
+    return kind(plain(function))
+
+
+def _choose_formats(context: click.Context, _: click.Parameter, formats: tuple[str, ...]) -> None:
+    if formats:
+        from dcgan_viz.results import figure_formats
+
+        token = figure_formats.set(tuple(dict.fromkeys(formats)))
+        context.call_on_close(lambda: figure_formats.reset(token))
+
+
+def _leave_out_captions(context: click.Context, _: click.Parameter, plain: bool) -> None:
+    if plain:
+        from dcgan_viz.figures.style import captions_apart
+
+        context.with_resource(captions_apart())
 
 
 def check_out(result: type[Result], out: Path | None, overwrite: bool, *parts: tuple[str, type[Result]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULT_FILE, ARRAYS_FILE = "result.json", "arrays.npz"
+
+figure_formats: ContextVar[tuple[str, ...]] = ContextVar("figure formats", default=("png",))
+"""As which files figures are saved."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,7 @@ class Result:
         pages: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write ``result.json``, ``arrays.npz``, a PNG of each figure and each page, all or nothing.
+        """Write ``result.json``, ``arrays.npz``, each figure (a PNG, see `figure_formats`) and each page, all or nothing.
 
         Parameters
         ----------
@@ -101,7 +105,8 @@ class Result:
             for name, array in self.separate_arrays().items():
                 np.save(stage / f"{name}.npy", array)
             for name, figure in figures.items():
-                figure.savefig(stage / f"{name}.png")
+                for kind in figure_formats.get():
+                    figure.savefig(stage / f"{name}.{kind}")
             for name, text in self.texts().items():
                 (stage / name).write_text(text)
             for name, text in (pages or {}).items():

@@ -211,9 +211,8 @@ def _walks(subject: Subject) -> Found:
 
 
 def _directs(subject: Subject) -> Found:
-    count = 3 if subject.fast else 5
-    result = directions(subject.model, count=count, seed=subject.seed)
-    return Found(result, directions_figure(result), subject.command("directions", "--count", str(count)))
+    result = directions(subject.model, seed=subject.seed)
+    return Found(result, directions_figure(result), subject.command("directions"))
 
 
 PAPERS = ("smiling woman", "neutral woman", "neutral man")
@@ -317,7 +316,7 @@ ANALYSES: Sequence[Analysis] = (
         "Principal directions of the first layer and the directions it stretches most, found without labels, beside "
         "random ones.",
         "A direction that changes much need not change one thing.",
-        _nothing,
+        _unless_fast(_nothing),
         _directs,
     ),
     Analysis(

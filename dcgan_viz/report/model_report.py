@@ -109,7 +109,7 @@ def model_report(
         If the page is larger than 10 MB.
     """
     tasks = [(analysis, subject) for analysis in ANALYSES for subject in subjects]
-    stage = Stage("analyses", len(tasks), "analysis")
+    stage = Stage("analyses", len(tasks), "chapter")
     found = [_chapter(analysis, subject) for analysis, subject in progress(tasks, stage)]
     chapters = [found[start : start + len(subjects)] for start in range(0, len(found), len(subjects))]
     page = _page(subjects, chapters, author, command)
@@ -160,8 +160,14 @@ def _sentences(result: Result) -> tuple[str, ...]:
     """What a result says of itself."""
     for name in ("sentences", "sentence"):
         if hasattr(result, name):
-            return tuple(getattr(result, name)().split("\n"))
-    return (str(result.verdict),) if hasattr(result, "verdict") else ()
+            return tuple(_sentence(line) for line in getattr(result, name)().split("\n"))
+    return (_sentence(str(result.verdict)),) if hasattr(result, "verdict") else ()
+
+
+def _sentence(line: str) -> str:
+    """A line as a command prints it, as it stands in a text."""
+    text = line.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", ":")) else ".")
 
 
 def _encode(figure: Figure) -> tuple[str, int]:
@@ -200,7 +206,7 @@ def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters.update(number=_number, sentence=_sentence)
     return environment.get_template("report.html.j2").render(
         subjects=subjects,
         samples=[_samples(subject) for subject in subjects],

@@ -67,3 +67,14 @@ def test_names_stay_names_and_what_lies_on_disk_gets_its_full_path(recorded, tmp
     assert {"rooms", "utkface"} < set(found)
     found = recorded("a", "--model", "mine", "--labels", "labels.csv")
     assert {f"{tmp_path}/mine", f"{tmp_path}/labels.csv"} < set(found)
+
+
+def test_figures_are_saved_as_asked_and_without_captions(run, tiny_folder) -> None:
+    line = ("directions", "--model", tiny_folder, "--count", 1)
+    assert run(*line, "--format", "svg", "--format", "pdf", "--out", "asked").exit_code == 0
+    assert run(*line, "--out", "usual").exit_code == 0
+    assert run(*line, "--plain", "--format", "svg", "--out", "plain").exit_code == 0
+    kinds = {name: sorted(f.suffix for f in Path(name).glob("directions.*")) for name in ("asked", "usual")}
+    assert kinds == {"asked": [".pdf", ".svg"], "usual": [".png"]}
+    # Letters are paths in SVG: there are fewer where there is no caption.
+    assert len(Path("plain/directions.svg").read_text()) < len(Path("asked/directions.svg").read_text())
