@@ -34,6 +34,11 @@ DEFAULT_OUT = "results/memorization"
     help="What it was trained on: any source that train takes. Not needed for models of procedural rooms.",
 )
 @click.option("--held-out", type=click.Path(path_type=Path), help="Photographs of the same kind it was not trained on.")
+@click.option(
+    "--encoder",
+    type=click.Path(path_type=Path),
+    help="An encoder's folder, for precision, coverage and the two-sample test.  [default: the bundled one]",
+)
 @click.option("--samples", type=click.IntRange(100), default=2000, show_default=True, help="How many to draw.")
 @model_option
 @seed_option
@@ -43,6 +48,7 @@ DEFAULT_OUT = "results/memorization"
 def memorization(
     data: Path | None,
     held_out: Path | None,
+    encoder: Path | None,
     samples: int,
     model: str,
     seed: int,
@@ -67,6 +73,7 @@ def memorization(
     from dcgan_viz.data.images import ImageSet, load_images
     from dcgan_viz.errors import UserError
     from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
+    from dcgan_viz.judges.encoder import load_encoder
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
@@ -91,6 +98,7 @@ def memorization(
         loaded,
         training,
         others,
+        encoder=load_encoder(encoder, device),
         samples=samples,
         seed=seed,
         source=source,
@@ -102,30 +110,39 @@ def memorization(
 
 
 def _sentences(result: Memorization) -> str:
-    test, usual, walks, copying = (
+    from dcgan_viz.analysis.memorization.memorization import probability, rounded_up
+
+    test, usual, walks, copying, repeated = (
         result.two_sample,
         result.two_sample_reference,
         result.dwelling,
         result.data_copying,
+        result.duplicates,
     )
+    others = "held-out images" if result.settings["held_out_images"] else "other training images"
     lines = [
         result.verdict,
         f"rule: {result.rule}",
-        "planted copies that are near (in pixels, in features): "
-        + "; ".join(
-            f"{p.kind} {100 * p.pixels.share.value:.0f} %, {100 * p.features.share.value:.0f} %" for p in result.planted
+        f"near-duplicates among the training images: {repeated.repeated}, at most {repeated.largest} of one",
+        "planted copies that are near (in pixels, in features), and from what share of the samples on they are found:",
+        *(
+            f"  {p.kind}: {100 * p.pixels.share.value:.0f} %, {100 * p.features.share.value:.0f} %; "
+            + ("never" if p.detectable_share is None else f"from {rounded_up(p.detectable_share)} % on")
+            for p in result.planted
         ),
-        f"1-nearest-neighbour accuracies: real {test.real:.2f}, generated {test.generated:.2f}; permuted "
-        f"{test.null:.2f}; real against real {usual.real.value:.2f} and {usual.generated.value:.2f}",
+        f"in the features of {result.measured_in}:",
+        f"a training image's nearest neighbour is a sample for {1 - test.real.value:.0%} (permuted labels "
+        f"{test.null:.0%}); by the same statistic it is one of as many {others} for {1 - usual.real.value:.0%}",
     ]
-    for name, quality in (("samples", result.quality), ("real against real", result.quality_reference)):
+    for name, quality in (("samples", result.quality), (others, result.quality_reference)):
         lines.append(
             f"{name}: precision {quality.precision:.2f}, recall {quality.recall:.2f}, density "
             f"{quality.density:.2f}, coverage {quality.coverage:.2f}"
         )
     lines.append(
         f"walks, relative distance where they are fast minus where they are slow: {walks.contrast:.3f}; shifted "
-        f"{walks.null:.3f}; above 0 they dwell at training images"
+        f"{walks.null:.3f} ({probability(walks.p_value)}); far above 0 they dwell at training images, but a little above "
+        "it honest generators lie too"
     )
     if copying is not None:
         lines.append(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcgan_viz.analysis.memorization.duplicates import first_alike
 from dcgan_viz.analysis.memorization.image_vectors import (
     FEATURE_BATCH,
     FeatureSpace,
@@ -19,6 +20,7 @@ from dcgan_viz.analysis.memorization.image_vectors import (
     pixel_vectors,
 )
 from dcgan_viz.analysis.memorization.nearest import Nearest, NearestSearch
+from dcgan_viz.analysis.memorization.views import nearest_views
 from dcgan_viz.data.images import Images
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
@@ -29,7 +31,9 @@ HEAD_BLOCKS = 4
 
 
 class TrainingSet:
-    """Training images in blocks of about a thousand, each from all over the set, so that any of them represents it.
+    """Different training images in blocks of about a thousand, each from all over the set, so that any represents it.
+
+    Of near-duplicates only the first is in a block: what is there twenty times is one image, and none the less copied.
 
     Parameters
     ----------
@@ -39,6 +43,10 @@ class TrainingSet:
 
     Attributes
     ----------
+    firsts : ndarray of int64 (n,)
+        For each image the first of its near-duplicates.
+    different : ndarray of int64
+        Numbers of the images that are the first.
     blocks : list of ndarray of int64
         Numbers of the images of every block.
     space : FeatureSpace
@@ -49,8 +57,10 @@ class TrainingSet:
 
     def __init__(self, discriminator: DiscriminatorNetwork, images: Images, progress: Progress = silent) -> None:
         self.images = images
-        count = -(-len(images) // BLOCK)
-        self.blocks = [np.arange(k, len(images), count) for k in range(count)]
+        self.firsts = first_alike(images, progress)
+        self.different = np.flatnonzero(self.firsts == np.arange(len(images)))
+        count = -(-len(self.different) // BLOCK)
+        self.blocks = [self.different[k::count] for k in range(count)]
         head = min(count, HEAD_BLOCKS)
         self.head = [
             torch.cat([feature_vectors(discriminator, x) for x in images.tensor(self.blocks[b]).split(FEATURE_BATCH)])
@@ -78,12 +88,17 @@ class Query:
         As they are; none where only pixels are of interest. A mirrored copy is found in pixels, and to find it in
         features as well would take twice as long.
     own : ndarray of int64 (n,)
-        The training image that a picture is itself and cannot be a copy of; -1 for none.
+        The training image that a picture is itself, or a duplicate of, and cannot be a copy of; -1 for none.
     """
 
     pixels: Tensor
     features: Tensor
     own: NDArray[np.int64]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is looked for in features as well, and in views of the training images."""
+        return self.features.shape[1] > 0
 
 
 def query(
@@ -92,7 +107,7 @@ def query(
     numbers: NDArray[np.int64],
     alter: Callable[[Tensor], Tensor] | None = None,
     *,
-    own: bool = False,
+    firsts: NDArray[np.int64] | None = None,
 ) -> Query:
     """Some of a set of images, altered or not, as a query.
 
@@ -104,8 +119,8 @@ def query(
         Which.
     alter : callable, optional
         What to do to them (n, C, H, W) before.
-    own : bool
-        Whether they are training images that are not to find themselves.
+    firsts : ndarray of int64, optional
+        Given where they are training images, which are not to find themselves: `TrainingSet.firsts`.
     """
     pixels, features = [], []
     for start in range(0, len(numbers), FEATURE_BATCH):
@@ -113,7 +128,7 @@ def query(
         batch = batch if alter is None else alter(batch)
         pixels.append(_both_ways(batch))
         features.append(space.vectors(batch)[None])
-    itself = numbers if own else np.full(len(numbers), -1)
+    itself = np.full(len(numbers), -1) if firsts is None else firsts[numbers]
     return Query(torch.cat(pixels, dim=1), torch.cat(features, dim=1), itself)
 
 
@@ -140,10 +155,11 @@ def walk_query(space: FeatureSpace, model: DCGAN, walks: Tensor) -> tuple[Query,
 def search(training: TrainingSet, queries: list[Query], progress: Progress = silent) -> list[tuple[Nearest, Nearest]]:
     """The training images nearest to the pictures of each query, in pixels and in features.
 
-    Every image of the training set is read once, whatever the number of queries.
+    Every image of the training set is compared once, whatever the number of queries. For queries that are also looked
+    for in features, the nearest ones in pixels are then tried moved, cropped, turned and in grey.
     """
     own = np.concatenate([q.own for q in queries])
-    with_features = np.concatenate([np.full(len(q.own), q.features.shape[1] > 0) for q in queries])
+    with_features = np.concatenate([np.full(len(q.own), q.whole) for q in queries])
     in_pixels = NearestSearch(torch.cat([q.pixels for q in queries], dim=1), own)
     in_features = NearestSearch(torch.cat([q.features for q in queries], dim=1), own[with_features])
     blocks = range(len(training.blocks))
@@ -151,9 +167,17 @@ def search(training: TrainingSet, queries: list[Query], progress: Progress = sil
         pixels, features = training.vectors(block)
         in_pixels.add(pixels, training.blocks[block])
         in_features.add(features, training.blocks[block])
+    found, candidates = in_pixels.result(), in_pixels.fold_numbers.numpy()[with_features]
+    viewed = nearest_views(in_pixels.queries[:, torch.from_numpy(with_features)], candidates, training.images, progress)
+    for plain, refined in (
+        (found.distance, viewed.distance),
+        (found.relative, viewed.relative),
+        (found.number, viewed.number),
+    ):
+        plain[with_features] = refined
     return list(
         zip(
-            _split(in_pixels.result(), [q.pixels.shape[1] for q in queries]),
+            _split(found, [q.pixels.shape[1] for q in queries]),
             _split(in_features.result(), [q.features.shape[1] for q in queries]),
             strict=True,
         )

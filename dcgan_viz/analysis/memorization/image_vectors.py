@@ -17,10 +17,10 @@ FEATURE_BATCH = 256
 
 
 def pixel_vectors(images: Tensor) -> Tensor:
-    """Images (n, C, H, W) averaged down to 8x8, each with its mean taken off and scaled to length 1: (n, 64 C).
+    """Images (n, C, H, W) averaged down to 8x8, each channel without its mean, scaled to length 1: (n, 64 C).
 
-    So small, a copy stays near its original when it is noisy, shifted by a pixel or two or blurred; without mean and
-    length, brightness and contrast do not count. An image of one colour becomes 0 and is near to none.
+    So small, a copy stays near its original when it is noisy, shifted by a pixel or two or blurred; without means and
+    length, brightness, contrast and casts of colour do not count. An image of one colour becomes 0 and is near to none.
 
     Examples
     --------
@@ -28,8 +28,8 @@ def pixel_vectors(images: Tensor) -> Tensor:
     >>> torch.allclose(pixel_vectors(0.5 * images + 0.2), pixel_vectors(images), atol=1e-5)
     True
     """
-    small = functional.adaptive_avg_pool2d(images, PIXEL_SIDE).flatten(1)
-    return _unit(small - small.mean(1, keepdim=True))
+    small = functional.adaptive_avg_pool2d(images, PIXEL_SIDE)
+    return _unit((small - small.mean((2, 3), keepdim=True)).flatten(1))
 
 
 @torch.no_grad()

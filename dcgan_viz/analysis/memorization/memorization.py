@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,8 +24,9 @@ from dcgan_viz.analysis.memorization.copy_search import (
     walk_query,
 )
 from dcgan_viz.analysis.memorization.data_copying import DataCopying, data_copying
+from dcgan_viz.analysis.memorization.duplicates import Duplicates, count_duplicates
 from dcgan_viz.analysis.memorization.dwelling import Dwelling, closed_walks, dwelling
-from dcgan_viz.analysis.memorization.image_vectors import feature_vectors
+from dcgan_viz.analysis.memorization.image_vectors import FEATURE_BATCH, FeatureSpace, feature_vectors
 from dcgan_viz.analysis.memorization.near_copies import (
     NEAR,
     POWER,
@@ -39,8 +41,10 @@ from dcgan_viz.analysis.memorization.nearest import Nearest
 from dcgan_viz.analysis.memorization.planted import ALTERATIONS, Planted, blur
 from dcgan_viz.analysis.memorization.two_sample import TwoSampleTest, two_sample_test
 from dcgan_viz.analysis.quality.coverage import Coverage, coverage
+from dcgan_viz.analysis.quality.evaluation import Some
 from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.errors import UserError
+from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
@@ -57,9 +61,15 @@ TWO_SAMPLE_IMAGES = 2000
 WALKS, WALK_STEPS = 32, 48
 SHOWN = 8
 
+OWN_FEATURES = (
+    "the model's own discriminator, which was trained against its generator: it may see less difference, or more, than there "
+    "is"
+)
+
 RULE = (
-    f"A picture is near a training image when it lies, in pixels mirrored or not, at less than {NEAR} of its typical "
-    "distance (the median over sixteenths of the training set of the nearest in each). Copying is declared when more "
+    "Training images that are nearly the same count as one. A picture is near one when it lies, in pixels mirrored, moved, "
+    f"cropped, turned, in grey or as it is, at less than {NEAR} of its typical distance (the median over sixteenths of the "
+    "training set of the nearest in each, at least a sixth). Copying is declared when more "
     "samples than reference images, sharp or blurred, are near, in pixels or in features: Fisher's exact test, one-sided, "
     f"p < {SIGNIFICANCE / len(SPACES):g} in either ({SIGNIFICANCE:g} over both). The other tests do not decide."
 )
@@ -98,14 +108,18 @@ class Memorization(Result):
         How the verdict is decided.
     copies : bool
         Whether the verdict is that the generator copies.
+    duplicates : Duplicates
+        Among the training images.
     near : tuple of NearCopies
         In pixels and in features: what decides.
     planted : tuple of Planted
         How often altered copies of training images are recognised, and from what share on they would have been found.
     data_copying : DataCopying, optional
         In features; with held-out images only.
+    measured_in : str
+        The features of the next four: an encoder's, or the discriminator's with the caveat that belongs to it.
     two_sample, quality : TwoSampleTest, Coverage
-        Samples against training images, in features.
+        Samples against training images.
     two_sample_reference, quality_reference : TwoSampleTest, Coverage
         The same of held-out images, or other training images, in place of the samples.
     dwelling : Dwelling
@@ -121,9 +135,11 @@ class Memorization(Result):
     verdict: str
     rule: str
     copies: bool
+    duplicates: Duplicates
     near: tuple[NearCopies, ...]
     planted: tuple[Planted, ...]
     data_copying: DataCopying | None
+    measured_in: str
     two_sample: TwoSampleTest
     two_sample_reference: TwoSampleTest
     quality: Coverage
@@ -142,6 +158,7 @@ def memorization(
     training: Images,
     held_out: Images | None = None,
     *,
+    encoder: ImageEncoder | None = None,
     samples: int = 2000,
     seed: int = 0,
     source: str = "training images",
@@ -157,6 +174,9 @@ def memorization(
     held_out : Images, optional
         Photographs of the same kind that it was not trained on, at least 32; of many, as many as samples are taken, and
         2,000 at most.
+    encoder : ImageEncoder, optional
+        In whose features samples and training images are told apart and cover one another. Without one it is the model's
+        own discriminator, which was trained against its generator: the result says so.
     samples : int
         Samples to draw, at least 100.
     seed : int
@@ -173,7 +193,7 @@ def memorization(
     Raises
     ------
     UserError
-        If there are too few training images, held-out images or samples.
+        If there are too few training images, held-out images or samples, or too few training images that differ.
     """
     given = {"training images": len(training)} | ({} if held_out is None else {"held-out images": len(held_out)})
     for what, number, fewest in (
@@ -183,22 +203,28 @@ def memorization(
         if number < fewest:
             raise UserError(f"{number} {what} are too few to test for copies: give at least {fewest}")
     known = TrainingSet(model.discriminator, training, progress)
+    if len(known.different) < FEWEST_IMAGES:
+        raise UserError(
+            f"of {len(training)} training images only {len(known.different)} differ, too few to test for copies: give at "
+            f"least {FEWEST_IMAGES} different ones"
+        )
     drawn = Samples(model, model.latents(samples, seed))
     # Without held-out images, training images stand in for them, each compared with all others.
     references, alone = (training, True) if held_out is None else (held_out, False)
     reference_numbers = spread(len(references), min(samples, REFERENCES))
     planted_numbers = spread(len(training), PLANTED)
     deviation = REFERENCE_BLUR * model.image_shape[1] / 64
-    parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, bool]] = [
-        (drawn, np.arange(samples), None, False),
-        (references, reference_numbers, None, alone),
-        (references, reference_numbers, lambda images: blur(images, deviation), alone),
-        *((training, planted_numbers, alter, False) for alter in ALTERATIONS.values()),
+    itself = known.firsts if alone else None
+    parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, NDArray[np.int64] | None]] = [
+        (drawn, np.arange(samples), None, None),
+        (references, reference_numbers, None, itself),
+        (references, reference_numbers, lambda images: blur(images, deviation), itself),
+        *((training, planted_numbers, alter, None) for alter in ALTERATIONS.values()),
     ]
     queries = []
     for k in progress(range(len(parts)), Stage("drawing samples and controls", len(parts), "part")):
-        images, numbers, alter, own = parts[k]
-        queries.append(query(known.space, images, numbers, alter, own=own))
+        images, numbers, alter, firsts = parts[k]
+        queries.append(query(known.space, images, numbers, alter, firsts=firsts))
     of_samples, of_references = queries[:2]
     of_walks, changes = walk_query(
         known.space, model, closed_walks(WALKS, WALK_STEPS, model.latent_dim, model.prior, seed)
@@ -210,9 +236,14 @@ def memorization(
     )
     planted = tuple(_planted(kind, result, near) for kind, result in zip(ALTERATIONS, altered, strict=True))
     # Without held-out images, half of the training images stand in for them here.
-    real, others = (known.kept[::2], known.kept[1::2]) if alone else (known.kept, of_references.features[0])
-    count = min(len(real), len(others), samples, TWO_SAMPLE_IMAGES)
-    real, others, generated = (v[spread(len(v), count)] for v in (real, others, of_samples.features[0]))
+    real_numbers, other_numbers = (
+        (known.different[::2], known.different[1::2]) if alone else (known.different, reference_numbers)
+    )
+    count = min(len(real_numbers), len(other_numbers), samples, TWO_SAMPLE_IMAGES)
+    real, others, generated = (
+        _vectors(Some(images, numbers[spread(len(numbers), count)]), encoder, known.space, progress)
+        for images, numbers in ((training, real_numbers), (references, other_numbers), (drawn, np.arange(samples)))
+    )
     chosen = _chosen(sample, seed)
     pictures = drawn.tensor(chosen)
     copies = any(n.copies for n in near)
@@ -232,6 +263,7 @@ def memorization(
             "reference_blur_pixels": deviation,
         },
         verdict=_verdict(copies, near, planted[0].detectable_share, alone),
+        duplicates=count_duplicates(known.firsts),
         rule=RULE,
         copies=copies,
         near=near,
@@ -246,6 +278,7 @@ def memorization(
             sample[1].distance,
             seed,
         ),
+        measured_in=f"the encoder {encoder.name}, {encoder.note}" if encoder is not None else OWN_FEATURES,
         two_sample=two_sample_test(real, generated, seed),
         two_sample_reference=two_sample_test(real, others, seed),
         quality=coverage(real, generated, seed),
@@ -262,10 +295,18 @@ def memorization(
     )
 
 
+def _vectors(images: Images, encoder: ImageEncoder | None, space: FeatureSpace, progress: Progress) -> Tensor:
+    """What images (n) are measured by (n, d)."""
+    if encoder is not None:
+        return torch.from_numpy(encode(encoder, images, progress))
+    starts = range(0, len(images), FEATURE_BATCH)
+    return torch.cat([space.vectors(images.tensor(slice(start, start + FEATURE_BATCH))) for start in starts])
+
+
 def _planted(kind: str, found: tuple[Nearest, Nearest], near: tuple[NearCopies, ...]) -> Planted:
     pixels, features = (near_share(f.relative) for f in found)
     needed = [
-        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share.value)
+        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share.low)
         for n, recognised in zip(near, (pixels, features), strict=True)
     ]
     return Planted(kind, pixels, features, min((share for share in needed if share is not None), default=None))
@@ -289,6 +330,17 @@ def probability(value: float) -> str:
     return "p < 1e-99" if value < 1e-99 else f"p = {value:.1g}"
 
 
+def rounded_up(share: float) -> str:
+    """A share in percent, with a decimal, never less than it is: what is claimed to be found is not to be exaggerated.
+
+    Examples
+    --------
+    >>> rounded_up(0.01201), rounded_up(0.012)
+    ('1.3', '1.2')
+    """
+    return f"{np.ceil(round(1000 * share, 6)) / 10:.1f}"
+
+
 def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | None, alone: bool) -> str:
     whose = "training images among themselves" if alone else "held-out images"
     shares = " and ".join(f"{100 * n.samples.share.value:.1f} % in {n.space}" for n in near)
@@ -304,7 +356,7 @@ def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | Non
     else:
         said = (
             f"No sign of copying: {facts}; exact copies would have been found with {100 * POWER:.0f} % probability if "
-            f"they were {100 * detectable:.1f} % of the samples or more."
+            f"they were {rounded_up(detectable)} % of the samples or more."
         )
     if not alone:
         return said

@@ -18,6 +18,9 @@ from torch.nn import functional
 FOLDS = 16
 """The references are dealt into as many folds; the typical distance is the median over folds of the nearest in each."""
 
+TYPICAL_FLOOR = 1 / 6
+"""No typical distance counts as less: a picture at less than a tenth is near, however many duplicates fill the folds."""
+
 QUERIES = 4096
 """As many are compared with a block at once."""
 
@@ -32,8 +35,7 @@ class Nearest:
         To the nearest reference: Euclidean, of vectors of length 1; 0 for equal ones, 1.41 for unrelated ones.
     relative : ndarray of float32 (n,)
         The same as a multiple of the typical distance: the median over 16 folds of the references of the nearest in
-        each. About 0.9 for a new picture whatever its content and sharpness, near 0 for a copy, even where seven
-        references are alike.
+        each, at least a sixth. About 0.9 for a new picture whatever its content and sharpness, near 0 for a copy.
     number : ndarray of int64 (n,)
         Of the nearest reference.
     """
@@ -70,8 +72,7 @@ class NearestSearch:
         self.own = own
         count = queries.shape[1]
         self.folds = torch.full((count, FOLDS), -torch.inf)
-        self.best = torch.full((count,), -torch.inf)
-        self.number = torch.full((count,), -1, dtype=torch.int64)
+        self.fold_numbers = torch.full((count, FOLDS), -1, dtype=torch.int64)
 
     def add(self, block: Tensor, numbers: NDArray[np.int64]) -> None:
         """Compare all queries with more references.
@@ -100,18 +101,25 @@ class NearestSearch:
                 place = order[np.searchsorted(names, own, sorter=order).clip(max=len(names) - 1)]
                 itself = np.flatnonzero((names[place] == own) & (own >= 0))
                 similarity[itself, place[itself]] = -torch.inf
-            folds = similarity.unflatten(1, (FOLDS, -1)).amax(2)
-            torch.maximum(self.folds[rows], folds, out=self.folds[rows])
-            nearer = torch.nonzero(folds.amax(1) > self.best[rows])[:, 0]
-            values, places = similarity[nearer].max(1)
-            self.best[start + nearer] = values
-            self.number[start + nearer] = torch.from_numpy(names)[places]
+            dealt_similarity = similarity.unflatten(1, (FOLDS, -1))
+            # Where in a fold the nearest lies is looked up for those folds alone that have come nearer: ever fewer.
+            query, fold = torch.nonzero(dealt_similarity.amax(2) > self.folds[rows], as_tuple=True)
+            values, places = dealt_similarity[query, fold].max(1)
+            self.folds[start + query, fold] = values
+            self.fold_numbers[start + query, fold] = torch.from_numpy(names)[fold * (len(names) // FOLDS) + places]
 
     def result(self) -> Nearest:
         """What was found among all references so far; at least 16 of them, or the typical distance is infinite."""
-        distance = _distance(self.best)
-        typical = _distance(self.folds).quantile(0.5, dim=1).clamp(min=1e-6)
-        return Nearest(distance.numpy(), (distance / typical).numpy(), self.number.numpy())
+        best, fold = self.folds.max(1)
+        distance, relative = relative_distances(best, self.folds)
+        return Nearest(distance, relative, self.fold_numbers.gather(1, fold[:, None])[:, 0].numpy())
+
+
+def relative_distances(best: Tensor, folds: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distances (n,) to the nearest, and relative to the typical one, from cosines (n,) and those of the folds (n, folds)."""
+    distance = _distance(best)
+    typical = _distance(folds).quantile(0.5, dim=1).clamp(min=TYPICAL_FLOOR)
+    return distance.numpy(), (distance / typical).numpy()
 
 
 def _distance(similarity: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ class Planted:
     pixels, features : Share
         Of them that lie near a training image, in either space.
     detectable_share : float, optional
-        The smallest share of such copies among the samples that would have been found with 80 % probability; None if
-        not even copies alone would have been.
+        The smallest share of such copies among the samples that would have been found with 80 % probability, from the
+        lower end of the interval of those that are recognised; None if not even copies alone would have been.
     """
 
     kind: str
@@ -63,11 +63,31 @@ def noise(images: Tensor) -> Tensor:
     return (images + NOISE * torch.randn(images.shape, generator=random)).clamp(-1, 1)
 
 
+def cast(images: Tensor) -> Tensor:
+    """A cast of colour: channels are brightened or darkened, each by another amount."""
+    channels = images.shape[1]
+    gain, offset = torch.linspace(1.2, 0.7, channels), torch.linspace(0.2, -0.2, channels)
+    return (images * gain[:, None, None] + offset[:, None, None]).clamp(-1, 1)
+
+
+def _placed(images: Tensor, side: float, angle: float) -> Tensor:
+    """The middle of images, of a share of their side, turned by an angle in degrees, at full size."""
+    turn = torch.tensor(angle).deg2rad()
+    rows = [[side * turn.cos(), -side * turn.sin(), 0.0], [side * turn.sin(), side * turn.cos(), 0.0]]
+    grid = functional.affine_grid(torch.tensor([rows] * len(images)), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
 ALTERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "exact": lambda images: images,
     "mirrored": lambda images: images.flip(-1),
     "with 5 % noise": noise,
     "shifted by 1 pixel": lambda images: shift(images, 1),
     "shifted by 2 pixels": lambda images: shift(images, 2),
+    "shifted by 3 pixels": lambda images: shift(images, 3),
     "blurred": lambda images: blur(images, 1.0),
+    "in another colour": cast,
+    "in grey": lambda images: images.mean(1, keepdim=True).expand_as(images).contiguous(),
+    "cropped to 80 %": lambda images: _placed(images, 0.8, 0.0),
+    "turned by 10°": lambda images: _placed(images, 1.0, 10.0),
 }

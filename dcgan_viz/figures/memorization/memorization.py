@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, probability
+from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, probability, rounded_up
+from dcgan_viz.analysis.memorization.planted import Planted
 from dcgan_viz.figures.style import (
     BAND_COLOR,
     LABEL_SIZE,
@@ -35,10 +36,10 @@ def memorization_figure(result: Memorization) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(10.5, 10.2)
+    figure = new_figure(10.5, 11.6)
     answer = "the generator copies" if result.copies else result.verdict.split(":")[0].lower()
     figure.suptitle(f"Does it copy its training images? {answer[0].upper()}{answer[1:]}", fontsize=TITLE_SIZE + 1)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.5, 2.6, 1.6], squeeze=False)[:, 0]
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.5, 3.9, 1.6], squeeze=False)[:, 0]
     for index, axis in enumerate(top.subplots(1, 2)):
         _plot_distances(axis, result, index)
     planted, alike = middle.subplots(1, 2)
@@ -75,8 +76,9 @@ def nearest_figure(result: Memorization) -> Figure:
         figure,
         f"Model {result.settings['model']}, seed {result.settings['seed']}. Above each training image the sample's "
         "distance to it, as a multiple of the sample's typical distance: below "
-        f"{result.settings['near']} it is near (red). Pixels: 8x8 averages, brightness and contrast taken off, training "
-        "images mirrored where that is nearer; features: the discriminator's last layer. "
+        f"{result.settings['near']} it is near (red). Pixels: 8x8 averages, each channel's brightness and the contrast taken "
+        "off, training images also tried mirrored (shown so where that is nearer), moved, cropped, turned and in grey; "
+        "features: the discriminator's last layer. "
         f"{result.settings['samples']} samples, {result.settings['training_images']} {result.settings['source']}.",
     )
     return figure
@@ -124,7 +126,7 @@ def _plot_distances(axis: Axes, result: Memorization, index: int) -> None:
 
 
 def _plot_planted(axis: Axes, result: Memorization) -> None:
-    shares = [(kind.kind, (kind.pixels, kind.features)) for kind in result.planted]
+    shares = [(f"{kind.kind} ({_found_from(kind)})", (kind.pixels, kind.features)) for kind in result.planted]
     shares.append(("no copies: references, blurred", (result.near[0].blurred, result.near[1].blurred)))
     places = np.arange(len(shares))[::-1]
     for index, (offset, color, space) in enumerate(((0.19, "#555555", "in pixels"), (-0.19, "#a8a8a8", "in features"))):
@@ -136,9 +138,16 @@ def _plot_planted(axis: Axes, result: Memorization) -> None:
     axis.set_yticks(places, [kind for kind, _ in shares], fontsize=LABEL_SIZE)
     axis.set_xlim(0, 112)
     axis.set_xticks([0, 25, 50, 75, 100])
-    axis.set_title("which planted copies are near a training image (%)", fontsize=LABEL_SIZE + 1)
+    axis.set_title(
+        "which planted copies are near a training image (%),\nand from what share of the samples on they are found",
+        fontsize=LABEL_SIZE + 1,
+    )
     finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=2)
+
+
+def _found_from(kind: Planted) -> str:
+    return "never" if kind.detectable_share is None else f"from {rounded_up(kind.detectable_share)} %"
 
 
 def _plot_alike(axis: Axes, result: Memorization) -> None:
@@ -163,7 +172,8 @@ def _plot_alike(axis: Axes, result: Memorization) -> None:
     axis.set_yticks(range(len(rows)), [name for name, _, _ in rows][::-1], fontsize=LABEL_SIZE)
     axis.set_xlim(left=0)
     axis.set_xlim(right=max(axis.get_xlim()[1], 1.02))
-    axis.set_title("samples against training images, in features", fontsize=LABEL_SIZE + 1)
+    named = result.measured_in.split(",")[0]
+    axis.set_title(f"samples against training images, in the features of\n{named}", fontsize=LABEL_SIZE + 1)
     finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.09), ncols=3)
 
@@ -211,9 +221,11 @@ def _caption(result: Memorization) -> str:
     return (
         f"Model {settings['model']}, seed {settings['seed']}: {settings['samples']} samples and "
         f"{settings['reference_images']} {_reference(result)} against {settings['training_images']} {settings['source']}. "
-        f"{result.verdict} {result.rule} Pixels: 8x8 averages, brightness and contrast taken off; features: principal "
-        "components of the discriminator's last layer over the quarters of the picture. "
-        f"{result.planted[0].pixels.images} planted copies of each kind; references are also blurred by "
+        f"{result.verdict} {result.rule} Pixels: 8x8 averages, each channel's brightness and the contrast taken off; "
+        "features: principal components of the discriminator's last layer over the quarters of the picture. "
+        f"{result.planted[0].pixels.images} planted copies of each kind; {result.duplicates.repeated} training images are "
+        f"near-duplicates of others. 1-NN, precision and the like in the features of {result.measured_in}. "
+        f"References are also blurred by "
         f"{settings['reference_blur_pixels']:g} pixels. 1-nearest-neighbour (1-NN) test, precision, recall, density and "
         f"coverage on {result.two_sample.images} of each; {walks.walks} closed walks of {walks.steps} steps. Brackets and "
         "lines: 95 %, exact for shares, bootstrap over images or walks for the others; grey: 95 % of the null "

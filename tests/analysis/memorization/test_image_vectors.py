@@ -12,8 +12,12 @@ def test_pixels_are_averaged_centred_and_scaled() -> None:
     small = [
         image[c, 8 * r : 8 * r + 8, 8 * k : 8 * k + 8].mean() for c in range(3) for r in range(8) for k in range(8)
     ]
-    expected = torch.stack(small) - torch.stack(small).mean()
+    channels = torch.stack(small).view(3, 64)
+    expected = (channels - channels.mean(1, keepdim=True)).flatten()
     assert torch.allclose(pixel_vectors(image[None])[0], expected / expected.norm(), atol=1e-5)
+    # A cast of colour does not count.
+    tinted = image + torch.tensor([0.1, 0.0, -0.2])[:, None, None]
+    assert torch.allclose(pixel_vectors(tinted[None]), pixel_vectors(image[None]), atol=1e-5)
     assert pixel_vectors(torch.full((1, 1, 28, 28), 0.3)).norm() < 0.01
     assert pixel_vectors(torch.rand(2, 1, 28, 28)).norm(dim=1) == pytest.approx([1, 1])
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dcgan_viz.analysis.memorization.memorization import Memorization, memorization, probability
 from dcgan_viz.analysis.memorization.planted import ALTERATIONS, blur
+from dcgan_viz.analysis.quality.coverage import coverage
 from dcgan_viz.data.images import TensorImages, load_images, to_tensor
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
@@ -63,8 +64,8 @@ def test_copies_among_the_samples_are_found(drawing, rooms, kind: str) -> None:
     assert found.copies
     assert found.verdict.startswith("The generator copies: ")
     planted = next(p for p in found.planted if p.kind == kind)
-    assert planted.pixels.share.value > 0.85
-    assert planted.detectable_share < 0.06
+    assert planted.pixels.share.value > 0.8
+    assert planted.detectable_share < 0.08
     assert found.near[0].samples.share.value == pytest.approx(planted.pixels.share.value / 4, abs=0.04)
 
 
@@ -102,6 +103,45 @@ def test_blurred_photographs_are_no_copies_and_copies_are(drawing, realdata: Pat
         assert judge(drawing(drawn), training, held_out).copies
 
 
+def test_a_copied_duplicate_is_found(drawing, rooms) -> None:
+    """One of the training images is there twenty times, and a twelfth of the samples are that image."""
+    training, held_out, others = rooms
+    repeated = torch.cat([training[:380], training[7].expand(20, -1, -1, -1)])
+    drawn = torch.cat([training[7].expand(34, -1, -1, -1), others[:366]])
+    found = judge(drawing(drawn), repeated, held_out)
+    assert found.copies
+    assert (found.duplicates.repeated, found.duplicates.largest) == (20, 21)
+    assert found.near[0].samples.near >= 34
+    assert {s.training_in_pixels for s in found.shown[:8]} == {7}
+    honest = judge(drawing(others), repeated, None)
+    assert not honest.copies
+    # Duplicates are no neighbours of one another that a photograph could be a copy of.
+    assert honest.near[0].references.near <= 2
+
+
+def test_training_images_that_are_all_alike_are_refused(tiny_model: DCGAN) -> None:
+    with pytest.raises(UserError, match="only 3 differ"):
+        memorization(tiny_model, TensorImages(tiny_model.sample(3).repeat(40, 1, 1, 1)))
+
+
+def test_an_encoder_measures_instead_of_the_models_own_discriminator(drawing, rooms) -> None:
+    training, held_out, others = rooms
+
+    class Averages:
+        name, note, dimensions = "averages", "not trained", 192
+
+        def features(self, images: Tensor) -> Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(images, 8).flatten(1)
+
+    model, given = drawing(others), (TensorImages(training), TensorImages(held_out))
+    found = memorization(model, *given, encoder=Averages(), samples=SAMPLES)
+    real, generated = (Averages().features(images) for images in (training, others))
+    expected = coverage(real, generated, 0)
+    assert found.quality.precision.value == pytest.approx(expected.precision.value)
+    assert found.measured_in == "the encoder averages, not trained"
+    assert "own discriminator" in judge(model, training, held_out).measured_in
+
+
 def test_sixty_four_training_images_are_enough(drawing, rooms) -> None:
     training, held_out, others = rooms
     copier, honest = drawing(training[:50].repeat(8, 1, 1, 1)), drawing(others)
@@ -128,7 +168,7 @@ def test_results_do_not_depend_on_blocks(drawing, rooms, monkeypatch: pytest.Mon
     assert [p.pixels.share.value for p in parts.planted] == pytest.approx(
         [p.pixels.share.value for p in whole.planted], abs=0.02
     )
-    assert np.allclose(parts.sample_distances[0], whole.sample_distances[0], atol=0.12)
+    assert np.allclose(parts.sample_distances[0], whole.sample_distances[0], atol=0.25)
     suspects = [(s.sample, s.training_in_pixels) for s in parts.shown[:8]]
     assert all(sample == number for sample, number in suspects)
 
@@ -188,9 +228,11 @@ def test_progress_covers_every_phase(tiny_model: DCGAN, monkeypatch: pytest.Monk
 
     memorization(tiny_model, TensorImages(tiny_model.sample(150, seed=1)), samples=120, progress=progress)
     assert seen == {
+        "looking for duplicates": [0],
         "fitting features": [0, 1, 2, 3],
         "drawing samples and controls": list(range(3 + len(ALTERATIONS))),
         "comparing with training images": list(range(8)),
+        "trying shifts, crops and turns": [0],
     }
 
 

@@ -64,10 +64,12 @@ def test_many_queries_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPa
         assert np.allclose(a, b, atol=1e-4)
 
 
-def test_a_copy_stands_out_even_among_duplicates() -> None:
-    """Seven equal references leave the median over sixteen folds to the others."""
+def test_a_copy_stands_out_even_where_duplicates_fill_all_folds() -> None:
+    """However alike the nearest of the folds are, the typical distance is no less than a sixth."""
     references = unit(0, 320)
-    references[:7] = references[0]
-    search = NearestSearch(references[None, :1] * 1.0)
+    references[:200] = references[0]
+    near = references[0] + 0.08 * unit(5, 1)[0]
+    search = NearestSearch(torch.stack([references[0], near / near.norm()])[None])
     search.add(references, np.arange(320))
     assert search.result().relative[0] < 0.01
+    assert 0 < search.result().relative[1] < 0.6
