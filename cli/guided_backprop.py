@@ -292,7 +292,7 @@ def _save_detection(detection: Detection, folder: Path, overwrite: bool) -> str:
     return (
         f"map {best.map} finds {detection.object} best: average precision {best.average_precision:.2f}, "
         f"IoU {best.iou:.2f} on unseen images (chance "
-        f"{detection.prevalence:.2f})"
+        f"{detection.prevalence:.2f})\n{detection.detectors.sentences()}"
     )
 
 
@@ -302,8 +302,11 @@ def _save_sanity(checked: SanityCheck, folder: Path, overwrite: bool) -> str:
     checked.save(folder / "sanity", {"sanity": sanity_figure(checked)}, overwrite=overwrite)
     number = checked.explained_layer
     own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
-    return (
-        f"sanity: Spearman's correlation with the trained network's falls to {own.mean.value:.2f} when layer {number} "
-        f"is drawn anew, to {all_layers.mean.value:.2f} when all layers are, and is {checked.unrelated_mean[0].mean.value:.2f} "
-        "between different units"
+    next_map, statistics = (baseline.similarities[0].mean for baseline in checked.baselines)
+    said = (
+        f"sanity: Spearman's correlation with the trained network's is {own.mean:.2f} when layer {number} is drawn anew, "
+        f"{all_layers.mean.value:.2f} when all layers are; of the next map at the same place {next_map:.2f}, with nothing but "
+        f"batch-norm statistics measured anew {statistics.value:.2f}, between units on different images "
+        f"{checked.unrelated_mean[0].mean.value:.2f}"
     )
+    return f"{said}\n{checked.warning}" if checked.warning else said

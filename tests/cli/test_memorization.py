@@ -24,7 +24,7 @@ def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Pa
     assert "C_T" not in outcome.stdout
     outcome = run(*line.split(), "--held-out", "others.npy")
     assert "C_T" in outcome.stdout
-    assert "rule: A picture is near a training image when" in outcome.stdout
+    assert "rule: Training images that are nearly the same count as one" in outcome.stdout
     assert sorted(f.name for f in Path("results/memorization").iterdir()) == [
         "arrays.npz",
         "manifest.json",

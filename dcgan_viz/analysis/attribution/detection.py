@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from dcgan_viz.analysis.attribution.detectors import Detectors, compare_detectors
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
@@ -67,6 +68,8 @@ class Detection(Result):
         Share of the area of the test images that is the object: the average precision of chance.
     best : tuple of DetectingMap
         The best maps, in the order of the images that ranked them.
+    detectors : Detectors
+        What else finds the object: brightness, place, networks with random weights, other layers and combinations of maps.
     ranking : ndarray of int64 (C,)
         All maps, best first.
     ranked_by, tested : ndarray of float64 (C,)
@@ -82,6 +85,7 @@ class Detection(Result):
     layer: Layer
     prevalence: float
     best: tuple[DetectingMap, ...]
+    detectors: Detectors
     ranking: NDArray[np.int64]
     ranked_by: NDArray[np.float64]
     tested: NDArray[np.float64]
@@ -157,6 +161,16 @@ def rank_maps(
         layer=layer,
         prevalence=float(covered[test_half].mean()),
         best=best,
+        detectors=compare_detectors(
+            model,
+            images,
+            masks,
+            (ranking_half, test_half),
+            lambda one, its_layer: _activations(one.discriminator, its_layer.number, images),
+            coverage,
+            seed=seed,
+            bootstrap_seed=stream(seed, BOOTSTRAP),
+        ),
         ranking=ranking,
         ranked_by=ranked_by,
         tested=tested,

@@ -8,7 +8,7 @@ same shows the image and the architecture, not what was learned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -71,6 +71,23 @@ class RandomisedDepth:
     similarities: tuple[Similarity, ...]
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """What attributions resemble even where nothing, or not the unit, has been learned.
+
+    Parameters
+    ----------
+    name : str
+        ``next map``: the map after the unit's, at the same place of the same image. ``statistics``: the same unit in
+        the trained network, with nothing but its batch-norm statistics measured anew.
+    similarities : tuple of Similarity
+        To the trained network's attribution of the unit, one a measure.
+    """
+
+    name: str
+    similarities: tuple[Similarity, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SanityCheck(Result):
     """Similarity of attributions to the trained network's, by depth of randomisation.
@@ -82,17 +99,25 @@ class SanityCheck(Result):
     depths : tuple of RandomisedDepth
     unrelated_mean : tuple of Similarity
         The same between different units on different images: what "no longer alike" looks like.
+    baselines : tuple of Baseline
+        The next map, then statistics alone.
+    warning : str
+        That a unit's picture hardly depends on the unit, where it does not; empty otherwise.
     cascading, independent : ndarray of float64 (layers, measures, N)
         Every single similarity: row 0 is for the explained layer, the last for layer 1.
-    unrelated : ndarray of float64 (measures, N)
+    unrelated, next_map, statistics : ndarray of float64 (measures, N)
     """
 
     explained_layer: int
     depths: tuple[RandomisedDepth, ...]
     unrelated_mean: tuple[Similarity, ...]
+    baselines: tuple[Baseline, ...]
+    warning: str
     cascading: NDArray[np.float64]
     independent: NDArray[np.float64]
     unrelated: NDArray[np.float64]
+    next_map: NDArray[np.float64]
+    statistics: NDArray[np.float64]
 
 
 def similarities(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -182,7 +207,7 @@ def sanity_check(
     field = discriminator.receptive_field(layer)
     windows = [field.window(unit.row, unit.column) for unit in units]
 
-    def explain(network: DiscriminatorNetwork) -> list[NDArray[np.float32]]:
+    def explain(network: DiscriminatorNetwork, units: Sequence[Unit] = units) -> list[NDArray[np.float32]]:
         gradients = unit_gradients(network, layer, images, units, rule).numpy()
         return [g[:, w.top : w.bottom, w.left : w.right] for g, w in zip(gradients, windows, strict=True)]
 
@@ -210,7 +235,17 @@ def sanity_check(
         [a[shape] for a, shape in zip(trained, shapes, strict=True)],
         [b[shape] for b, shape in zip(_rolled(trained), shapes, strict=True)],
     )
+    maps = discriminator.numbered_layers[layer - 1].channels
+    next_map = _compare(trained, explain(discriminator, [replace(u, map=(u.map + 1) % maps) for u in units]))
+    statistics = _compare(trained, explain(randomised(discriminator, range(0), images, seed)))
+    baselines = tuple(
+        Baseline(name, _summary(row, seed)) for name, row in (("next map", next_map), ("statistics", statistics))
+    )
     return SanityCheck(
+        baselines=baselines,
+        warning=_warning(layer, baselines[0], depths[0]),
+        next_map=next_map,
+        statistics=statistics,
         settings={**(settings or {}), "rule": rule, "seed": seed, "units": len(units)},
         explained_layer=layer,
         depths=depths,
@@ -256,6 +291,17 @@ def check_layer(
     needed, units = collect(question.images, responses)
     settings = {"model": model.card.name, "images": source}
     return sanity_check(model.discriminator, number, needed, units, rule=rule, seed=seed, settings=settings)
+
+
+def _warning(layer: int, next_map: Baseline, redrawn: RandomisedDepth) -> str:
+    """Whether another map's picture is as like as the picture of the map's own redrawn weights."""
+    other, own = next_map.similarities[0].mean, redrawn.similarities[0].mean
+    if other.value < 0.5:
+        return ""
+    return (
+        f"at layer {layer} the picture hardly depends on the unit: the next map's at the same place correlates by "
+        f"{other:.2f} with it, so that {own.value:.2f} after drawing the layer anew says nothing of what it learned"
+    )
 
 
 def _rolled(items: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

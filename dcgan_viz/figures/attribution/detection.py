@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.attribution.detection import Detection
+from dcgan_viz.analysis.attribution.detectors import COMBINATION, MAP, RANDOM, TRAINED
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     LABEL_SIZE,
@@ -19,7 +20,9 @@ from dcgan_viz.figures.style import (
     label_row,
     new_figure,
     plot_estimates,
+    reach,
     show_picture,
+    with_minus,
 )
 
 SHOWN_MAPS = 5
@@ -37,11 +40,13 @@ def detection_figure(result: Detection) -> Figure:
     Figure
     """
     rows, columns = min(SHOWN_MAPS, len(result.best)) + 1, len(result.pictures)
-    figure = new_figure(4.4 + 1.05 * max(columns, 3), 1.3 + 1.05 * rows)
+    figure = new_figure(4.4 + 1.05 * max(columns, 3), 4.0 + 1.05 * rows)
     figure.suptitle(
         f"Which maps of discriminator layer {result.layer.number} see “{result.object}”?", fontsize=TITLE_SIZE + 1
     )
-    left, right = figure.subfigures(1, 2, width_ratios=[3.6, 0.8 + 1.05 * max(columns, 3)], squeeze=False)[0]
+    top, bottom = figure.subfigures(2, 1, height_ratios=[0.4 + 1.05 * rows, 2.6], squeeze=False)[:, 0]
+    left, right = top.subfigures(1, 2, width_ratios=[3.6, 0.8 + 1.05 * max(columns, 3)], squeeze=False)[0]
+    _plot_detectors(bottom.subplots(), result)
     _plot_ranking(left.subplots(), result)
     axes = right.subplots(rows, columns, squeeze=False)
     for axis, picture, mask in zip(axes[0], result.pictures, result.masks, strict=True):
@@ -88,6 +93,47 @@ def _plot_ranking(axis: Axes, result: Detection) -> None:
     axis.legend(fontsize=LABEL_SIZE - 1, frameon=False)
 
 
+def _plot_detectors(axis: Axes, result: Detection) -> None:
+    """Every layer's best map and combination, trained and with random weights, beside what needs no network."""
+    found = result.detectors
+    layers = sorted({row.layer for row in found.rows if row.network})
+    styles = (
+        (MAP, TRAINED, SUBJECT_COLOR, "o", "best map"),
+        (COMBINATION, TRAINED, SUBJECT_COLOR, "D", "combination of all maps"),
+        (MAP, RANDOM, CONTROL_COLOR, "o", "best map, random weights"),
+        (COMBINATION, RANDOM, CONTROL_COLOR, "D", "combination, random weights"),
+    )
+    for k, (name, network, color, marker, label) in enumerate(styles):
+        rows = [found.of(name, network, layer) for layer in layers]
+        values = [row.average_precision for row in rows]
+        places = np.arange(len(layers)) + 0.14 * (k - 1.5)
+        axis.errorbar(
+            places,
+            [value.value for value in values],
+            yerr=reach(values),
+            fmt=marker,
+            color=color,
+            fillstyle="full" if marker == "o" else "none",
+            markersize=4,
+            linewidth=1.2,
+            capsize=2,
+            label=label,
+        )
+    for name, place in (("luminance", -1.6), ("position", -1.3), ("luminance and position", -1.0)):
+        value = found.of(name).average_precision
+        plot_estimates(axis, [value], [place], color=REFERENCE_COLOR, upright=True)
+        axis.annotate(name, (place, value.high), (0, 3), textcoords="offset points", rotation=90, fontsize=LABEL_SIZE - 2,
+                      ha="center", va="bottom")  # fmt: skip
+    axis.axhline(found.best_baseline.average_precision.value, color=REFERENCE_COLOR, linestyle="--", linewidth=1)
+    axis.set_xticks([-1.3, *range(len(layers))], ["no network", *(f"layer {layer}" for layer in layers)])
+    axis.set_ylim(0, 1.35 * max(row.average_precision.high for row in found.rows))
+    axis.set_ylabel("average precision", fontsize=LABEL_SIZE)
+    axis.set_title("on images that chose nothing; dashed: the baseline that was best on those that chose",
+                   fontsize=LABEL_SIZE + 1)  # fmt: skip
+    finish_axes(axis)
+    axis.legend(fontsize=LABEL_SIZE - 1, frameon=False, ncols=2, loc="upper right")
+
+
 def _outline(axis: Axes, mask: NDArray[np.bool_]) -> None:
     axis.contour(mask, levels=[0.5], colors=["#2ecc71"], linewidths=1)
 
@@ -100,5 +146,7 @@ def _caption(result: Detection) -> str:
         f"precision and chooses each one's threshold for the IoU; the other half gives the numbers (bars: 95 % "
         f"bootstrap over images). Best: map {best.map}, AP {best.average_precision:.2f} "
         f"against {result.prevalence:.2f} by chance, the share of the area that is {result.object}. Right: "
-        "test images, activations of the best maps above zero laid over them."
+        "test images, activations of the best maps above zero laid over them. Below: luminance and position by ridge "
+        "regression, as the combinations; networks with random weights have their batch-norm statistics measured on the "
+        f"images. {with_minus(result.detectors.sentences().replace(chr(10), '; '))}."
     )

@@ -8,6 +8,7 @@ from dcgan_viz.analysis.attribution.sanity import MEASURES, Randomisation, Sanit
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     LABEL_SIZE,
+    MATCHED_COLOR,
     REFERENCE_COLOR,
     SUBJECT_COLOR,
     TITLE_SIZE,
@@ -46,6 +47,15 @@ def sanity_figure(result: SanityCheck) -> Figure:
         axis.axhline(
             chance.mean.value, color=CONTROL_COLOR, linestyle="--", linewidth=1, label="different units and images"
         )
+        for baseline, color, name in zip(
+            result.baselines,
+            (MATCHED_COLOR, "black"),
+            ("the next map at the same place", "statistics alone anew"),
+            strict=True,
+        ):
+            mean = baseline.similarities[index].mean
+            axis.axhspan(mean.low, mean.high, color=color, alpha=0.25, linewidth=0)
+            axis.axhline(mean.value, color=color, linestyle=":", linewidth=1.2, label=name)
         for shift, (kind, color) in zip((-0.06, 0.06), COLORS.items(), strict=True):
             found = [d.similarities[index] for d in result.depths if d.randomisation == kind]
             places = [position + shift for position in range(len(order))]
@@ -69,8 +79,14 @@ def _caption(result: SanityCheck) -> str:
         "same units on the same images after weights were drawn anew and batch-norm statistics measured again "
         "(Adebayo et al. 2018). Cascading: all layers from the units' own down to the one named; independent: that one "
         "alone. Mean and 95 % bootstrap interval over units; dashed with its band: different units on different "
-        "images. An attribution that stays above the band when a layer is randomised shows the image and the "
+        "images; dotted: the next map at the same place of the same image, and the trained network with nothing but its "
+        f"batch-norm statistics measured anew. {_sentence(result.warning)}"
+        "An attribution that stays above the band when a layer is randomised shows the image and the "
         "architecture and not what that layer learned. Guided backpropagation shows which edges could excite a "
         "unit; it cannot show that the network needs them, and it is known to change little with the higher layers "
         "(Nie et al. 2018, Sixt et al. 2020)."
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}. " if text else ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.attribution.sanity import sanity_figure
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.statistics import recalibrate
 
 
 @pytest.fixture
@@ -71,6 +74,25 @@ def test_cascading_and_independent_randomisation_are_compared_with_the_trained_n
         other = unit_gradients(randomised(network, layers, images, 4), 3, images, units).numpy()[seen]
         expected = np.stack([similarities(a, b) for a, b in zip(trained, other, strict=True)], axis=1)
         assert np.allclose(getattr(result, kind)[row], expected)
+    neighbours = [
+        Unit(u.image, (u.map + 1) % tiny_model.discriminator_layers[2].channels, u.row, u.column) for u in units
+    ]
+    other = unit_gradients(network, 3, images, neighbours).numpy()[seen]
+    expected = np.stack([similarities(a, b) for a, b in zip(trained, other, strict=True)], axis=1)
+    assert np.allclose(result.next_map, expected)
+    assert result.baselines[0].similarities[1].mean.value == pytest.approx(expected[1].mean())
+    # Weights as they are, statistics of these images.
+    again = copy.deepcopy(network)
+    recalibrate(again, [images])
+    expected = np.stack(
+        [
+            similarities(a, b)
+            for a, b in zip(trained, unit_gradients(again, 3, images, units).numpy()[seen], strict=True)
+        ],
+        axis=1,
+    )
+    assert np.allclose(result.statistics, expected, atol=1e-5)
+    assert ("hardly depends on the unit" in result.warning) == (result.next_map[0].mean() >= 0.5)
     # One layer alone is the same in both orders.
     assert np.allclose(result.cascading[0], result.independent[0])
     mean = result.depths[1].similarities[2]
