@@ -16,8 +16,8 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 
-BLOCK_BYTES = 64 * 2**20
-"""Of features at a time, as they are computed with: large enough for fast products, small beside the caches of pages."""
+BLOCK_BYTES = 4 * 2**20
+"""Of features at a time, as they are computed with: what fits in a processor's cache is read from memory only once."""
 
 FORCING = 0.1
 """A Newton step is solved to this share of the gradient, as LIBLINEAR does (Lin, Weng & Keerthi 2008)."""
@@ -40,7 +40,7 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
     C : float
         Weight of the loss.
     tol : float
-        Ends when the gradient of every class has fallen to this share of the first one's.
+        Ends after the step that promised to lower the objective of no class by more than this share of it.
     max_iter : int
         Newton steps at most.
 
@@ -54,7 +54,7 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
     n_iter_ : int
         Newton steps.
     passes_ : int
-        Times that all features were read.
+        Times that all features were read; of few rows, those of the space that they span.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
     n_iter_: int
     passes_: int
 
-    def __init__(self, C: float = 1.0, *, tol: float = 1e-3, max_iter: int = 50) -> None:  # noqa: N803
+    def __init__(self, C: float = 1.0, *, tol: float = 1e-5, max_iter: int = 50) -> None:  # noqa: N803
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
@@ -100,6 +100,13 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
         positive = [1] if columns == 1 else range(columns)
         kind = torch.float64 if features.dtype == np.float64 else torch.float32
         signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)).to(kind) for k in positive], 1)
+        shorter = _shorter(features) if start is None else None
+        if shorter is not None:
+            few = LinearSVM(self.C, tol=self.tol, max_iter=self.max_iter).fit(shorter.numpy(), labels)
+            (found_few,) = _in_features([few], shorter, features)
+            for name in ("coef_", "intercept_", "objective_", "n_iter_", "passes_"):
+                setattr(self, name, getattr(found_few, name))
+            return self
         weights = torch.zeros(features.shape[1] + 1, columns, dtype=kind)
         if start is not None:
             if not np.array_equal(start.classes_, self.classes_) or start.coef_.shape[1] != features.shape[1]:
@@ -187,15 +194,13 @@ class _Blocks:
         """Scores (rows, K)."""
         return torch.addmm(weights[-1:], block, weights[:-1])
 
-    def first_pass(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The sums over all rows of features times values (n, K): (d + 1, K), and of squared features: (d + 1,)."""
-        total = torch.zeros(self.features.shape[1] + 1, values.shape[1], dtype=self.kind)
-        squares = torch.zeros(len(total), dtype=self.kind)
-        for rows, block in zip(self.rows, self.each(), strict=True):
-            total[:-1].addmm_(block.T, values[rows])
-            squares[:-1] += block.square().sum(0)
-        total[-1], squares[-1] = values.sum(0), len(values)
-        return total, squares
+    def squares(self) -> Tensor:
+        """The sums over all rows of squared features (d + 1,)."""
+        total = torch.zeros(self.features.shape[1] + 1, dtype=self.kind)
+        for block in self.each():
+            total[:-1] += block.square().sum(0)
+        total[-1] = len(self.features)
+        return total
 
     def gather(self, of_rows: Callable[[slice, Tensor], Tensor], like: Tensor) -> Tensor:
         """The sum over all rows of each row's features times its `of_rows` (rows, K): (d + 1, K), in one pass."""
@@ -223,20 +228,21 @@ def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, w
         scores[rows] = blocks.times(block, weights)
         return -2 * C * signs[rows] * (1 - signs[rows] * scores[rows]).clamp_min(0)
 
-    # The gradient at 0 is the scale on which it has vanished, wherever the fit starts from.
-    at_zero, squares = blocks.first_pass(-2 * C * signs)
+    squares = blocks.squares()
     gradient = blocks.gather(residual, weights) + weights
+    active = torch.ones(signs.shape[1], dtype=torch.bool)
     steps = 0
-    while steps < most:
+    while steps < most and active.any():
+        steps += 1
         curved = (signs * scores < 1).to(signs.dtype)
         # The curvature's diagonal, about: features of very different scales would take hundreds of steps without it.
         diagonal = 1 + 2 * C * squares[:, None] * curved.mean(0)
-        active = (gradient.square() / diagonal).sum(0) > tol**2 * (at_zero.square() / diagonal).sum(0)
-        if not active.any():
-            break
-        steps += 1
         direction, change = _conjugate_gradients(blocks, gradient, curved, diagonal, C, active)
         length = _step_lengths(weights, direction, scores, change, signs, gradient, C, active)
+        # Half of Newton's decrement: what the quadratic about here could still be lowered by.
+        promised = -(gradient * direction).sum(0).double() / 2
+        active &= promised > tol * _objective(weights.square().sum(0), scores, signs, C)
+        active &= length > 0
         weights = weights + direction * length
         gradient = blocks.gather(residual, weights) + weights
     return _Minimum(weights, _objective(weights.square().sum(0), scores, signs, C), steps, blocks.passes)
@@ -342,30 +348,36 @@ MOST_ROWS = 3000
 
 
 def _shorter(features: NDArray[Any]) -> Tensor | None:
-    """Rows (n, n) with the same inner products as those of features (n, d); None where that saves nothing."""
+    """Rows (n, r) with the same inner products as those of features (n, d), along their principal axes.
+
+    None where that saves nothing.
+    """
     count, size = features.shape
     if count > MOST_ROWS or 2 * count > size:
         return None
     products = torch.zeros(count, count, dtype=torch.float64)
+    kind = np.float64 if features.dtype == np.float64 else np.float32
     for start in range(0, size, 4096):
-        part = torch.from_numpy(np.ascontiguousarray(features[:, start : start + 4096], np.float32))
+        part = torch.from_numpy(np.array(features[:, start : start + 4096], kind, order="C"))
         products += (part @ part.T).double()
-    # Rows that others span have no coordinate of their own: as much as rounding makes of it is given to all.
-    products.diagonal().add_(1e-6 * products.diagonal().mean() + torch.finfo(torch.float32).tiny)
-    return torch.linalg.cholesky(products)
+    values, vectors = torch.linalg.eigh(products)
+    # Along these axes the products of columns vanish, so that the diagonal of the curvature is nearly all of it.
+    spanned = values > 1e-7 * values[-1]
+    return vectors[:, spanned] * values[spanned].sqrt()
 
 
 def _in_features(svms: Sequence[LinearSVM], shorter: Tensor, features: NDArray[Any]) -> list[LinearSVM]:
     """Fits to `_shorter` rows as fits to the features: their weights are sums of the features' rows."""
     columns = len(svms[0].intercept_)
     weights = torch.from_numpy(np.concatenate([svm.coef_ for svm in svms])).double()
-    shares = torch.linalg.solve_triangular(shorter.T, weights.T, upper=True).T.float()
-    coefficients = torch.zeros(len(weights), features.shape[1])
-    blocks = _Blocks(features, torch.float32)
+    blocks = _Blocks(features, torch.float64 if features.dtype == np.float64 else torch.float32)
+    shares = ((weights / shorter.square().sum(0)) @ shorter.T).to(blocks.kind)
+    coefficients = torch.zeros(len(weights), features.shape[1], dtype=blocks.kind)
     for rows, block in zip(blocks.rows, blocks.each(), strict=True):
         coefficients += shares[:, rows] @ block
     for number, svm in enumerate(svms):
         svm.coef_ = coefficients[number * columns : (number + 1) * columns].numpy()
+        svm.intercept_ = svm.intercept_.astype(svm.coef_.dtype)
         svm.n_features_in_ = features.shape[1]
     return list(svms)
 

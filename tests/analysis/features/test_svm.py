@@ -42,7 +42,7 @@ def test_the_estimator_keeps_scikit_learns_contract() -> None:
 @pytest.mark.parametrize("c", [0.01, 1.0])
 def test_it_agrees_with_liblinear(classes: int, c: float) -> None:
     features, labels = problem(classes)
-    ours = LinearSVM(c, tol=1e-5).fit(features, labels)
+    ours = LinearSVM(c, tol=1e-8).fit(features, labels)
     theirs = LinearSVC(C=c, dual=False, tol=1e-8, max_iter=10_000).fit(features, labels)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=2e-3)
     np.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=2e-3)
@@ -58,15 +58,15 @@ def test_its_minimum_is_that_of_a_general_optimiser() -> None:
     features, labels = problem(2, rows=80)
     signs = np.where(labels == 1, 1.0, -1.0)
     expected = minimize(objective, np.zeros(31), args=(features, signs, 0.5), method="BFGS").fun
-    assert LinearSVM(0.5, tol=1e-5).fit(features, labels).objective_[0] == pytest.approx(expected, rel=1e-5)
+    assert LinearSVM(0.5, tol=1e-8).fit(features, labels).objective_[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem()
-    whole = LinearSVM(0.1).fit(features, labels)
+    whole = LinearSVM(0.1, tol=1e-8).fit(features, labels)
     monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 30 * 7)
     assert len(module._rows(features.shape)) == 58
-    np.testing.assert_allclose(LinearSVM(0.1).fit(features, labels).coef_, whole.coef_, atol=1e-9)
+    np.testing.assert_allclose(LinearSVM(0.1, tol=1e-8).fit(features, labels).coef_, whole.coef_, atol=1e-9)
 
 
 def test_half_precision_is_read_from_disk_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +74,8 @@ def test_half_precision_is_read_from_disk_as_it_is(tmp_path: Path, monkeypatch: 
     np.save(tmp_path / "features.npy", features.astype(np.float16))
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
     monkeypatch.setattr(module, "BLOCK_BYTES", 4 * 30 * 64)
-    found = LinearSVM(0.1).fit(mapped, labels)
-    expected = LinearSVM(0.1).fit(features.astype(np.float16).astype(np.float64), labels)
+    found = LinearSVM(0.1, tol=1e-8).fit(mapped, labels)
+    expected = LinearSVM(0.1, tol=1e-8).fit(features.astype(np.float16).astype(np.float64), labels)
     np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-3)
     assert np.mean(found.predict(mapped) == expected.predict(features)) >= 0.995
     assert found.coef_.dtype == np.float32
@@ -91,9 +91,9 @@ def test_a_row_that_is_not_finite_is_named() -> None:
 
 def test_a_path_starts_each_fit_from_the_last_and_ends_where_a_fresh_one_does() -> None:
     features, labels = problem(rows=600)
-    points = fit_path(features[:400], labels[:400], (features[400:], labels[400:]), (1e-3, 1e-2, 1e-1), tol=1e-4)
-    fresh = LinearSVM(1e-1, tol=1e-4).fit(features[:400], labels[:400])
-    np.testing.assert_allclose(points[-1].svm.objective_, fresh.objective_, rtol=1e-5)
+    points = fit_path(features[:400], labels[:400], (features[400:], labels[400:]), (1e-3, 1e-2, 1e-1), tol=1e-7)
+    fresh = LinearSVM(1e-1, tol=1e-7).fit(features[:400], labels[:400])
+    np.testing.assert_allclose(points[-1].svm.objective_, fresh.objective_, rtol=1e-6)
     assert points[-1].svm.passes_ < fresh.passes_
     assert points[-1].accuracy == np.mean(points[-1].svm.predict(features[400:]) == labels[400:])
 
@@ -120,9 +120,9 @@ def test_a_path_in_the_space_of_few_rows_is_the_same(classes: int, monkeypatch: 
     labels = random.integers(0, classes, 60)
     validation = random.normal(size=(50, 300)).astype(np.float16), random.integers(0, classes, 50)
     assert module._shorter(features) is not None
-    short = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-5)
+    short = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-8)
     monkeypatch.setattr(module, "MOST_ROWS", 10)
-    long = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-5)
+    long = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-8)
     for a, b in zip(short, long, strict=True):
         np.testing.assert_allclose(a.svm.coef_, b.svm.coef_, atol=1e-4)
         np.testing.assert_allclose(a.svm.objective_, b.svm.objective_, rtol=1e-4)

@@ -25,7 +25,7 @@ def task(protocol: Protocol, each: int = 120) -> tuple[NDArray[np.float16], Task
 def test_it_is_what_liblinear_does_draw_by_draw() -> None:
     protocol = Protocol("general", per_class=15, validation=0.2, draws=3, tuning_draws=4)
     features, problem = task(protocol)
-    found = run_trials(features, problem, protocol, seed=5, exact=True, tol=1e-4)
+    found = run_trials(features, problem, protocol, seed=5, exact=True, tol=1e-6)
     validation, exact = problem.validation, features.astype(np.float64)
 
     def fitted(rows: NDArray[np.int64], c: float) -> LinearSVC:
@@ -47,7 +47,7 @@ def test_it_is_what_liblinear_does_draw_by_draw() -> None:
 def test_all_labels_are_fitted_to_with_those_of_the_validation() -> None:
     protocol = Protocol("general", per_class=None, validation=0.2, draws=1)
     features, problem = task(protocol)
-    found = run_trials(features, problem, protocol, tol=1e-4)
+    found = run_trials(features, problem, protocol, tol=1e-6)
     rows = slice(problem.training)
     svm = LinearSVC(C=found.C, dual=False, tol=1e-8).fit(features[rows].astype(float), problem.numbers[rows])
     assert np.mean(svm.predict(features[problem.test].astype(float)) == found.predictions[0]) >= 0.98
