@@ -19,8 +19,16 @@ from dcgan_viz.cli.options import overwrite_option
     "--pytorch", type=click.Path(path_type=Path), metavar="DIR", help="Write weights and a file of plain PyTorch."
 )
 @click.option("--program", type=click.Path(path_type=Path), metavar="DIR", help="Write programs of torch.export.")
+@click.option(
+    "--web",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write a static page that draws in the visitor's browser; fetches onnxruntime-web from npm.",
+)
 @overwrite_option
-def export(model: str, onnx: Path | None, pytorch: Path | None, program: Path | None, overwrite: bool) -> None:
+def export(
+    model: str, onnx: Path | None, pytorch: Path | None, program: Path | None, web: Path | None, overwrite: bool
+) -> None:
     """Write a model's networks in forms that other tools run.
 
     Each takes batches of any size. ONNX graphs are compared with torch under onnxruntime before they are written.
@@ -29,9 +37,10 @@ def export(model: str, onnx: Path | None, pytorch: Path | None, program: Path | 
     dcgan-viz export bedrooms --onnx exported/onnx
     dcgan-viz export models/mine --pytorch exported/pytorch
     dcgan-viz export runs/mine --program exported/programs
+    dcgan-viz export rooms --web page
     """
-    if onnx is None and pytorch is None and program is None:
-        raise click.UsageError("say in which form: --onnx, --pytorch or --program")
+    if onnx is None and pytorch is None and program is None and web is None:
+        raise click.UsageError("say in which form: --onnx, --pytorch, --program or --web")
     if onnx is not None and onnx.suffix == ".onnx":
         raise click.UsageError(f"{onnx}: two files are written, so give a folder")
     from dcgan_viz.model import load
@@ -50,3 +59,14 @@ def export(model: str, onnx: Path | None, pytorch: Path | None, program: Path | 
         from dcgan_viz.foreign.programs import export_programs
 
         echo(f"{', '.join(export_programs(loaded, program, overwrite))} written to {program}")
+    if web is not None:
+        from dcgan_viz.progress import show
+        from dcgan_viz.web.page import export_web
+
+        written = export_web(loaded, web, overwrite, progress=show)
+        bits = {"half": 16, "bytes": 8}[written.weights]
+        echo(
+            f"{written.folder}: {written.size / 1e6:.1f} MB, kernels in {bits} bits, pictures differ from torch's by "
+            f"{written.difference:.2f} grey levels on average; serve it, for example with python -m http.server "
+            f"--directory {written.folder}"
+        )

@@ -117,3 +117,26 @@ def tiny_segmenter() -> Segmenter:
     trained = train_segmenter(pixels, masks, ("window", "bed"), held_out=16, steps=80, batch_size=16)
     assert min(trained.card.held_out_iou.values()) > 0.6
     return trained
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; the test is skipped where there is none."""
+    if shutil.which("chromium") is None:
+        pytest.skip("needs Chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        new_page = browser.new_page
+
+        def patient_page(**options: Any) -> Any:
+            """A page that waits for a busy machine."""
+            page = new_page(**options)
+            page.set_default_timeout(90_000)
+            return page
+
+        browser.new_page = patient_page  # type: ignore[method-assign]
+        yield browser
+        browser.close()

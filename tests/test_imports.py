@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "figures": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind"},
     "report": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
     "studio": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
+    "web": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "foreign"},
 }
 """What each part of the package may use, beside itself; the root module `dcgan_viz` and the command line use all."""
 

@@ -20,10 +20,21 @@ def plain_generator(model: DCGAN) -> list[nn.Module]:
     UserError
         If the model's networks are not this package's.
     """
+    return [module for modules in plain_generator_layers(model) for module in modules]
+
+
+def plain_generator_layers(model: DCGAN) -> list[list[nn.Module]]:
+    """The same modules, layer by layer.
+
+    Raises
+    ------
+    UserError
+        As `plain_generator`.
+    """
     generator = model.generator
     if not isinstance(generator, Generator):
         raise UserError(f"{model.card.name} has networks of its own code, which only that code can export")
-    return [m for layer in copy.deepcopy(generator).eval().layers for m in layer.children() if not _idle(m)]
+    return [[m for m in layer.children() if not _idle(m)] for layer in copy.deepcopy(generator).eval().layers]
 
 
 def plain_discriminator(model: DCGAN) -> list[nn.Module] | None:

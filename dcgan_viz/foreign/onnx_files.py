@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import staged_folder
-from dcgan_viz.foreign.module_chains import plain_discriminator, plain_generator
+from dcgan_viz.foreign.module_chains import plain_discriminator, plain_generator, plain_generator_layers
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.modules import SignedSigmoid, UnitPixels
 
 if TYPE_CHECKING:
@@ -103,11 +104,20 @@ def _model(
         current = graph.add(module, current)
     # Logits come as (N, 1).
     current = current if writes else graph.node("Reshape", [current, graph.constant("flat", np.array([-1]))])
-    graph.nodes.append(onnx.helper.make_node("Identity", [current], [out]))
+    values = [onnx.helper.make_tensor_value_info(into, onnx.TensorProto.FLOAT, ["batch", *reads])]
+    return _finished(graph, current, values, out, writes, model)
+
+
+def _finished(
+    graph: _Graph, last: str, values: Sequence[Any], out: str, writes: Sequence[int], model: DCGAN
+) -> ModelProto:
+    """A whole model of a graph whose last node's output is given."""
+    onnx = graph.onnx
+    graph.nodes.append(onnx.helper.make_node("Identity", [last], [out]))
     made = onnx.helper.make_graph(
         graph.nodes,
         model.card.name,
-        [onnx.helper.make_tensor_value_info(into, onnx.TensorProto.FLOAT, ["batch", *reads])],
+        list(values),
         [onnx.helper.make_tensor_value_info(out, onnx.TensorProto.FLOAT, ["batch", *writes])],
         graph.initializers,
     )
@@ -116,19 +126,76 @@ def _model(
     )
     onnx.helper.set_model_props(proto, {"name": model.card.name, "prior": model.prior, "summary": model.card.summary})
     onnx.checker.check_model(proto, full_check=True)
-    return proto
+    whole: ModelProto = proto
+    return whole
+
+
+Weights = Literal["full", "half", "bytes"]
+"""How kernels are kept: as float32, as float16, or as 8-bit numbers with a scale for each output channel."""
+
+
+def editable_graph(model: DCGAN, layer: Layer, weights: Weights) -> bytes:
+    """A generator as an ONNX graph that also takes factors for the maps of a layer.
+
+    It takes ``z`` (N, latent) and ``factors`` (C,), which multiply the layer's maps after their rectifier, to ``images``
+    (N, channels, H, W) in [-1, 1].
+
+    Parameters
+    ----------
+    model : DCGAN
+    layer : Layer
+        Of the generator, below the image.
+    weights : {"full", "half", "bytes"}
+
+    Raises
+    ------
+    UserError
+        If onnx is missing, or the networks are not this package's.
+    """
+    onnx = _needed("onnx")
+    graph = _Graph(onnx, weights)
+    layers = plain_generator_layers(model)
+    current = "z"
+    for number, modules in enumerate(layers, start=1):
+        for module in modules:
+            current = graph.add(module, current)
+        if number == layer.number:
+            shape = graph.constant("shape", np.array([1, layer.channels, 1, 1]))
+            current = graph.node("Mul", [current, graph.node("Reshape", ["factors", shape])])
+    values = [onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, ["batch", model.latent_dim])]
+    values.append(onnx.helper.make_tensor_value_info("factors", onnx.TensorProto.FLOAT, [layer.channels]))
+    data: bytes = _finished(graph, current, values, "images", model.image_shape, model).SerializeToString()
+    return data
 
 
 class _Graph:
     """Nodes and constants as they are added."""
 
-    def __init__(self, onnx: Any) -> None:
-        self.onnx = onnx
+    def __init__(self, onnx: Any, weights: Weights = "full") -> None:
+        self.onnx, self.weights = onnx, weights
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
 
     def constant(self, name: str, values: Any) -> str:
-        array = values.detach().cpu().float().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        return self._kept(
+            name, values.detach().cpu().float().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        )
+
+    def weight(self, weight: Tensor, channels: int) -> str:
+        """A kernel as it is kept; `channels` is the axis of its outputs."""
+        if self.weights == "full":
+            return self.constant("weight", weight)
+        array = weight.detach().cpu().float().numpy()
+        if self.weights == "half":
+            return self.node("Cast", [self._kept("weight", array.astype(np.float16))], to=self.onnx.TensorProto.FLOAT)
+        others = tuple(axis for axis in range(array.ndim) if axis != channels)
+        scales = np.maximum(np.abs(array).max(others), 1e-12) / 127
+        shape = [-1 if axis == channels else 1 for axis in range(array.ndim)]
+        rounded = np.round(array / scales.reshape(shape)).astype(np.int8)
+        names = [self._kept("weight", rounded), self._kept("scales", scales.astype(np.float32))]
+        return self.node("DequantizeLinear", names, axis=channels)
+
+    def _kept(self, name: str, array: Any) -> str:
         name = f"{name}.{len(self.initializers)}"
         self.initializers.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
@@ -142,7 +209,7 @@ class _Graph:
         """The nodes of one module; returns what they write."""
         if isinstance(module, nn.Linear):
             bias = [self.constant("bias", module.bias)] if module.bias is not None else []
-            return self.node("Gemm", [x, self.constant("weight", module.weight), *bias], transB=1)
+            return self.node("Gemm", [x, self.weight(module.weight, 0), *bias], transB=1)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             return self._convolution(module, x)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -162,7 +229,8 @@ class _Graph:
         return self._pointwise(module, x)
 
     def _convolution(self, module: nn.Conv2d | nn.ConvTranspose2d, x: str) -> str:
-        inputs = [x, self.constant("weight", module.weight)]
+        outputs = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+        inputs = [x, self.weight(module.weight, outputs)]
         inputs += [self.constant("bias", module.bias)] if module.bias is not None else []
         settings = {
             "kernel_shape": list(module.kernel_size),

@@ -107,6 +107,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("classifier.json", "weights.safetensors"),
     ),
     "train-encoder": ("train-encoder {w}/labelled --epochs 1 --out {p}", ("encoder.json", "weights.safetensors")),
+    "report": ("report {w}/model --fast --out {p}", (*RESULT, "report.html")),
     "export --pytorch": ("export {w}/model --pytorch {p}", ("netG.pth", "networks.py", MANIFEST_FILE)),
     "export --onnx": ("export {w}/model --onnx {p}", ("generator.onnx", MANIFEST_FILE)),
     "export --program": ("export {w}/model --program {p}", ("generator.pt2", MANIFEST_FILE)),
@@ -215,7 +216,9 @@ def typed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
 
 def test_every_command_is_here() -> None:
-    assert {line.split()[0] for line, _ in COMMANDS.values()} == main.commands.keys() - {"models", "info"} | {"blind"}
+    assert {line.split()[0] for line, _ in COMMANDS.values()} == main.commands.keys() - {"models", "info", "studio"} | {
+        "blind"
+    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -111,29 +110,6 @@ def at_once() -> Iterator[Callable[..., Any]]:
     yield start
     for address in list(running):
         stop(address)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium; the test is skipped where there is none."""
-    if shutil.which("chromium") is None:
-        pytest.skip("needs Chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        new_page = browser.new_page
-
-        def patient_page(**options: Any) -> Any:
-            """A page that waits for a busy machine."""
-            page = new_page(**options)
-            page.set_default_timeout(90_000)
-            return page
-
-        browser.new_page = patient_page  # type: ignore[method-assign]
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Static pages that draw in the visitor's browser."""
