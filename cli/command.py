@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import tempfile
+import traceback
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,64 @@ from dcgan_viz.untrusted import printable
 def echo(text: str, err: bool = False) -> None:
     """Print text that may come from a file: what a terminal would obey in it becomes visible."""
     click.echo(printable(text), err=err)
+
+
+PARAMETER = re.compile(r"`(\w+)(?:=([^`]*))?`")
+"""As sentences of the library name a parameter, with or without a value."""
+
+
+def in_options(text: str, command: click.Command | None = None) -> str:
+    """A sentence of the library, which speaks of parameters, in a command's options; by default of the running one.
+
+    Examples
+    --------
+    >>> command = click.Command("draw", params=[click.Option(["--overwrite"], is_flag=True), click.Option(["--size"])])
+    >>> in_options("replace it with `overwrite=True`, or give `size=64`, or `color`", command)
+    'replace it with --overwrite, or give --size 64, or `color`'
+    """
+    context = click.get_current_context(silent=True)
+    command = command or (context.command if context else None)
+    options = (
+        {}
+        if command is None
+        else {
+            name: max(parameter.opts, key=len)
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for name in (str(parameter.name), *(option.lstrip("-").replace("-", "_") for option in parameter.opts))
+        }
+    )
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in options:
+            return found.group()
+        return options[name] if value in (None, "True") else f"{options[name]} {value}"
+
+    return PARAMETER.sub(option, text)
+
+
+class Bug(click.ClickException):
+    """What should not happen: one sentence, and the traceback in a file; exit status 1."""
+
+    exit_code = 1
+
+    def __init__(self, error: Exception) -> None:
+        kept = ""
+        # Beside nobody's files; and where nothing can be written, the sentence alone has to do.
+        with (
+            suppress(OSError),
+            tempfile.NamedTemporaryFile(
+                "w", prefix="dcgan-viz-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+            ) as file,
+        ):
+            file.write("".join(traceback.format_exception(error)))
+            kept = f"; the traceback is in {file.name}, please report it"
+        super().__init__(f"unexpected {type(error).__name__}: {error}{kept}")
+
+    def format_message(self) -> str:
+        """The sentence, without what a terminal would obey."""
+        return printable(self.message)
 
 
 class Failure(click.ClickException):
@@ -53,10 +114,8 @@ class Command(click.Command):
             if context.meta["dcgan_viz.debug"]:
                 raise
             if isinstance(error, UserError | OSError | MemoryError):
-                raise Failure(str(error) or "not enough memory") from error
-            raise Failure(
-                f"unexpected {type(error).__name__}: {error}; please report it with what --debug shows"
-            ) from error
+                raise Failure(in_options(str(error) or "not enough memory", self)) from error
+            raise Bug(error) from error
         finally:
             current_command.reset(token)
 
@@ -70,7 +129,7 @@ def _notices_as_lines() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, Notice):
-                say(printable(f"note: {message}"))
+                say(printable(f"note: {in_options(str(message))}"))
             else:
                 others(message, category, *where, **more)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dcgan_viz.cli.command import Command, command_line, echo
+from dcgan_viz.cli.command import Command, command_line, echo, in_options
 from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
@@ -241,7 +241,7 @@ def _given(**options: Any) -> dict[str, Any]:
 def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     """A new run. All that can be refused is refused before images are decoded."""
     from dcgan_viz.model import Card, load
-    from dcgan_viz.progress import say, show
+    from dcgan_viz.progress import show
     from dcgan_viz.training.execution import choose_device, choose_execution
     from dcgan_viz.training.loop import check_new
     from dcgan_viz.training.loop import train as run
@@ -268,14 +268,14 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     with stopping("this step") as asked:
         result = run(
             images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
-            quality=_quality(encoder, images), stop=asked, say=say, progress=show, **wanted.upkeep,
+            quality=_quality(encoder, images), stop=asked, say=_say, progress=show, **wanted.upkeep,
         )  # fmt: skip
     return result, asked
 
 
 def _resume(wanted: _Wanted, from_step: int | None, overwrite: bool) -> tuple[TrainingResult, Stopping]:
     """Go on with a run as it was begun."""
-    from dcgan_viz.progress import say, show
+    from dcgan_viz.progress import show
     from dcgan_viz.training.execution import choose_device
     from dcgan_viz.training.loop import resume_training
     from dcgan_viz.training.run import read_run
@@ -293,7 +293,7 @@ def _resume(wanted: _Wanted, from_step: int | None, overwrite: bool) -> tuple[Tr
     with stopping("this step") as asked:
         result = resume_training(
             images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
-            overwrite=overwrite, device=device, quality=_quality(encoder, images), stop=asked, say=say, progress=show,
+            overwrite=overwrite, device=device, quality=_quality(encoder, images), stop=asked, say=_say, progress=show,
             **wanted.upkeep,
         )  # fmt: skip
     return result, asked
@@ -447,6 +447,13 @@ def _program() -> list[str]:
         return ["dcgan-viz", "train"]
     nodes = ["--nnodes", str(processes // local)] if processes > local else []
     return ["torchrun", *nodes, "--nproc-per-node", str(local), "-m", "dcgan_viz.cli.main", "train"]
+
+
+def _say(line: str) -> None:
+    """Say a sentence of the library."""
+    from dcgan_viz.progress import say
+
+    say(in_options(line))
 
 
 def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:

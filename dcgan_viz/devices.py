@@ -37,7 +37,7 @@ def find_device(name: str | torch.device) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not available.get(device.type, False):
-        raise UserError(f"there is no device {name} here: choose --device cpu, or install a torch that supports it")
+        raise UserError(f"there is no device {name} here: choose `device=cpu`, or install a torch that supports it")
     return device
 
 

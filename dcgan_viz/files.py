@@ -113,7 +113,7 @@ def refuse_existing(path: Path, overwrite: bool = False, is_ours: Callable[[Path
     if path.is_dir():
         raise UserError(f"{path} is a folder, and a file is to be written: choose another name")
     if path.exists() and not overwrite and not is_ours(path):
-        raise UserError(f"{path} already exists: choose another name, or replace it with --overwrite")
+        raise UserError(f"{path} already exists: choose another name, or replace it with `overwrite=True`")
 
 
 def json_holds(path: Path, *fields: str) -> bool:

@@ -133,7 +133,7 @@ def check_folder(folder: Path, kind: str, names: Iterable[str] = (), overwrite: 
         writer = f" by {manifest.command:.200}" if manifest.command else ""
         raise UserError(
             f"{folder} holds something else ({manifest.kind}, written{writer}): choose another folder, or replace files "
-            "of the same names with --overwrite"
+            "of the same names with `overwrite=True`"
         )
     for name in (MANIFEST_FILE, *names):
         _check_place(folder, name, manifest, overwrite)
@@ -148,7 +148,7 @@ def _check_place(folder: Path, name: str, manifest: Manifest | None, overwrite: 
         raise UserError(f"{place} is a folder, and a file is to be written: choose another folder")
     if overwrite or not (place.exists() or place.is_symlink()):
         return
-    way_out = "choose another folder, or replace it with --overwrite"
+    way_out = "choose another folder, or replace it with `overwrite=True`"
     if manifest is None or (name != MANIFEST_FILE and not manifest.digests(name)):
         raise UserError(f"{place} was not written by this command: {way_out}")
     if name != MANIFEST_FILE and _unchanged(folder, name, manifest) is None:

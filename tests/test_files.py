@@ -68,7 +68,7 @@ def test_an_existing_file_is_refused_unless_it_is_ours_or_given_up(tmp_path: Pat
     path = tmp_path / "file.txt"
     refuse_existing(path)
     path.touch()
-    with pytest.raises(UserError, match=r"file\.txt already exists: .* --overwrite"):
+    with pytest.raises(UserError, match=r"file\.txt already exists: .* `overwrite=True`"):
         refuse_existing(path)
     refuse_existing(path, overwrite=True)
     refuse_existing(path, is_ours=lambda _: True)

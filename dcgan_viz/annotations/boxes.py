@@ -128,7 +128,7 @@ class Annotations:
         if not boxes:
             raise UserError(
                 f"no {label!r} is annotated: choose from {', '.join(self.looked_for) or 'nothing at all'}, "
-                "or give boxes of it with --annotations"
+                "or give boxes of it as `annotations`"
             )
         return boxes
 
@@ -303,7 +303,7 @@ def find_annotations(model: DCGAN, label: str) -> Path:
     raise UserError(
         f"{model.card.name} has no boxes of {label!r}"
         + (f" (it has {known})" if known else "")
-        + ": give some with --annotations FILE"
+        + ": give some as `annotations`"
     )
 
 

@@ -231,7 +231,7 @@ def find_concepts(model: DCGAN, path: str | Path | None = None) -> Concepts:
     if path is None:
         if model.folder is None or not (model.folder / CONCEPTS_FILE).exists():
             raise UserError(
-                f"{model.card.name} comes without concepts: pick some with dcgan-viz concepts, or give --concepts FILE"
+                f"{model.card.name} comes without concepts: pick some with dcgan-viz concepts, or give `concepts`"
             )
         path = model.folder / CONCEPTS_FILE
     concepts = load_concepts(path)

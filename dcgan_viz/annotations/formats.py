@@ -266,7 +266,7 @@ def _json_format(data: Any, file: Path) -> str:
     if {"images", "annotations", "categories"} <= data.keys():
         info = data.get("info")
         if isinstance(info, dict) and "dcgan_viz" in info:
-            raise UserError(f"{file} needs no import: forget --annotations takes it as it is")
+            raise UserError(f"{file} needs no import: it is ready for forget")
         return "COCO"
     if {"shapes", "imagePath"} <= data.keys():
         return "LabelMe"

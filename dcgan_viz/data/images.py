@@ -172,7 +172,7 @@ def load_images(
     if broken and not (skip_broken and names):
         raise UserError(
             f"{len(broken)} of {len(chosen)} images in {found.path} do not decode ({some(broken)}): "
-            "repair or remove them, or leave them out with --skip-broken"
+            "repair or remove them, or leave them out with `skip_broken=True`"
         )
     if broken:
         warnings.warn(f"{len(broken)} of {len(chosen)} images are left out ({some(broken)})", Notice, stacklevel=2)

@@ -172,7 +172,7 @@ def _with_classes(images: ImageSet, labels: str | None, unlabelled: bool, path: 
     if unlabelled and path.suffix.lower() in (".npy", ".npz"):
         raise UserError(
             f"{path} holds no class for each of its {len(images):,} pictures: put one array of as many whole numbers beside "
-            "them into an .npz, or give a table with --labels"
+            "them into an .npz, or give a table as `labels`"
         )
     found = read_labels(labels, images.names)
     known = np.flatnonzero(found.numbers != UNLABELLED)

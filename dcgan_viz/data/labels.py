@@ -71,10 +71,10 @@ def read_labels(source: str | None, names: Sequence[str]) -> Labels:
     """
     if source is None:
         entries = {name: (parts[0], "") for name in names if len(parts := PurePosixPath(name).parts) > 1}
-        missing = "the pictures do not lie in a folder for each class: sort them so, or give a table with --labels"
+        missing = "the pictures do not lie in a folder for each class: sort them so, or give a table as `labels`"
     elif source == UTKFACE:
         entries = {name: entry for name in names if (entry := _utkface(name)) is not None}
-        missing = "the pictures are not named like UTKFace's, age_gender_race_date: give a table with --labels"
+        missing = "the pictures are not named like UTKFace's, age_gender_race_date: give a table as `labels`"
     else:
         entries = _read_table(Path(source), names)
         missing = f"{source} names fewer than two classes: a classifier tells at least two apart"

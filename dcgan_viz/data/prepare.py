@@ -226,7 +226,7 @@ def prepare(
 
 
 def _strictly(broken: Picture) -> str:
-    return f"{printable(broken.name)} does not decode: {broken.reason}; repair or remove it, or leave out --strict"
+    return f"{printable(broken.name)} does not decode: {broken.reason}; repair or remove it, or leave out `strict=True`"
 
 
 def _refuse_others(target: Path, overwrite: bool) -> None:
@@ -266,7 +266,7 @@ def _decoded(source: Source, plan: Plan, first: int, workers: int) -> Iterator[t
     except BrokenProcessPool as error:
         raise UserError(
             "a process that decodes was ended from outside, mostly for want of memory: the same command goes on, with "
-            "fewer --workers"
+            "fewer `workers`"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

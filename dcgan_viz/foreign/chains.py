@@ -25,7 +25,7 @@ MAXIMUM_CHAINS, MAXIMUM_STEPS = 64, 20_000
 """Ways in which layers fit together that are looked at; more are asked about."""
 
 _CONDITIONAL = re.compile(r"emb|label|cond(?!v)", re.I)
-_LIVE = "give the network itself with --model file.py:function"
+_LIVE = "give the network itself: dcgan_viz.wrap takes it, or a command as the model file.py:function"
 
 
 @dataclass(frozen=True, eq=False)

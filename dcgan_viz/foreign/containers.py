@@ -230,7 +230,7 @@ def _no_weights(path: Path, loaded: Any, strangers: tuple[str, ...]) -> UserErro
     if whole is not None:
         return UserError(
             f"{path} is a whole pickled object ({whole}), which would have to run code to be read: load it in your code "
-            "and save model.state_dict(), or use --model file.py:function"
+            "and save model.state_dict(), or give file.py:function as the model"
         )
     return UserError(f"{path} holds no weights: save them with torch.save(network.state_dict(), ...)")
 

@@ -72,7 +72,7 @@ class Wishes:
             values = getattr(self, name)
             if values and len(values) != count:
                 option = name.replace("_", "-")
-                raise UserError(f"--{option} gives {len(values)} numbers, but the network has {count} convolutions")
+                raise UserError(f"`{option}` gives {len(values)} numbers, but the network has {count} convolutions")
 
 
 @dataclass(frozen=True)

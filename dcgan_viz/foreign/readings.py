@@ -250,7 +250,7 @@ def _no_way(chains: Chains, wishes: Wishes) -> UserError:
     target = f"{wishes.size}x{wishes.size} pictures" if wishes.size else "pictures of a usual size"
     return UserError(
         f"no strides and paddings that were given or are usual lead through kernels {_kernels(chains)} to {target}, or to "
-        "any that the discriminator can read: give --size, --strides or --paddings"
+        "any that the discriminator can read: give `size`, `strides` or `paddings`"
     )
 
 
@@ -258,11 +258,13 @@ def _settle(verdict: Verdict, chains: Chains, known: Knowledge, side: Side) -> V
     """Ask what neither statistics nor custom decide; of custom alone only what is far more usual than the rest."""
     sources = {r.habits.source for r in verdict.tied}
     if side == "generator" and len(sources) > 1:
-        raise UserError("the weights do not tell what z was drawn from in training: give --prior normal or uniform")
+        raise UserError(
+            "the weights do not tell what z was drawn from in training: give `prior=normal` or `prior=uniform`"
+        )
     if chains.open_question and not (verdict.agrees and verdict.decided(_pairing)):
         listing = "; or ".join(dict.fromkeys(",".join(_modules(r)) for r in verdict.tied[:4]))
         raise UserError(
-            f"shapes and statistics leave open {chains.open_question} in the {side}: give --order, such as {listing}"
+            f"shapes and statistics leave open {chains.open_question} in the {side}: give `order`, such as {listing}"
         )
     others = [r for r in verdict.tied if r.geometry.steps != verdict.reading.geometry.steps]
     if not others:
@@ -275,7 +277,7 @@ def _settle(verdict: Verdict, chains: Chains, known: Knowledge, side: Side) -> V
         return verdict
     if side == "generator" and len(sized) > 1 and known.wishes.size is None:
         raise UserError(
-            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sized))} pixels: the weights do not tell, give --size"
+            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sized))} pixels: the weights do not tell, give `size`"
         )
     ways = "; or ".join(
         _described(r.geometry) for r in (verdict.reading, min(others, key=lambda r: r.geometry.unusual))

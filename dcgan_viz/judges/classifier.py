@@ -163,7 +163,7 @@ def find_classifier(model: DCGAN, name: str) -> Classifier:
     raise UserError(
         f"{model.card.name} comes with no classifier of {name!r}"
         + (f" (its classifiers know {known})" if known else "")
-        + ": make one with dcgan-viz train-classifier and give it with --classifier"
+        + ": make one with dcgan-viz train-classifier and give it as `classifier`"
     )
 
 

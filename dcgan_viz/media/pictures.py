@@ -168,7 +168,7 @@ def check_picture(
             raise UserError(
                 f"a picture of {width}x{height} pixels needs {needed / 2**30:.1f} GiB of memory, and at most "
                 f"{LARGEST_MEMORY / 2**30:.0f} are used: draw fewer samples, enlarge them less, or write single files "
-                "with --each"
+                "with `each=True`"
             )
         if max(height, width) > LARGEST_SIDES[ending]:
             raise UserError(

@@ -337,7 +337,7 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
             listener.listen()
         except OSError as error:
             if error.errno == errno.EADDRINUSE or host == HOST:
-                raise UserError(f"port {port} is taken: choose another with --port") from error
+                raise UserError(f"port {port} is taken: choose another `port`") from error
             raise UserError(f"this machine cannot be reached as {host}: {error.strerror}") from error
         app = build()
         ready(f"http://{host}:{port}/")

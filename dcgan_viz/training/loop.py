@@ -415,7 +415,7 @@ class _Training:
         if not np.isfinite(list(vars(means).values())).all():
             raise UserError(
                 f"the losses are no longer finite at step {self.done}; {self._last(healthy=True)}, or train with a lower "
-                "learning rate or --precision fp32"
+                "learning rate or `precision=fp32`"
             )
         self.note = (
             f"D {means.loss_d:.2f} G {means.loss_g:.2f} D(x) {means.d_real:.2f} D(G(z)) {means.d_generated:.2f}, "
@@ -507,9 +507,9 @@ class _Training:
         if not steps:
             return "there is no checkpoint yet: start again"
         step = self.health.last_healthy if healthy and self.health.last_healthy in steps else steps[-1]
-        back = "" if step == steps[-1] else f" --from-step {step}"
+        back = "" if step == steps[-1] else f" and `from_step={step}`"
         place = checkpoint_path(self.folder / CHECKPOINTS, step)
-        return f"the last {'healthy ' if back else ''}checkpoint is {place}: go on from it with --resume{back}"
+        return f"the last {'healthy ' if back else ''}checkpoint is {place}: go on from it with `resume=True`{back}"
 
 
 def check_new(folder: Path) -> None:
@@ -522,7 +522,7 @@ def check_new(folder: Path) -> None:
     steps = list_checkpoints(folder / CHECKPOINTS)
     if steps:
         raise UserError(
-            f"{folder} already holds a run ({steps[-1]} steps): add --resume to go on, or choose another folder"
+            f"{folder} already holds a run ({steps[-1]} steps): add `resume=True` to go on, or choose another folder"
         )
     if was_locked(folder):
         # What a run left that was killed before its first checkpoint.
@@ -563,7 +563,7 @@ def _check_resumable(saved: SavedRun, images: ImageSet, steps: int) -> None:
         )
     if saved.step > steps:
         raise UserError(
-            f"the run has already done {saved.step} steps: ask for more with --steps, or go back with --from-step"
+            f"the run has already done {saved.step} steps: ask for more with `steps`, or go back with `from_step`"
         )
 
 
@@ -604,5 +604,5 @@ def _threads(device: torch.device) -> int | None:
 
 def _way_back(last_healthy: int | None) -> str:
     if last_healthy is None:
-        return "start again with --flip, --augment or a lower learning rate"
-    return f"the last healthy checkpoint is step {last_healthy}: --resume --from-step {last_healthy}"
+        return "start again with `flip=True`, `augment` or a lower learning rate"
+    return f"the last healthy checkpoint is step {last_healthy}: `resume=True` with `from_step={last_healthy}`"

@@ -203,7 +203,7 @@ def read_run(folder: str | Path, from_step: int | None = None) -> SavedRun:
     checkpoints = path / CHECKPOINTS
     steps = list_checkpoints(checkpoints)
     if not steps:
-        raise UserError(f"{checkpoints} holds no checkpoint to resume from: start without --resume")
+        raise UserError(f"{checkpoints} holds no checkpoint to resume from: start without `resume=True`")
     if from_step is not None and from_step not in steps:
         raise UserError(f"there is no checkpoint of step {from_step}: choose from {', '.join(map(str, steps))}")
     damaged: list[Path] = []

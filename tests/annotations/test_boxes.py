@@ -80,7 +80,7 @@ def test_files_that_are_not_annotations_are_refused(tmp_path: Path, text: str, m
 
 
 def test_boxes_lie_beside_the_model(annotations: Annotations, tiny_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"no boxes of 'window'.*--annotations"):
+    with pytest.raises(UserError, match=r"no boxes of 'window'.*`annotations`"):
         find_annotations(load(tiny_folder), "window")
     path = save_annotations(annotations, tiny_folder / "annotations" / "window.json")
     assert find_annotations(load(tiny_folder), "window") == path

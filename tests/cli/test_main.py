@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+import dcgan_viz
 from dcgan_viz.cli.main import main
 
 
@@ -45,9 +48,47 @@ def test_debug_shows_the_traceback(run) -> None:
     assert run("sample", "--model", "nothing").exit_code == 2
 
 
-def test_a_bug_is_one_sentence_too(refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_sentence_and_a_traceback_in_a_file(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcgan_viz.model.load", lambda *_: 1 / 0)
-    assert "unexpected ZeroDivisionError" in refused("sample")
+    before = sorted(Path().iterdir())
+    outcome = run("sample")
+    assert outcome.exit_code == 1
+    (said,) = outcome.stderr.strip().splitlines()
+    found = re.fullmatch(r"Error: unexpected ZeroDivisionError: .*; the traceback is in (\S+), please report it", said)
+    assert found is not None
+    kept = Path(found.group(1))
+    assert "Traceback (most recent call last)" in kept.read_text()
+    kept.unlink()
+    assert sorted(Path().iterdir()) == before
+
+
+def test_sentences_of_the_library_speak_of_options(refused, tiny_folder) -> None:
+    Path("grid.png").write_text("mine")
+    assert "replace it with --overwrite" in refused("sample", "--model", tiny_folder, "--out", "grid.png")
+    assert "choose --device cpu" in refused("sample", "--model", tiny_folder, "--device", "mps")
+
+
+def test_the_library_speaks_of_parameters() -> None:
+    """Sentences of the library name no option; a command that is to be typed has its own."""
+    package = Path(dcgan_viz.__file__).parent
+    wrong = []
+    for file in package.rglob("*.py"):
+        if file.relative_to(package).parts[0] in ("cli", "trained"):
+            continue
+        tree = ast.parse(file.read_text())
+        skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            text = " ".join(texts)
+            if (
+                id(node) not in skipped
+                and re.search(r"(?<![\w-])--[a-z]", text)
+                and not re.search("dcgan-viz|<!", text)
+            ):
+                wrong.append((file.name, text))
+            skipped |= {id(part) for part in parts if part is not node}
+    assert not wrong
 
 
 def test_sample_draws_a_grid(run, tiny_folder) -> None:

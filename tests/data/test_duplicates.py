@@ -152,7 +152,7 @@ def test_blocks_change_nothing_and_too_many_pairs_are_refused(monkeypatch: pytes
 
 def test_without_faiss_equal_codes_can_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
-    with pytest.raises(UserError, match=r"pip install 'dcgan-viz\[dedup\]', or .* --radius 0"):
+    with pytest.raises(UserError, match=r"pip install 'dcgan-viz\[dedup\]', or .* `radius=0`"):
         find_duplicates(folder, steps=2, workers=1)
     assert find_duplicates(folder, radius=0, steps=2, workers=1).pictures == 45
 

@@ -97,7 +97,7 @@ def test_an_image_that_does_not_decode_is_named_or_left_out(
     (tmp_path / "bad.png").write_bytes(
         {"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "bomb": whole}[damage]
     )
-    with pytest.raises(UserError, match=r"1 of 2 images in .* do not decode \(bad.png: .+\).*--skip-broken"):
+    with pytest.raises(UserError, match=r"1 of 2 images in .* do not decode \(bad.png: .+\).*`skip_broken=True`"):
         load_images(tmp_path, 16)
     with pytest.warns(Notice, match="1 of 2 images are left out"):
         assert load_images(tmp_path, 16, skip_broken=True).names == ("good.png",)

@@ -54,7 +54,7 @@ def test_wrong_tables_are_refused(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_what_has_no_labels_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="give a table with --labels"):
+    with pytest.raises(UserError, match="give a table as `labels`"):
         read_labels(None, ["1.png", "2.png"])
     with pytest.raises(UserError, match="not named like UTKFace"):
         read_labels("utkface", ["1.png", "2.png"])

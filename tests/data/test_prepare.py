@@ -63,7 +63,7 @@ def test_broken_pictures_are_listed_with_their_reasons_or_end_it(pictures: Path,
     (pictures / "a" / "05.png").write_bytes(b"")
     (pictures / "b" / "cut.png").write_bytes((pictures / "b" / "01.png").read_bytes()[:200])
     (pictures / "notes.txt").write_text("")
-    with pytest.raises(UserError, match=r"a/05.png does not decode: the file is empty; .* or leave out --strict"):
+    with pytest.raises(UserError, match=r"a/05.png does not decode: the file is empty; .* or leave out `strict=True`"):
         prepare(pictures, tmp_path / "a.npy", 16, strict=True)
     result = prepare(pictures, tmp_path / "a.npy", 16)
     assert (result.broken[0].name, result.broken[0].reason) == ("a/05.png", "the file is empty")

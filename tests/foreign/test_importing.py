@@ -151,7 +151,7 @@ def test_pairings_that_nothing_tells_are_asked() -> None:
     for name in ("bn1", "bn2"):
         tensors[f"{name}.num_batches_tracked"] = torch.tensor(0.0)
     # Statistics that no layer produced, alike in both.
-    with pytest.raises(UserError, match=r"which normalisation follows which layer.*--order"):
+    with pytest.raises(UserError, match=r"which normalisation follows which layer.*`order`"):
         import_pair(Weights(tensors, "here"), source="normal")
     order = ("conv1", "bn2", "conv2", "bn1", "conv3")
     known = Knowledge(Wishes(size=16), order)
@@ -167,7 +167,7 @@ def test_without_statistics_the_prior_is_asked() -> None:
     network = nn.Sequential(
         View(12, 1, 1), nn.ConvTranspose2d(12, 8, 4), nn.ReLU(), nn.ConvTranspose2d(8, 3, 4, 2, 1), nn.Tanh()
     )
-    with pytest.raises(UserError, match="--prior normal or uniform"):
+    with pytest.raises(UserError, match="`prior=normal` or `prior=uniform`"):
         import_pair(of(network))
     imported = import_pair(of(network), source="uniform", output="sigmoid")
     assert "keeps no running statistics" in imported.told["generator"].statistics

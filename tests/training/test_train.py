@@ -105,7 +105,7 @@ def test_losses_that_are_not_finite_name_the_last_good_checkpoint(
         return replace(losses, generator=losses.generator * float("nan")) if number == 12 else losses
 
     monkeypatch.setattr(Adversaries, "step", explodes)
-    with pytest.raises(UserError, match=r"at step 20; the last checkpoint is .*step-00000010.* go on .* --resume"):
+    with pytest.raises(UserError, match=r"at step 20; the last checkpoint is .*step-00000010.* go on .* `resume=True`"):
         train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=10)
     assert load(tmp_path).card.training["steps"] == 10
 
@@ -122,7 +122,7 @@ def test_a_warning_names_the_checkpoint_to_go_back_to(
     )  # fmt: skip
     assert len(said) == 2
     assert said[0].startswith("step 4: the samples have collapsed")
-    assert said[1].endswith("the last healthy checkpoint is step 2: --resume --from-step 2")
+    assert said[1].endswith("the last healthy checkpoint is step 2: `resume=True` with `from_step=2`")
     assert result.warnings == (said[1],)
     # The healthy one stays although only the newest is to be kept.
     assert list_checkpoints(tmp_path / "checkpoints") == [2, 6]

@@ -148,7 +148,7 @@ class Task:
             if len(members) < per_class:
                 raise UserError(
                     f"{per_class} labels of each class are drawn, and {name} has {len(members)} images to draw from: give "
-                    "more of it or ask for fewer with --per-class"
+                    "more of it or ask for fewer with `per_class`"
                 )
             rows.append(random.choice(members, per_class, replace=False))
         return np.sort(np.concatenate(rows))
@@ -180,14 +180,14 @@ def make_task(split: LabelledSplit, protocol: Protocol, held_out: float = 0.3, s
         if protocol.exact:
             raise UserError(
                 f"{protocol.name} needs the official training and test images: give a folder with both, or the training "
-                "images and --test; without them leave out --protocol and give --per-class"
+                "images and `test`; without them leave out `protocol` and give `per_class`"
             )
         training, test = _last_of_each_class(training, held_out)
     count = int(protocol.validation if protocol.validation >= 1 else round(protocol.validation * len(training)))
     if not 0 < count < len(training):
         raise UserError(
             f"{count:,} of the training images are for validation, and there are {len(training):,}: give more, or leave out "
-            "--protocol"
+            "`protocol`"
         )
     order = np.random.default_rng([seed, VALIDATION]).permutation(len(training))
     pool, validation = training.chosen(np.sort(order[count:])), training.chosen(np.sort(order[:count]))

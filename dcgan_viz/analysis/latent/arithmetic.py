@@ -358,7 +358,7 @@ def blind_trial(result: Arithmetic, *, question: str | None = None, seed: int = 
     wanted = result.settings["wanted"]
     if wanted is None:
         raise UserError(
-            "a blind trial needs a positive control: name the concept that the result should show (--wanted)"
+            "a blind trial needs a positive control: name the concept that the result should show (`wanted`)"
         )
     first = result.operands[0].concept
     pictures = {

@@ -410,8 +410,8 @@ def _verdict(photographs: Sequence[Inverted], own: Sequence[Inverted]) -> str:
     )
     if again < len(own) / 2:
         return (
-            f"{said}it fails where it could succeed, so nothing can be said of the generator; give it more --starts and "
-            "--steps."
+            f"{said}it fails where it could succeed, so nothing can be said of the generator; give it more `starts` and "
+            "`steps`."
         )
     if all(f.again for f in photographs):
         return f"{said}the generator can draw these photographs."

@@ -71,7 +71,7 @@ def near_pairs(codes: NDArray[np.uint8], radius: int, progress: Progress = silen
     except ImportError as error:
         raise UserError(
             "codes that differ in some bits are found by faiss, which is not installed: pip install 'dcgan-viz[dedup]', or "
-            "look for equal codes alone with --radius 0"
+            "look for equal codes alone with `radius=0`"
         ) from error
     index = faiss.IndexBinaryFlat(8 * codes.shape[1])
     index.add(np.ascontiguousarray(codes))

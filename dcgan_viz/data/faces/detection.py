@@ -108,7 +108,7 @@ def yunet_detector(weights: Path) -> Detector:
     )
     if not weights.is_file():
         raise UserError(
-            f"{weights} does not exist: give YuNet's ONNX file, or leave out --yunet to use OpenCV's cascades"
+            f"{weights} does not exist: give YuNet's ONNX file, or leave out `yunet` to use OpenCV's cascades"
         )
     try:
         network = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), YUNET_SCORE)
@@ -166,6 +166,6 @@ def _cascade(cv2: Any, name: str) -> Any:
     if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
         raise UserError(
             f"OpenCV {cv2.__version__} has no cascades any more: pip install 'opencv-python-headless<5', or give YuNet's "
-            "weights with --yunet"
+            "weights as `yunet`"
         )
     return cv2.CascadeClassifier(str(path))

@@ -148,7 +148,7 @@ def cut_faces(
         if not boxes.faces:
             reasons = ", ".join(f"{count} {reason}" for reason, count in _counts(skipped).items())
             raise UserError(
-                f"no face in {source} gives a crop ({reasons}): choose a smaller --least, or other pictures"
+                f"no face in {source} gives a crop ({reasons}): choose a smaller `least`, or other pictures"
             )
         result = Faces(folder, len(found), len(boxes.faces), "cascades" if yunet is None else "YuNet", _counts(skipped))
         (stage / BOXES).write_text(json.dumps(boxes.coco(), indent=1) + "\n")

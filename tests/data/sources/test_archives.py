@@ -57,7 +57,7 @@ def test_damaged_members_are_named_with_the_reason_and_can_be_skipped(
     name: str, count: int, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"{len(reasons)} of {count} images in .*--skip-broken") as refusal:
+    with pytest.raises(UserError, match=f"{len(reasons)} of {count} images in .*`skip_broken=True`") as refusal:
         load_images(ZIPS / name, 8)
     for reason in reasons:
         assert reason in str(refusal.value)
