@@ -83,7 +83,7 @@ def parts_of(out: Path) -> list[Path]:
     divisions = sorted({of for of, _ in found})
     if not divisions:
         example = Part(1, 8).path(out).name
-        raise UserError(f"there are no parts of {out}, such as {example}: write them with --shard 1/8 and so on")
+        raise UserError(f"there are no parts of {out}, such as {example}: write them with `shard=1/8` and so on")
     if len(divisions) > 1:
         raise UserError(
             f"beside {out} are parts of {' and of '.join(map(str, divisions))}: move those of one division elsewhere"
@@ -93,6 +93,6 @@ def parts_of(out: Path) -> list[Path]:
     if missing:
         raise UserError(
             f"{len(missing)} of the {of} parts of {out} are missing, such as {Part(missing[0], of).path(out).name}: write it "
-            f"with --shard {missing[0]}/{of}"
+            f"with `shard={missing[0]}/{of}`"
         )
     return [Part(number, of).path(out) for number in range(1, of + 1)]
