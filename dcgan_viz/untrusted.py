@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pydantic import ConfigDict, TypeAdapter
 
-MAXIMUM_FILE = 64 * 2**20
-"""Bytes of a text file: COCO's annotations of 15,000 photographs."""
+MAXIMUM_FILE = 256 * 2**20
+"""Bytes of a text file: COCO's annotations of 60,000 photographs, or those of 200,000 procedural rooms."""
 
 MAXIMUM_CARD = 2**20
 """Bytes of a file that describes one network, trial or set of samples; they hold a few thousand."""

@@ -88,7 +88,7 @@ class EncoderCard:
 
     def __post_init__(self) -> None:
         check_judge(self.classes, SIZE, self.channels, self.widths)
-        if SIZE % 2 ** len(self.widths):
+        if SIZE % 2 ** (len(self.widths) - 1):
             raise UserError(f"{len(self.widths)} scales cannot halve {SIZE} pixels")
 
 
@@ -114,7 +114,7 @@ class Encoder:
     @property
     def dimensions(self) -> int:
         """Of the feature space."""
-        return self.card.widths[-1]
+        return sum(self.card.widths)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def load_encoder(folder: str | Path | None = None, device: str | torch.device = 
     Examples
     --------
     >>> load_encoder().dimensions
-    256
+    480
     """
     path = Path(str(resources.files("dcgan_viz.trained") / BUNDLED)) if folder is None else Path(folder)
     place = find_device(device)

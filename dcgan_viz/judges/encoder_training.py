@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.images import ImageSet, spread
 from dcgan_viz.data.labels import Labels
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import measure_accuracy
 from dcgan_viz.judges.encoder import BATCH, SIZE, Encoder, EncoderCard
 from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
+from dcgan_viz.networks.statistics import recalibrate
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
 
@@ -24,7 +25,8 @@ SHIFT, CUTOUT = 3, 8
 """Pixels of 32: at most so far a picture is shifted, and the side of the square that is greyed out."""
 
 AVERAGE_DECAY = 0.995
-RECALIBRATION_BATCHES = 80
+RECALIBRATION = 2048
+"""Pictures that the batch-norm statistics of the averaged weights are measured on."""
 
 
 def train_encoder(
@@ -105,11 +107,10 @@ def train_encoder(
         optimiser.step()
         schedule.step()
         average.update_parameters(network)
-    spread = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), RECALIBRATION_BATCHES * BATCH)).astype(int)]
-    update_bn((images.tensor(part).to(place) for part in np.array_split(spread, -(-len(spread) // BATCH))), average)
     # Filled in place: the average is a copy of the same type that torch knows as a module only.
     network.load_state_dict(average.module.state_dict())
-    network.eval().requires_grad_(False)
+    calibration = images.tensor(chosen[spread(len(chosen), RECALIBRATION)]).to(place)
+    recalibrate(network.requires_grad_(False), calibration.split(BATCH))
     aside = np.flatnonzero(~learned & (labels.numbers >= 0))
     accuracy = measure_accuracy(_probabilities(network, images, aside, place), labels.numbers[aside], "held out")
     training = {

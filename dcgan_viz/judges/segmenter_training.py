@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
 
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.devices import find_device
@@ -79,7 +81,6 @@ def train_segmenter(
     _check(pixels, masks, objects, held_out, batch_size)
     place = find_device(device)
     torch.manual_seed(seed)
-    random = np.random.default_rng(seed)
     channels, size = pixels.shape[-1], pixels.shape[1]
     network = SegmentationNetwork(channels, len(objects) + 1).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     count = len(pixels) - held_out
@@ -89,9 +90,11 @@ def train_segmenter(
     optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     network.train()
-    for _ in progress(range(steps), Stage("training", steps)):
-        chosen = np.sort(random.integers(0, count, batch_size))
-        images, labels = _batch(pixels[chosen], masks[chosen], random)
+    batches = _Batches(pixels[:count], masks[:count], batch_size, steps, seed)
+    # On a GPU a step is shorter than making its batch, which other processes then do; the batches are the same.
+    workers = 0 if place.type == "cpu" else min(8, cpu_count())
+    loader = DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=workers > 0)
+    for images, labels in progress(loader, Stage("training", steps)):
         images = images.to(place).contiguous(memory_format=torch.channels_last)
         with torch.autocast(place.type, torch.bfloat16):
             scores = network(images)
@@ -117,6 +120,23 @@ def train_segmenter(
     )
     segmenter = Segmenter(network.eval().requires_grad_(False), card)
     return _measured(segmenter, to_tensor(pixels[count:]), masks[count:], say)
+
+
+class _Batches(Dataset[tuple[Tensor, Tensor]]):
+    """The batch of every step, a function of the seed and the step."""
+
+    def __init__(
+        self, pixels: NDArray[np.uint8], masks: NDArray[np.uint8], batch_size: int, steps: int, seed: int
+    ) -> None:
+        self.pixels, self.masks, self.batch_size, self.steps, self.seed = pixels, masks, batch_size, steps, seed
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        random = np.random.default_rng([self.seed, step])
+        chosen = np.sort(random.integers(0, len(self.pixels), self.batch_size))
+        return _batch(self.pixels[chosen], self.masks[chosen], random)
 
 
 def _batch(pixels: NDArray[np.uint8], masks: NDArray[np.uint8], random: np.random.Generator) -> tuple[Tensor, Tensor]:
