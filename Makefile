@@ -1,5 +1,5 @@
 # The tasks of this project; `make` alone lists them. Each needs `pip install -c constraints.txt -e '.[dev]'`.
-.PHONY: help fast test notebooks figures bench lint
+.PHONY: help fast test notebooks figures bench lint docs
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,3 +21,6 @@ bench:  ## time what the README gives times for
 
 lint:  ## what is checked before a commit
 	ruff check . && ruff format --check . && mypy
+
+docs:  ## build the documentation into build/docs, warnings are errors (pip install -e '.[docs]')
+	sphinx-build -W --keep-going -q -b html docs build/docs
