@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -228,16 +228,17 @@ def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, w
         scores[rows] = blocks.times(block, weights)
         return -2 * C * signs[rows] * (1 - signs[rows] * scores[rows]).clamp_min(0)
 
-    squares = blocks.squares()
+    squares, axes = blocks.squares(), _leading_axes(blocks)
     gradient = blocks.gather(residual, weights) + weights
     active = torch.ones(signs.shape[1], dtype=torch.bool)
     steps = 0
     while steps < most and active.any():
         steps += 1
         curved = (signs * scores < 1).to(signs.dtype)
+        share = 2 * C * curved.mean(0)
         # The curvature's diagonal, about: features of very different scales would take hundreds of steps without it.
-        diagonal = 1 + 2 * C * squares[:, None] * curved.mean(0)
-        direction, change = _conjugate_gradients(blocks, gradient, curved, diagonal, C, active)
+        scale = _Diagonal(1 + squares[:, None] * share) if axes is None else _LowRank(axes, squares, share)
+        direction, change = _conjugate_gradients(blocks, gradient, curved, scale, C, active)
         length = _step_lengths(weights, direction, scores, change, signs, gradient, C, active)
         # Half of Newton's decrement: what the quadratic about here could still be lowered by.
         promised = -(gradient * direction).sum(0).double() / 2
@@ -253,18 +254,78 @@ def _objective(square: Tensor, scores: Tensor, signs: Tensor, C: float) -> Tenso
     return 0.5 * square.double() + C * loss
 
 
+AXES, SAMPLED = 400, 1500
+"""Axes along which the curvature of many rows is known about, and the rows that they are taken from."""
+
+MANY = 1000
+"""Features, from which on their axes are worth their price."""
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The directions (d + 1, k) in which the features reach farthest, and the sums of their squares along each (k,)."""
+
+    directions: Tensor
+    squares: Tensor
+
+
+def _leading_axes(blocks: _Blocks) -> _Axes | None:
+    """About the principal axes of all rows, from some of them (Nyström); None where there are few rows or features."""
+    count, size = blocks.features.shape
+    if count <= MOST_ROWS or size < MANY:
+        return None
+    rows = np.linspace(0, count - 1, SAMPLED).round().astype(np.int64)
+    sample = torch.from_numpy(np.ascontiguousarray(blocks.features[rows])).to(blocks.kind)
+    sample = torch.cat([sample, torch.ones(len(sample), 1, dtype=blocks.kind)], 1)
+    values, vectors = torch.linalg.eigh((sample @ sample.T).double())
+    kept = slice(-AXES, None)
+    strong = values[kept] > 1e-6 * values[-1]
+    values, vectors = values[kept][strong], vectors[:, kept][:, strong]
+    directions = sample.T @ (vectors / values.sqrt()).to(blocks.kind)
+    return _Axes(directions, (values * (count / SAMPLED)).to(blocks.kind))
+
+
+class _Scale(Protocol):
+    """About the curvature, in a form that can be divided by."""
+
+    def divide(self, gradient: Tensor) -> Tensor:
+        """The curvature's inverse times vectors (d + 1, K), each column with that of its class."""
+
+
+@dataclass(frozen=True)
+class _Diagonal:
+    diagonal: Tensor
+
+    def divide(self, gradient: Tensor) -> Tensor:
+        return gradient / self.diagonal
+
+
+class _LowRank:
+    """The curvature along some axes, and the mean of the rest in all other directions."""
+
+    def __init__(self, axes: _Axes, squares: Tensor, share: Tensor) -> None:
+        rest = (squares.sum() - axes.squares.sum()).clamp_min(0) / (len(squares) - len(axes.squares))
+        self.directions, self.rest = axes.directions, 1 + rest * share
+        along = 1 + axes.squares[:, None] * share
+        self.change = (1 - self.rest / along).clamp_min(0)
+
+    def divide(self, gradient: Tensor) -> Tensor:
+        along = self.directions.T @ gradient
+        return (gradient - self.directions @ (self.change * along)) / self.rest
+
+
 def _conjugate_gradients(
     blocks: _Blocks,
     gradient: Tensor,
     curved: Tensor,
-    diagonal: Tensor,
+    scale: _Scale,
     C: float,  # noqa: N803
     active: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The Newton direction (d + 1, K) of each class, preconditioned, and the scores' change along it (n, K)."""
     direction, change = torch.zeros_like(gradient), torch.zeros_like(curved)
     residual = -gradient * active
-    search = residual / diagonal
+    search = scale.divide(residual)
     square = (residual * search).sum(0)
     goal = FORCING**2 * square
     moved = torch.empty_like(curved)
@@ -284,7 +345,7 @@ def _conjugate_gradients(
         direction += rate * search
         change += rate * moved
         residual -= rate * product
-        conditioned = residual / diagonal
+        conditioned = scale.divide(residual)
         new = (residual * conditioned).sum(0)
         search = torch.where(going, conditioned + (new / square.clamp_min(tiny)) * search, 0)
         square = torch.where(going, new, square)

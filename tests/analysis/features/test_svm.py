@@ -135,3 +135,18 @@ def test_fits_predict_together_what_each_predicts(classes: int) -> None:
     svms = [LinearSVM(c).fit(features, labels) for c in (1e-3, 1.0)]
     expected = np.array([svm.predict(features) for svm in svms])
     assert np.array_equal(predict_many(svms, features), expected)
+
+
+def test_many_rows_need_fewer_passes_and_end_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    mixed = random.normal(size=(120, 120)) * np.arange(1, 121)[:, None] ** -0.8
+    features = (random.normal(size=(500, 120)) + 0.5) @ mixed
+    labels = (features @ random.normal(size=(120, 3)) + random.normal(0, 2, (500, 3))).argmax(1)
+    plain = LinearSVM(0.1, tol=1e-8).fit(features, labels)
+    monkeypatch.setattr(module, "MOST_ROWS", 100)
+    monkeypatch.setattr(module, "MANY", 100)
+    monkeypatch.setattr(module, "SAMPLED", 200)
+    helped = LinearSVM(0.1, tol=1e-8).fit(features, labels)
+    np.testing.assert_allclose(helped.objective_, plain.objective_, rtol=1e-7)
+    np.testing.assert_allclose(helped.coef_, plain.coef_, atol=1e-4)
+    assert helped.passes_ < 0.7 * plain.passes_
