@@ -18,7 +18,7 @@ def models(as_json: bool) -> None:
     \b
     dcgan-viz models
     """
-    from dcgan_viz.model import bundled_models, load_card
+    from dcgan_viz.card import bundled_models, load_card
 
     cards = [load_card(name) for name in bundled_models()]
     if as_json:

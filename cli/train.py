@@ -240,7 +240,8 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     """A new run. All that can be refused is refused before images are decoded."""
-    from dcgan_viz.model import Card, load
+    from dcgan_viz.card import Card
+    from dcgan_viz.model import load
     from dcgan_viz.progress import show
     from dcgan_viz.training.execution import choose_device, choose_execution
     from dcgan_viz.training.loop import check_new

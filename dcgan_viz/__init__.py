@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from dcgan_viz.analysis.latent.walks import walk
     from dcgan_viz.analysis.memorization.memorization import memorization
     from dcgan_viz.annotations.boxes import load_annotations
+    from dcgan_viz.card import bundled_models
     from dcgan_viz.data.images import load_images
     from dcgan_viz.errors import UserError
     from dcgan_viz.foreign.live import wrap
-    from dcgan_viz.model import DCGAN, bundled_models, load
+    from dcgan_viz.model import DCGAN, load
     from dcgan_viz.training.loop import resume_training, train
     from dcgan_viz.training.settings import TrainingSettings
 
@@ -37,7 +38,7 @@ _HOMES = {
     "TrainingSettings": "dcgan_viz.training.settings",
     "UserError": "dcgan_viz.errors",
     "arithmetic": "dcgan_viz.analysis.latent.arithmetic",
-    "bundled_models": "dcgan_viz.model",
+    "bundled_models": "dcgan_viz.card",
     "directions": "dcgan_viz.analysis.latent.directions",
     "forget": "dcgan_viz.analysis.forgetting.forgetting",
     "guided_backprop": "dcgan_viz.analysis.attribution.guided_backprop",

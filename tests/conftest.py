@@ -12,10 +12,11 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from dcgan_viz.card import Card
 from dcgan_viz.cli.main import main
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.judges.segmenter_training import train_segmenter
-from dcgan_viz.model import DCGAN, Card, draw_latents
+from dcgan_viz.model import DCGAN, draw_latents
 from dcgan_viz.networks import NetworkSpec, dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.statistics import recalibrate

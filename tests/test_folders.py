@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dcgan_viz.card import CARD_FILE
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import (
     MANIFEST_FILE,
@@ -18,7 +19,7 @@ from dcgan_viz.folders import (
     read_manifest,
     staged_folder,
 )
-from dcgan_viz.model import CARD_FILE, DCGAN, WEIGHTS_FILE, load
+from dcgan_viz.model import DCGAN, WEIGHTS_FILE, load
 from dcgan_viz.networks import dcgan
 
 

@@ -31,20 +31,24 @@ BASE = {
 
 MAY_IMPORT = {
     "networks": BASE,
-    "model": BASE | {"networks"},
-    "data": BASE | {"networks", "model"},
+    "card": BASE | {"networks"},
+    "model": BASE | {"card", "networks"},
+    "data": BASE | {"networks", "card", "model"},
     "media": BASE,
-    "rooms": BASE | {"networks", "model", "data", "media", "annotations"},
-    "foreign": BASE | {"networks", "model", "data"},
-    "judges": BASE | {"networks", "model", "data", "media", "annotations"},
-    "annotations": BASE | {"networks", "model", "data", "media"},
-    "training": BASE | {"networks", "model", "data", "media", "judges"},
-    "blind": BASE | {"networks", "model", "data", "media", "annotations"},
-    "analysis": BASE | {"networks", "model", "data", "media", "judges", "annotations", "blind"},
-    "figures": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind"},
-    "report": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
-    "studio": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
-    "web": BASE | {"networks", "model", "data", "media", "judges", "annotations", "analysis", "blind", "foreign"},
+    "rooms": BASE | {"networks", "card", "model", "data", "media", "annotations"},
+    "foreign": BASE | {"networks", "card", "model", "data"},
+    "judges": BASE | {"networks", "card", "model", "data", "media", "annotations"},
+    "annotations": BASE | {"networks", "card", "model", "data", "media"},
+    "training": BASE | {"networks", "card", "model", "data", "media", "judges"},
+    "blind": BASE | {"networks", "card", "model", "data", "media", "annotations"},
+    "analysis": BASE | {"networks", "card", "model", "data", "media", "judges", "annotations", "blind"},
+    "figures": BASE | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind"},
+    "report": BASE
+    | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
+    "studio": BASE
+    | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
+    "web": BASE
+    | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "foreign"},
 }
 """What each part of the package may use, beside itself; the root module `dcgan_viz` and the command line use all."""
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dcgan_viz.card import CARD_FILE, Card, bundled_models, load_card
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import CARD_FILE, DCGAN, WEIGHTS_FILE, Card, bundled_models, load, load_card
+from dcgan_viz.model import DCGAN, WEIGHTS_FILE, load
 
 
 def test_a_saved_model_loads_and_draws_the_same(tiny_model: DCGAN, tmp_path: Path) -> None:

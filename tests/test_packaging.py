@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dcgan_viz.model import bundled_models
+from dcgan_viz.card import bundled_models
 
 ROOT = Path(__file__).parents[1]
 

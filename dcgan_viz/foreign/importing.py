@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dcgan_viz.card import Card
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
 from dcgan_viz.foreign.drawing import look
@@ -18,7 +19,7 @@ from dcgan_viz.foreign.knowledge import Knowledge, Source
 from dcgan_viz.foreign.readings import latents, read_discriminator, read_generator
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
 from dcgan_viz.foreign.weights import Weights
-from dcgan_viz.model import DCGAN, Card
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import name_activation
 from dcgan_viz.networks.modules import Discriminator, Generator, NoDiscriminator
 from dcgan_viz.networks.spec import NetworkSpec, Output

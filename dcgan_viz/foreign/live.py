@@ -17,8 +17,9 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+from dcgan_viz.card import Card
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import DCGAN, Card
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer, Side, find_layer
 from dcgan_viz.networks.modules import NoDiscriminator

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dcgan_viz.card import PAGE_FILE, Card
 from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import writing
 from dcgan_viz.folders import is_half_replaced
 from dcgan_viz.locking import only_process, was_locked
 from dcgan_viz.media.pictures import save_picture, tile
-from dcgan_viz.model import DCGAN, PAGE_FILE, Card, load
+from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.progress import Progress, Stage, leads, silent
 from dcgan_viz.training.batches import Batches, spread_out

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dcgan_viz.card import CARD_FILE, Card, read_card
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import CARD_FILE, Card, read_card
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, read_state
 from dcgan_viz.training.execution import Execution

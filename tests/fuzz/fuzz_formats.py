@@ -30,6 +30,7 @@ from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
 from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
+from dcgan_viz.card import Card
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
@@ -43,7 +44,7 @@ from dcgan_viz.judges.encoder import Encoder, EncoderCard, load_encoder
 from dcgan_viz.judges.encoder_network import EncoderNetwork
 from dcgan_viz.judges.segmenter import Segmenter, SegmenterCard, load_segmenter, segment
 from dcgan_viz.judges.segmenter_network import SegmentationNetwork
-from dcgan_viz.model import DCGAN, Card, load
+from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.training.checkpoints import load_checkpoint, read_state

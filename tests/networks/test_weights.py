@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from dcgan_viz.card import CARD_FILE
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, load_segmenter
-from dcgan_viz.model import CARD_FILE, DCGAN, WEIGHTS_FILE, load
+from dcgan_viz.model import DCGAN, WEIGHTS_FILE, load
 from dcgan_viz.networks.weights import network_tensors, open_tensors, save_network, save_tensors
 from dcgan_viz.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 

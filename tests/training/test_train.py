@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan_viz.card import Card
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.errors import UserError
-from dcgan_viz.model import Card, load
+from dcgan_viz.model import load
 from dcgan_viz.networks import dcgan
 from dcgan_viz.training.checkpoints import (
     Checkpoint,

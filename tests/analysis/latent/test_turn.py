@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from dcgan_viz.analysis.latent.turn import BLIND, MEASURED, Turn, blind_trial, odd_share, turn
 from dcgan_viz.annotations.concepts import Concepts
+from dcgan_viz.card import Card
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.latent.turn import turn_figure
-from dcgan_viz.model import DCGAN, Card
+from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import stream

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dcgan_viz.analysis.memorization.memorization import Memorization, memorization
+from dcgan_viz.card import bundled_models
 from dcgan_viz.data.images import ImageSet
-from dcgan_viz.model import bundled_models, load
+from dcgan_viz.model import load
 from dcgan_viz.rooms.training_sets import held_out_images, training_images
 
 SAMPLES = 400
