@@ -21,6 +21,8 @@ from dcgan_viz.blind.answers import Answers, save_answers
 from dcgan_viz.blind.trials import prepare_trial, save_trial
 from dcgan_viz.cli.main import main
 from dcgan_viz.data.images import to_pixels
+from dcgan_viz.data.parts import Part
+from dcgan_viz.data.prepare import prepare
 from dcgan_viz.folders import MANIFEST_FILE
 from dcgan_viz.judges.encoder import Encoder, EncoderCard
 from dcgan_viz.judges.encoder_network import EncoderNetwork
@@ -95,6 +97,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("all.npy", "all.json", "all.names.jsonl"),
     ),
     "dedup": ("dedup {w}/pictures --radius 0 --workers 1 --out {p}", (*RESULT, "keep.jsonl", "crops.npy")),
+    "merge": ("merge {p}/kept/joined.npy", ("kept/joined.npy", "kept/joined.json", "kept/joined.names.jsonl")),
     "faces": ("faces {w}/people {p} --least 48 --without-eyes", ("annotations.json", "skipped.jsonl", MANIFEST_FILE)),
     "rooms": ("rooms 2 --size 32 --out {p}", ("annotations.json", "images/room-000001.png", "masks/room-000000.png")),
     "train": (f"{TRAIN} --steps 1", (*MODEL, "metrics.jsonl", "samples/step-00000001.png")),
@@ -157,6 +160,8 @@ def workspace(
         for folder in (f"pictures/{label}", f"labelled/{part}/{label}"):
             (place / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(place / folder / f"{index}.png")
+    for number in (1, 2):
+        prepare(place / "pictures", place / "parts" / "joined.npy", 16, part=Part(number, 2), workers=1)
     (place / "people").mkdir()
     Image.fromarray(astronaut()).save(place / "people" / "astronaut.png")
     save_rooms(66, place / "rooms", 32)
@@ -208,6 +213,8 @@ def typed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     monkeypatch.chdir(tmp_path)
     shutil.copytree(workspace / "trial", tmp_path / "place" / "kept" / "trial")
     (tmp_path / "place" / "kept" / "trial" / "answers.json").unlink()
+    for part in (workspace / "parts").iterdir():
+        shutil.copy(part, tmp_path / "place" / "kept")
 
     def invoke(command: str, *further: str) -> object:
         return CliRunner().invoke(main, [*command.format(w=workspace, p="place").split(), *further])
