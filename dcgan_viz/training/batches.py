@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.settings import TrainingSettings
 
+RESIDENT_SHARE = 0.5
+"""Of a CUDA device's free memory: sets that take no more stay there."""
+
+Feed = Callable[[int, NDArray[np.int64]], Tensor]
+"""The pictures of a step, whose numbers are given in ascending order, as uint8 (n, H, W, C) on the device."""
+
 
 class Batches:
     """What each process of a run sees.
+
+    Pictures are uint8 until they are on the device, and there become floats and are mirrored.
 
     Parameters
     ----------
@@ -20,6 +32,8 @@ class Batches:
     settings : TrainingSettings
     rank, processes : int
         The number of this process, and how many there are.
+    device : torch.device
+        Where the batches are wanted.
 
     Attributes
     ----------
@@ -34,8 +48,15 @@ class Batches:
         If there are fewer images than one step takes.
     """
 
-    def __init__(self, images: ImageSet, settings: TrainingSettings, rank: int = 0, processes: int = 1) -> None:
-        self.images, self.settings, self.rank = images, settings, rank
+    def __init__(
+        self,
+        images: ImageSet,
+        settings: TrainingSettings,
+        rank: int = 0,
+        processes: int = 1,
+        device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
+    ) -> None:
+        self.settings, self.rank, self.device, self.count = settings, rank, device, len(images)
         self.images_a_step = settings.batch_size * processes
         self.steps_an_epoch = len(images) // self.images_a_step
         if self.steps_an_epoch == 0:
@@ -44,21 +65,126 @@ class Batches:
                 "more images or a smaller batch size"
             )
         self.epoch, self.order = -1, np.empty(0, np.int64)
+        self.feed = choose_feed(images.pixels, device, self.indices, settings.batch_size)
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """The numbers of this process's images in a step; in ascending order a memory-mapped array is read forwards."""
+        epoch, batch = divmod(step, self.steps_an_epoch)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, np.random.default_rng([self.settings.seed, epoch]).permutation(self.count)
+        first = batch * self.images_a_step + self.rank * self.settings.batch_size
+        return np.sort(self.order[first : first + self.settings.batch_size])
 
     def at(self, step: int) -> tuple[Tensor, np.random.Generator]:
         """The batch of this process (N, C, H, W) in [-1, 1] of a step, and the random numbers for the rest of it."""
-        settings = self.settings
-        epoch, batch = divmod(step, self.steps_an_epoch)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, np.random.default_rng([settings.seed, epoch]).permutation(len(self.images))
-        first = batch * self.images_a_step + self.rank * settings.batch_size
-        random = np.random.default_rng([settings.seed, self.rank, step, 1])
-        # In ascending order a memory-mapped array is read forwards.
-        real = self.images.tensor(np.sort(self.order[first : first + settings.batch_size]))
-        if settings.flip:
-            mirrored = torch.from_numpy(random.random(len(real)) < 0.5)
-            real[mirrored] = real[mirrored].flip(-1)
+        random = np.random.default_rng([self.settings.seed, self.rank, step, 1])
+        pixels = self.feed(step, self.indices(step))
+        real = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        if self.settings.flip:
+            mirrored = torch.from_numpy(random.random(len(real)) < 0.5).to(self.device)
+            real = torch.where(mirrored[:, None, None, None], real.flip(-1), real)
         return real, random
+
+
+def choose_feed(
+    pixels: NDArray[np.uint8],
+    device: torch.device,
+    indices: Callable[[int], NDArray[np.int64]],
+    batch_size: int,
+) -> Feed:
+    """What brings pictures to a device.
+
+    From memory to the processor; a set that fits on a CUDA device stays there; any other is read a step ahead.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 (N, H, W, C)
+        May be memory-mapped.
+    device : torch.device
+    indices : callable
+        The numbers of the pictures of a step.
+    batch_size : int
+
+    Returns
+    -------
+    Feed
+    """
+    if device.type == "cpu":
+        return lambda step, chosen: torch.from_numpy(pixels[chosen])
+    if device.type == "cuda" and pixels.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return Resident(pixels, device)
+    return ReadAhead(pixels, device, indices, batch_size)
+
+
+class Resident:
+    """Pictures that are all on the device, as uint8.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 (N, H, W, C)
+    device : torch.device
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
+        self.pixels = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(pixels), 4096):
+            # A copy: of a memory map, which cannot be written, torch warns.
+            self.pixels[start : start + 4096].copy_(torch.from_numpy(np.array(pixels[start : start + 4096])))
+
+    def __call__(self, step: int, chosen: NDArray[np.int64]) -> Tensor:
+        """The chosen pictures."""
+        return self.pixels[torch.from_numpy(chosen).to(self.pixels.device)]
+
+
+class ReadAhead:
+    """Pictures from a memory map: while a step is computed, a thread reads those of the next into pinned memory.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 (N, H, W, C)
+    device : torch.device
+    indices : callable
+        The numbers of the pictures of a step.
+    batch_size : int
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        device: torch.device,
+        indices: Callable[[int], NDArray[np.int64]],
+        batch_size: int,
+    ) -> None:
+        self.pixels, self.device, self.indices = pixels, device, indices
+        pinned = device.type == "cuda"
+        shape = (batch_size, *pixels.shape[1:])
+        # One is read into while the other is copied to the device.
+        self.buffers = [torch.empty(shape, dtype=torch.uint8, pin_memory=pinned) for _ in range(2)]
+        self.copied: list[torch.cuda.Event | None] = [None, None]
+        self.thread = ThreadPoolExecutor(1)
+        self.ahead: tuple[int, Future[None]] | None = None
+
+    def __call__(self, step: int, chosen: NDArray[np.int64]) -> Tensor:
+        """The chosen pictures; those of the next step are then read."""
+        if self.ahead is None or self.ahead[0] != step:
+            self._begin(step, chosen)
+        assert self.ahead is not None
+        self.ahead[1].result()
+        pictures = self.buffers[step % 2].to(self.device, non_blocking=True, copy=True)
+        if self.device.type == "cuda":
+            self.copied[step % 2] = torch.cuda.current_stream(self.device).record_event()
+        self._begin(step + 1, self.indices(step + 1))
+        return pictures
+
+    def _begin(self, step: int, chosen: NDArray[np.int64]) -> None:
+        self.ahead = (step, self.thread.submit(self._read, step % 2, chosen))
+
+    def _read(self, slot: int, chosen: NDArray[np.int64]) -> None:
+        copied = self.copied[slot]
+        if copied is not None:
+            copied.synchronize()
+        # Only with a mode is the buffer written directly; no number is out of range.
+        np.take(self.pixels, chosen, axis=0, out=self.buffers[slot].numpy(), mode="clip")
 
 
 def spread_out(images: ImageSet, count: int) -> Tensor:

@@ -189,7 +189,7 @@ def train(
     if start_from is not None and start_from.networks != networks:
         raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
     fabric = launch(device, execution)
-    batches = Batches(images, settings, fabric.global_rank, fabric.world_size)
+    batches = Batches(images, settings, fabric.global_rank, fabric.world_size, fabric.device)
     run = Run(
         networks,
         settings,
@@ -278,7 +278,7 @@ def resume_training(
     settings = replace(saved.run.settings, steps=saved.run.settings.steps if steps is None else steps)
     _check_resumable(saved, images, settings.steps)
     fabric = launch(choose_device(device), saved.run.execution)
-    batches = Batches(images, settings, fabric.global_rank, fabric.world_size)
+    batches = Batches(images, settings, fabric.global_rank, fabric.world_size, fabric.device)
     run = replace(
         saved.run,
         settings=settings,
