@@ -74,6 +74,12 @@ DEFAULT_EPOCHS = 25
     help="Pull generated images towards training images: makes a generator that copies, as a control.  [default: 0]",
 )
 @click.option("--ema", type=float, help="Decay of the generator's moving average.  [default: 0]")
+@click.option(
+    "--joint-norm",
+    is_flag=True,
+    default=None,
+    help="Under torchrun: batch normalisation over all processes instead of each one's own batch.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is drawn.  [default: 0]")
 @click.option(
     "--checkpoint-every",
@@ -129,6 +135,7 @@ def train(
     r1: float | None,
     copying: float | None,
     ema: float | None,
+    joint_norm: bool | None,
     seed: int | None,
     checkpoint_every: int | None,
     keep: int,
@@ -186,6 +193,7 @@ def train(
         r1=r1,
         copying=copying,
         ema=ema,
+        joint_norm=joint_norm,
         seed=seed,
     )
     wanted = _Wanted(

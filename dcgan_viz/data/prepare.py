@@ -216,7 +216,7 @@ def prepare(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _Partial.open(target, plan) as partial:
             first = len(partial.shards)
-            shards = _decoded(found, plan, first, workers or os.cpu_count() or 1)
+            shards = _decoded(found, plan, first, workers or os.cpu_count() or 1, partial.journal.fileno())
             stage = Stage(f"preparing {found.path.name}", plan.shards, "shard", first)
             for shard, pixels in progress(shards, stage):
                 if strict and shard.broken:
@@ -251,11 +251,14 @@ def _finished(target: Path, plan: Plan) -> Prepared | None:
 # --- Decoding ------------------------------------------------------------------------------------------------------
 
 
-def _decoded(source: Source, plan: Plan, first: int, workers: int) -> Iterator[tuple[Shard, NDArray[np.uint8]]]:
+def _decoded(
+    source: Source, plan: Plan, first: int, workers: int, lock: int
+) -> Iterator[tuple[Shard, NDArray[np.uint8]]]:
     """The shards from the first on, in their order; a few wait for their turn."""
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    forks = "fork" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if forks else None)
     waiting: deque[Future[tuple[Shard, NDArray[np.uint8]]]] = deque()
-    pool = ProcessPoolExecutor(workers, context, _begin, (source, plan, os.getpid()))
+    pool = ProcessPoolExecutor(workers, context, _begin, (source, plan, os.getpid(), lock if forks else None))
     try:
         for number in range(first, plan.shards):
             waiting.append(pool.submit(_decode_shard, number))
@@ -275,10 +278,15 @@ def _decoded(source: Source, plan: Plan, first: int, workers: int) -> Iterator[t
 _job: tuple[Source, Plan]
 
 
-def _begin(source: Source, plan: Plan, parent: int) -> None:
-    """Begins a process: Ctrl-C is the parent's business, and with the parent it ends."""
+def _begin(source: Source, plan: Plan, parent: int, lock: int | None) -> None:
+    """Begins a process: Ctrl-C is the parent's business, and with the parent it ends.
+
+    The file that holds the parent's lock is closed here, or a parent that was killed would hold it a while longer.
+    """
     global _job
     _job = (source, plan)
+    if lock is not None:
+        os.close(lock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

@@ -48,6 +48,9 @@ class TrainingSettings:
     ema : float
         Decay per step of the generator's moving average, which is then the generator that is sampled
         and saved; 0 for none.
+    joint_norm : bool
+        Of several processes: normalise batches over all of them, as one process with the joint batch would, and not each
+        process's own.
     seed : int
         Of the initial weights, the order of the images, the latents and the augmentation.
     """
@@ -66,6 +69,7 @@ class TrainingSettings:
     r1: float = 0.0
     copying: float = 0.0
     ema: float = 0.0
+    joint_norm: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

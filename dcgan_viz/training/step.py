@@ -20,6 +20,7 @@ from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.augment import augment
 from dcgan_viz.training.checkpoints import optimizer_tensors, restore_optimizer
 from dcgan_viz.training.copying import copying_loss
+from dcgan_viz.training.joint_norm import join_batch_norm
 from dcgan_viz.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Adversaries:
         self.bare_generator = Generator(networks.generator)
         self.bare_discriminator = make_discriminator(networks.discriminator)
         for network in (self.bare_generator, self.bare_discriminator):
+            if settings.joint_norm and fabric.world_size > 1:
+                join_batch_norm(network)
             # Fused Adam wants its parameters in place, so the networks move before it is built.
             fabric.to_device(network.to(memory_format=memory_format))  # type: ignore[call-overload]
         self.originals = None if originals is None else fabric.to_device(originals)

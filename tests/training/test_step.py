@@ -57,22 +57,24 @@ class PlainGame:
         latents = [torch.from_numpy(r.random((len(x), 8), dtype=np.float32)) * 2 - 1 for x, r in ranks]
         before = [p.detach().clone() for p in self.generator.parameters()]
         if both or number % 2 == 1:
-            losses = []
+            losses, seen = [], []
             for (real, _), z in zip(ranks, latents, strict=True):
                 fake = self.generator(z).detach()
-                losses.append(
+                seen.append(
                     probability_loss(self.discriminator(real).sigmoid(), True)
                     + probability_loss(self.discriminator(fake).sigmoid(), False)
-                    + self.penalty(real, number if both else number // 2)
                 )
+                losses.append(seen[-1] + self.penalty(real, number if both else number // 2))
             self.adam(list(self.discriminator.parameters()), sum(losses) / len(losses))
         if both or number % 2 == 0:
             assert all(torch.equal(a, b) for a, b in zip(before, self.generator.parameters(), strict=True))
-            losses = [
+            played = [
                 probability_loss(self.discriminator(fake).sigmoid(), True) + self.settings.copying * self.pull(fake)
                 for fake in map(self.generator, latents)
             ]
-            self.adam(list(self.generator.parameters()), sum(losses) / len(losses))
+            self.adam(list(self.generator.parameters()), sum(played) / len(played))
+        if both:
+            self.losses = tuple(sum(loss.item() for loss in one) / len(one) for one in (seen, played))
         decay = min(self.settings.ema, (1 + number) / (10 + number))
         for mean, parameter in zip(self.average, self.generator.parameters(), strict=True):
             mean.mul_(decay).add_((1 - decay) * parameter.detach())
@@ -196,6 +198,47 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path
     assert "goes on with 1 process(es) after 2: a step now takes 6 images" in alone.stderr
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
     assert card["training"]["images seen"] == 4 * 6 * 2 + 2 * 6
+
+
+class Joint:
+    """The random numbers of several processes, one after another."""
+
+    def __init__(self, randoms: Sequence[np.random.Generator]) -> None:
+        self.randoms = randoms
+
+    def random(self, shape: tuple[int, int], dtype: type) -> np.ndarray:
+        rows = shape[0] // len(self.randoms)
+        return np.concatenate([random.random((rows, shape[1]), dtype=dtype) for random in self.randoms])
+
+
+def test_joint_normalisation_is_one_process_with_the_joint_batch(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "pictures.npy", pixels)
+    line = f"{ON_TWO} --steps 4 --checkpoint-every 2 --joint-norm --r1 0.5 --out run"
+    process = torchrun(*line.split(), cwd=tmp_path)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    settings = TrainingSettings(steps=4, batch_size=6, ema=0.5, r1=0.5, joint_norm=True)
+    images = ImageSet(pixels, ("",) * 40)
+    ranks = [Batches(images, settings, rank, 2) for rank in range(2)]
+    plain = PlainGame(settings)
+    apart = PlainGame(settings)
+    expected = []
+    for number in range(4):
+        reals, randoms = zip(*(rank.at(number) for rank in ranks), strict=True)
+        plain.step([(torch.cat(reals), Joint(randoms))], number)
+        expected.append(plain.losses)
+        apart.step([rank.at(number) for rank in ranks], number)
+    written = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 4)).tensors
+    generator = {n.removeprefix("generator."): t for n, t in written.items() if n.startswith("generator.")}
+    discriminator = {n.removeprefix("discriminator."): t for n, t in written.items() if n.startswith("discriminator.")}
+    check_equal(plain, generator, discriminator)
+    with pytest.raises(AssertionError):
+        check_equal(apart, generator, discriminator)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    for line, pair in zip(lines, (expected[:2], expected[2:]), strict=True):
+        assert line["loss_d"] == pytest.approx(np.mean([d for d, _ in pair]), abs=1e-4)
+        assert line["loss_g"] == pytest.approx(np.mean([g for _, g in pair]), abs=1e-4)
 
 
 @pytest.mark.slow
