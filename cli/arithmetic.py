@@ -111,7 +111,15 @@ def arithmetic(
     )
     for rate in () if result.measurement is None else result.measurement.rates:
         share = f"{rate.share:.0%} of {rate.pictures}"
+        if rate.over_exemplars is not None:
+            share += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
         sentence += f"\n  {expect}, {rate.condition}: {share}"
+    if result.measurement is not None:
+        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in result.measurement.accuracies)
+        sentence += "".join(f"\n{said}" for said in result.measurement.sentences())
+        sentence += (
+            f"\nthe classifier is right on held-out photographs: {accuracies} (split: {result.measurement.split})"
+        )
     if trial is not None and blind is not None:
         save_trial(trial, blind, overwrite)
         sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"

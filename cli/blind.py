@@ -12,7 +12,7 @@ from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option
 
 if TYPE_CHECKING:
-    from dcgan_viz.blind.report import BlindResult
+    from dcgan_viz.blind.report import BlindResult, Difference
 
 
 DEFAULT_OUT = "results/blind"
@@ -109,9 +109,19 @@ def _sentence(result: BlindResult) -> str:
     lines.append("difference between matched pictures (95 % score intervals, McNemar's exact test):")
     for change in result.differences:
         found = (
-            f"{change.share:+.1%} on {change.pairs}, p = {change.p_value:.2g}"
+            f"{change.share:+.1%} on {change.pairs}, p = {change.p_value:.2g}{_with_unclear(change)}"
             if change.pairs
             else "no set judged under both yet"
         )
         lines.append(f"  {change.condition} minus {change.reference}: {found}")
+    lines.append(result.guesser.sentence)
     return "\n".join(lines)
+
+
+def _with_unclear(change: Difference) -> str:
+    if not change.unclear:
+        return ""
+    return (
+        f"; {change.unclear} unclear, counted as not there {change.with_unclear:+.1%} on {change.with_unclear.n}, p = "
+        f"{change.p_with_unclear:.2g}"
+    )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dcgan_viz.analysis.forgetting.insertion import Insertion
     from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
     from dcgan_viz.analysis.forgetting.probe import Negatives
+    from dcgan_viz.judges.segmenter import Segmenter
     from dcgan_viz.results import Result
 
 
@@ -55,6 +56,11 @@ DEFAULT_OUT = "results/forget"
     "--segmenter",
     type=click.Path(path_type=Path),
     help="A folder of train-segmenter, to measure what was done.  [default: the model's own]",
+)
+@click.option(
+    "--judge",
+    type=click.Path(path_type=Path),
+    help="Another segmenter's folder, to measure what the first has chosen.  [default: the model's own second one]",
 )
 @click.option("--layer", help="Generator layer by number or name.  [default: the second highest convolution]")
 @click.option(
@@ -115,6 +121,7 @@ def forget(
     model: str,
     annotations: Path | None,
     segmenter: Path | None,
+    judge: Path | None,
     layer: str | None,
     top: int | None,
     ranking: str,
@@ -151,7 +158,8 @@ def forget(
     from dcgan_viz.annotations.boxes import load_annotations
     from dcgan_viz.blind.trials import save_trial
     from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
-    from dcgan_viz.judges.segmenter import find_segmenter, load_segmenter
+    from dcgan_viz.figures.forgetting.replacements import replacements_figure
+    from dcgan_viz.judges.segmenter import find_judge, find_segmenter, load_segmenter
     from dcgan_viz.model import load
 
     if save_as is not None and where != "everywhere":
@@ -159,6 +167,7 @@ def forget(
     _check_places(out, blind, save_as, overwrite, dose_response, insertion, show_maps)
     loaded = load(model, device)
     reader = find_segmenter(loaded) if segmenter is None else load_segmenter(segmenter, device)
+    measuring = find_judge(loaded) if judge is None else load_segmenter(judge, device)
     if reader is None and (dose_response or insertion):
         raise click.UsageError("--dose-response and --insertion need a segmenter: give one with --segmenter")
     result = forgetting.forget(
@@ -174,12 +183,16 @@ def forget(
         strength=strength,
         where=where,
         segmenter=reader,
+        judge=measuring,
         seed=seed,
     )
-    folder = result.save(out_folder(out, DEFAULT_OUT), {"forget": forgetting_figure(result)}, overwrite=overwrite)
+    figures = {"forget": forgetting_figure(result)}
+    if result.effects:
+        figures["replaced"] = replacements_figure(result)
+    folder = result.save(out_folder(out, DEFAULT_OUT), figures, overwrite=overwrite)
     sentences = [result.sentences()]
     parts: dict[str, Result] = {}
-    for name, part, figure in _further(result, dose_response, insertion, show_maps, keep):
+    for name, part, figure in _further(result, measuring, dose_response, insertion, show_maps, keep):
         part.save(folder / name, {name: figure}, overwrite=overwrite)
         parts[name] = part
         sentences.append(part.sentences())
@@ -194,7 +207,12 @@ def forget(
 
 
 def _further(
-    result: Forgetting, dose_response: bool, insertion: bool, show_maps: bool, keep: tuple[str, ...]
+    result: Forgetting,
+    judge: Segmenter | None,
+    dose_response: bool,
+    insertion: bool,
+    show_maps: bool,
+    keep: tuple[str, ...],
 ) -> Iterator[tuple[str, DoseResponse | Insertion | MapPictures, Figure]]:
     """What else was asked for: its name, the result and its figure."""
     from dcgan_viz.analysis.forgetting import dose_response as dose
@@ -207,10 +225,10 @@ def _further(
 
     evidence, found, seed = result.evidence[0], result.objects[0], result.settings["seed"]
     if dose_response:
-        curves = dose.dose_response(evidence, spared=keep[0] if keep else None, seed=seed, progress=show)
+        curves = dose.dose_response(evidence, spared=keep[0] if keep else None, judge=judge, seed=seed, progress=show)
         yield "dose-response", curves, dose_response_figure(curves)
     if insertion:
-        inserted = raised.insert(evidence, found.maps, seed=seed)
+        inserted = raised.insert(evidence, found.maps, judge=judge, seed=seed)
         yield "insertion", inserted, insertion_figure(inserted)
     if show_maps:
         ranking = result.settings["ranking"]

@@ -37,6 +37,13 @@ DEFAULT_OUT = "results/turn"
     "--strength", type=float, default=1.0, show_default=True, help="Turn vectors from a sample to the ends of its row."
 )
 @click.option(
+    "--directions",
+    type=click.IntRange(39),
+    default=999,
+    show_default=True,
+    help="Random ones to compare the turn with.",
+)
+@click.option(
     "--blind", type=click.Path(path_type=Path), help="Write a blind trial for dcgan-viz blind to this folder."
 )
 @seed_option
@@ -51,6 +58,7 @@ def turn(
     rows: int,
     positions: int,
     strength: float,
+    directions: int,
     blind: Path | None,
     seed: int,
     device: str,
@@ -87,6 +95,7 @@ def turn(
         rows=rows,
         positions=positions,
         strength=strength,
+        directions=directions,
         seed=seed,
         progress=show,
     )
@@ -94,8 +103,10 @@ def turn(
     odd, random = result.oddness, result.random_interval
     sentence = (
         f"{counted(rows, 'sample')} from {left} to {right}\n{odd:.0%} of "
-        f"the average change is odd under mirroring, as a turn is; random directions "
-        f"{100 * result.random_oddness:.0f} % [{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})"
+        f"the average change is odd under mirroring, as a turn is; with exemplars drawn anew "
+        f"[{100 * result.over_exemplars.low:.0f}, {100 * result.over_exemplars.high:.0f}], with shading "
+        f"{100 * result.with_shading:.0f} %; {directions} random directions {100 * result.random_oddness:.0f} % "
+        f"[{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})\n{result.verdict}"
     )
     if blind is not None:
         trial = analysis.blind_trial(loaded, result, seed=seed)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from dcgan_viz.blind.answers import Answers, Rectangle, is_present
+from dcgan_viz.blind.guessing import Guesser, guess_conditions
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.results import Result
@@ -77,6 +78,12 @@ class Difference:
         Pairs that show it under `condition` alone, and under `reference` alone.
     p_value : float
         McNemar's exact test of `gained` against `lost`, two-sided.
+    unclear : int
+        Pairs that were judged under both, and unclear under one at least: those that are left out above.
+    with_unclear : Estimate
+        The same difference where what is unclear counts as not showing it, over all pairs that were judged under both.
+    p_with_unclear : float
+        McNemar's exact test of that.
     area : Estimate, optional
         Difference of the shares of a picture that boxes cover; None where no boxes were asked for.
     """
@@ -88,6 +95,9 @@ class Difference:
     gained: int
     lost: int
     p_value: float
+    unclear: int
+    with_unclear: Estimate
+    p_with_unclear: float
     area: Estimate | None
 
 
@@ -103,6 +113,8 @@ class BlindResult(Result):
         Who judged.
     judged, missing : int
         Pictures with an answer and without.
+    guesser : Guesser
+        How often colours alone tell the conditions apart: a judge who knows what to look for could do as well.
     presences : tuple of Presence
         One a condition.
     differences : tuple of Difference
@@ -123,6 +135,7 @@ class BlindResult(Result):
     contributor: str
     judged: int
     missing: int
+    guesser: Guesser
     presences: tuple[Presence, ...]
     differences: tuple[Difference, ...]
     pictures: NDArray[np.uint8]
@@ -183,6 +196,8 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
     shown, covered = np.full((2, count // conditions, conditions), np.nan)
     shown[trial.pair, trial.condition] = present
     covered[trial.pair, trial.condition] = area
+    seen = np.zeros(shown.shape, bool)
+    seen[trial.pair, trial.condition] = answered
     with_area = trial.answer_kind == "boxes"
     presences = tuple(
         _presence(
@@ -198,6 +213,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
         _difference(
             (trial.conditions[later], trial.conditions[earlier]),
             shown[:, [later, earlier]],
+            seen[:, [later, earlier]],
             covered[:, [later, earlier]] if with_area else None,
             trial.seed,
         )
@@ -218,6 +234,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
         contributor=answers.contributor,
         judged=int(answered.sum()),
         missing=int((~answered).sum()),
+        guesser=guess_conditions(trial.pictures, trial.condition, trial.pair, len(trial.conditions)),
         presences=presences,
         differences=differences,
         pictures=trial.pictures,
@@ -270,9 +287,16 @@ def _presence(
 
 
 def _difference(
-    names: tuple[str, str], shown: NDArray[np.float64], covered: NDArray[np.float64] | None, seed: int
+    names: tuple[str, str],
+    shown: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    covered: NDArray[np.float64] | None,
+    seed: int,
 ) -> Difference:
     """Of the first column minus the second."""
+    both = seen.all(1)
+    counted = np.nan_to_num(shown[both])
+    gained_in_all, lost_in_all = (int((counted[:, a] > counted[:, b]).sum()) for a, b in ((0, 1), (1, 0)))
     change = shown[:, 0] - shown[:, 1]
     gained, lost = int((change > 0).sum()), int((change < 0).sum())
     pairs = int((~np.isnan(change)).sum())
@@ -283,9 +307,18 @@ def _difference(
         share=paired_difference(gained, lost, pairs, over="sets that are clear under both conditions"),
         gained=gained,
         lost=lost,
-        p_value=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+        p_value=_mcnemar(gained, lost),
+        unclear=int(both.sum()) - pairs,
+        with_unclear=paired_difference(
+            gained_in_all, lost_in_all, int(both.sum()), over="sets that were judged under both"
+        ),
+        p_with_unclear=_mcnemar(gained_in_all, lost_in_all),
         area=None if covered is None else _mean(covered[:, 0] - covered[:, 1], seed),
     )
+
+
+def _mcnemar(gained: int, lost: int) -> float:
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def _mean(values: NDArray[np.float64], seed: int) -> Estimate:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from dcgan_viz.blind.report import BlindResult
+from dcgan_viz.blind.report import BlindResult, Difference
 from dcgan_viz.figures.style import (
     LABEL_SIZE,
     TITLE_SIZE,
@@ -104,12 +104,18 @@ def _plot_differences(axis: Axes, result: BlindResult) -> None:
     plot_estimates(axis, shares, range(len(shares)), color="black", scale=100)
     axis.axvline(0, color="black", linewidth=0.6)
     labels = [
-        f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, p = {d.p_value:.2g}" for d in result.differences
+        f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, p = {d.p_value:.2g}{_unclear(d)}"
+        for d in result.differences
     ]
     axis.set_xlim(-105, 105)
     axis.set_xlabel("percentage points", fontsize=LABEL_SIZE)
     axis.set_title("difference of presence", fontsize=LABEL_SIZE + 1)
     _finish(axis, labels)
+
+
+def _unclear(change: Difference) -> str:
+    """What became of the test where unclear counts as not there."""
+    return f"\n{change.unclear} unclear; counted: p = {change.p_with_unclear:.2g}" if change.unclear else ""
 
 
 def _bars(axis: Axes, estimates: Sequence[Estimate], labels: list[str]) -> None:
@@ -147,5 +153,7 @@ def _caption(result: BlindResult, examples: int) -> str:
         f"shuffled (seed {settings['shuffle_seed']}) and {result.judged} of {len(result.pictures)} judged without being "
         f"told the condition (contributor: {result.contributor}). Above, {shown}, with the answers. Presence: share of "
         f"the clear pictures with 95 % Wilson intervals; unclear ones are left out. Differences: over the sets that are "
-        f"clear under both conditions, with 95 % score intervals (Tango) and McNemar's exact test.{area}"
+        f"clear under both conditions, with 95 % score intervals (Tango) and McNemar's exact test.{area} "
+        f"{result.guesser.sentence[0].upper()}{result.guesser.sentence[1:]} (logistic regression, cross-validated over "
+        "latents)."
     )

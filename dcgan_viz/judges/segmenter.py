@@ -22,6 +22,7 @@ from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
 
 CARD_FILE = "segmenter.json"
 FOLDER = "segmenter"
+JUDGE_FOLDER = "judge"
 BATCH = 64
 MAXIMUM_OBJECTS = 255
 
@@ -131,7 +132,16 @@ def load_segmenter(folder: str | Path, device: str | torch.device = "cpu") -> Se
 
 def find_segmenter(model: DCGAN) -> Segmenter | None:
     """The segmenter that lies beside a model, if there is one."""
-    folder = model.folder / FOLDER if model.folder else None
+    return _beside(model, FOLDER)
+
+
+def find_judge(model: DCGAN) -> Segmenter | None:
+    """The second segmenter beside a model, trained on other pictures, which measures what the first has ranked."""
+    return _beside(model, JUDGE_FOLDER)
+
+
+def _beside(model: DCGAN, name: str) -> Segmenter | None:
+    folder = model.folder / name if model.folder else None
     if folder is None or not (folder / CARD_FILE).is_file():
         return None
     return load_segmenter(folder, model.device)

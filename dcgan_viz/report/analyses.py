@@ -238,8 +238,9 @@ def _adds(subject: Subject) -> Found:
 
 def _turns(subject: Subject) -> Found:
     assert subject.concepts is not None
-    result = turn(subject.model, subject.concepts, seed=subject.seed, progress=subject.progress)
-    return Found(result, turn_figure(result), subject.command("turn"))
+    directions = 99 if subject.fast else 999
+    result = turn(subject.model, subject.concepts, directions=directions, seed=subject.seed, progress=subject.progress)
+    return Found(result, turn_figure(result), subject.command("turn", "--directions", str(directions)))
 
 
 def _memorizes(subject: Subject) -> Found:

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 
 from dcgan_viz.blind.answers import Answer, Answers, add_answers, load_answers, open_answers, read_answer, save_answers
+from dcgan_viz.blind.guessing import colour_statistics
 from dcgan_viz.blind.report import covered_area, judge
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.blind import blind_figure
-from dcgan_viz.statistics import share_estimate
+from dcgan_viz.statistics import paired_difference, share_estimate
 
 NAMES = ("as drawn", "window maps zeroed", "random maps zeroed")
 
@@ -460,3 +464,43 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
         [100 * p.share.value for p in result.presences]
     )
     assert differences.lines[0].get_xdata() == pytest.approx([100 * d.share.value for d in result.differences])
+
+
+def test_unclear_counts_as_not_there_in_a_test_of_its_own() -> None:
+    trial = make_trial("yes-no", latents=40)
+    answers = random_answers(trial, unclear=0.3, share=0.9)
+    result = judge(trial, answers)
+    for change in result.differences:
+        later, earlier = (trial.conditions.index(name) for name in (change.condition, change.reference))
+        gained = lost = both = left_out = 0
+        for pair in range(40):
+            said = [answers.given.get(place(trial, c, pair)) for c in (later, earlier)]
+            if None in said:
+                continue
+            both += 1
+            left_out += "unclear" in said
+            gained += said[0] == "yes" and said[1] != "yes"
+            lost += said[1] == "yes" and said[0] != "yes"
+        assert change.unclear == left_out > 0
+        assert change.with_unclear == paired_difference(gained, lost, both, over="sets that were judged under both")
+        assert change.p_with_unclear == pytest.approx(binomtest(gained, gained + lost).pvalue)
+
+
+def test_colours_give_conditions_away_only_where_they_differ() -> None:
+    alike = judge(make_trial(latents=60), random_answers(make_trial(latents=60))).guesser
+    assert alike.chance == pytest.approx(1 / 3)
+    assert alike.accuracy.low < 1 / 3
+    assert "not shown to be more than chance" in alike.sentence
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, 200, (30, 8, 8, 3), dtype=np.uint8)
+    trial = prepare_trial({"as drawn": drawn, "brighter": drawn + np.uint8(40)}, "?", "yes-no")
+    found = judge(trial, Answers(trial.digest, "me", {0: "yes"})).guesser
+    assert found.accuracy.value > 0.95
+    # Every picture of a latent is in one fold: what is learned of one says nothing of the same seen brighter.
+    slow = 0
+    statistics = colour_statistics(trial.pictures)
+    for train, test in GroupKFold(5).split(statistics, groups=trial.pair):
+        scale = statistics[train].mean(0), statistics[train].std(0)
+        model = LogisticRegression(max_iter=1000).fit((statistics[train] - scale[0]) / scale[1], trial.condition[train])
+        slow += (model.predict((statistics[test] - scale[0]) / scale[1]) == trial.condition[test]).sum()
+    assert found.accuracy.value == pytest.approx(slow / 60)

@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
         "arithmetic left-right --model {w}/model --trials 2 --wanted left --blind {p}/trial --out {p}",
         (*RESULT, "trial/key.json"),
     ),
-    "turn": ("turn --model {w}/model --from left --to right --rows 1 --positions 3 --out {p}", RESULT),
+    "turn": ("turn --model {w}/model --from left --to right --rows 1 --positions 3 --directions 39 --out {p}", RESULT),
     "directions": ("directions --model {w}/model --count 1 --samples 1 --out {p}", RESULT),
     "invert": (
         "invert {w}/pictures/a/0.png --model {w}/model --starts 1 --steps 4 --samples 64 --own 1 --out {p}",

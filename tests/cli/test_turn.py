@@ -17,7 +17,21 @@ def named(run, tiny_folder: Path) -> Path:
 
 
 def test_turn_writes_a_whole_result(run, named: Path) -> None:
-    line = ["turn", "--model", named, "--rows", 2, "--positions", 3, "--seed", 4, "--blind", "trial"]
+    line = [
+        "turn",
+        "--model",
+        named,
+        "--rows",
+        2,
+        "--positions",
+        3,
+        "--directions",
+        39,
+        "--seed",
+        4,
+        "--blind",
+        "trial",
+    ]
     outcome = run(*line)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/turn")

@@ -86,7 +86,7 @@ ANALYSES: dict[str, Callable[[DCGAN], Result]] = {
     "memorization": lambda m: dcgan_viz.memorization(m, noise(m, 150), noise(m, 120), samples=100),
     "forget": lambda m: dcgan_viz.forget(m, "window", annotations=boxes(m), samples=4),
     "arithmetic": lambda m: dcgan_viz.arithmetic(m, concepts(m), "left - right + hat", trials=3, wanted="hat"),
-    "turn": lambda m: dcgan_viz.turn(m, concepts(m), left="left", right="right", rows=1, positions=3),
+    "turn": lambda m: dcgan_viz.turn(m, concepts(m), left="left", right="right", rows=1, positions=3, directions=39),
     "directions": lambda m: dcgan_viz.directions(m, count=2, samples=1),
     "guided, keep": lambda m: dcgan_viz.guided_backprop(m, m.sample(12), layer=2, maps=[0, 1], top=2),
     "guided, zero": lambda m: dcgan_viz.guided_backprop(m, m.sample(12), layer=2, maps=[0, 1], top=2, rule="zero"),

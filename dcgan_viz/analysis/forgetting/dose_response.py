@@ -13,7 +13,7 @@ from dcgan_viz.analysis.forgetting.controls import matched_factors, random_facto
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import areas, segment
+from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.progress import Progress, Stage, silent
@@ -120,6 +120,7 @@ def dose_response(
     allowed_loss: float = 0.1,
     doses: Sequence[int] | int = 12,
     samples: int = 1000,
+    judge: Segmenter | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> DoseResponse:
@@ -141,6 +142,8 @@ def dose_response(
         Numbers of maps to zero, or how many such numbers; see `even_doses`.
     samples : int
         New samples.
+    judge : Segmenter, optional
+        Counts instead of the segmenter of the evidence, by which some rankings are made.
     seed : int
         Of the samples, the controls and the bootstrap.
     progress : Progress
@@ -156,7 +159,7 @@ def dose_response(
         If there is no segmenter, it does not know an object, a dose is out of range, or the samples never show the
         object.
     """
-    segmenter, layer, label = evidence.reading_segmenter(), evidence.layer, evidence.label
+    segmenter, layer, label = judge or evidence.reading_segmenter(), evidence.layer, evidence.label
     index = segmenter.label(label) - 1
     numbers = even_doses(layer.channels, doses) if isinstance(doses, int) else tuple(sorted({0, *doses}))
     if numbers[0] < 0 or numbers[-1] > layer.channels:
@@ -165,7 +168,7 @@ def dose_response(
         raise UserError("a dose-response curve needs at least 2 samples")
     by_ranking = {name: score_maps(name, evidence) for name in RANKINGS} if scores is None else scores
     orders = {name: np.argsort(-values, kind="stable") for name, values in by_ranking.items()}
-    area = _areas_by_dose(evidence, orders, numbers, samples, seed, progress)
+    area = _areas_by_dose(evidence, segmenter, orders, numbers, samples, seed, progress)
     if area[:, 0, 0, index].sum() == 0:
         raise UserError(f"none of the {samples} samples shows a {label}: nothing can be forgotten")
     removed, low, high = _shares_gone(area, seed)
@@ -186,6 +189,7 @@ def dose_response(
             "controls": "other maps for every sample",
             "matched to": next(iter(orders)),
             "segmenter": dict(segmenter.card.held_out_iou),
+            "measured_by": "the segmenter of the evidence" if judge is None else "a judge that ranked nothing",
         },
         object=label,
         layer=layer,
@@ -204,6 +208,7 @@ def dose_response(
 
 def _areas_by_dose(
     evidence: Evidence,
+    segmenter: Segmenter,
     orders: Mapping[str, NDArray[np.int64]],
     doses: tuple[int, ...],
     samples: int,
@@ -211,7 +216,7 @@ def _areas_by_dose(
     progress: Progress,
 ) -> NDArray[np.float64]:
     """What each object covers (samples, rankings and two controls, doses, objects); NaN where there is no control."""
-    model, layer, segmenter = evidence.model, evidence.layer, evidence.reading_segmenter()
+    model, layer = evidence.model, evidence.layer
     latents = model.latents(samples, seed)
     activations = model.activations(latents[:256], layer.number).mean((0, 2, 3)).double().numpy()
     factors = [scaled(layer.channels, order[:k].tolist()) for order in orders.values() for k in doses]

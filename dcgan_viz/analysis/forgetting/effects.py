@@ -20,6 +20,11 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, estimate_of, resampled_means, share_estimate
 
+DIMMED = "pixels dimmed alike"
+"""The control that needs no maps."""
+
+PAPER = "the paper's rule"
+
 MARGIN = 2
 """Pixels around an object that count as its region: its frame and what the deconvolutions smear."""
 
@@ -54,7 +59,12 @@ class Effect:
     Parameters
     ----------
     choice : str
-        ``chosen maps``, ``random maps`` or ``activation-matched maps``; the controls are other maps for every sample.
+        ``chosen maps``, ``random maps`` or ``activation-matched maps``, whose controls are other maps for every sample;
+        ``the paper's rule``, all maps of positive weight, where others were chosen; ``pixels dimmed alike``: no maps, but
+        the objects' regions and the rest of each picture as drawn, moved by the mean change of their channels that the
+        chosen maps cause.
+    maps : int
+        How many are scaled down; 0 for the pixels.
     objects : tuple of ObjectEffect
         Every object that the segmenter knows.
     similarity_outside : Estimate
@@ -65,13 +75,18 @@ class Effect:
     margin : Estimate
         Share of the forgotten objects' pixels that the chosen maps removed beyond this choice, paired over
         samples; 0 for themselves.
+    replaced : tuple of tuple of float
+        What stands where each thing was: a row for the background and each object before, a column for each after, as
+        shares of the row; all 0 for what was not there.
     """
 
     choice: str
+    maps: int
     objects: tuple[ObjectEffect, ...]
     similarity_outside: Estimate
     feature_distance: Estimate
     margin: Estimate
+    replaced: tuple[tuple[float, ...], ...]
 
     def on(self, name: str) -> ObjectEffect:
         """The effect on one object."""
@@ -110,13 +125,16 @@ def measure_effects(
     Returns
     -------
     tuple of Effect
-        One for each choice.
+        One for each choice, and one of the pixels dimmed alike.
     """
     objects = len(segmenter.objects)
     labels = [segmenter.label(name) for name in forgotten]
-    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(len(choices) + 1)]
-    similar: list[list[NDArray[np.float64]]] = [[] for _ in choices]
-    distant: list[list[Tensor]] = [[] for _ in choices]
+    counts = {name: int((factor.reshape(-1, layer.channels)[0] != 1).sum()) for name, factor in choices.items()}
+    counts[DIMMED] = 0
+    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(len(counts) + 1)]
+    similar: list[list[NDArray[np.float64]]] = [[] for _ in counts]
+    distant: list[list[Tensor]] = [[] for _ in counts]
+    moved = np.zeros((len(counts), objects + 1, objects + 1))
     features: list[Tensor] = []
     factors = [torch.ones(layer.channels), *choices.values()]
     for _, (before, *after) in draw_scaled(model, layer, factors, latents, places):
@@ -124,8 +142,10 @@ def measure_effects(
         region = _grown(np.isin(found, labels))
         features.append(feature_vectors(model.discriminator, before))
         covered[0].append(areas(found, objects))
-        for k, images in enumerate(after):
-            covered[k + 1].append(areas(segment(segmenter, images), objects))
+        for k, images in enumerate([*after, dimmed_alike(before, after[0], region)]):
+            labelled = segment(segmenter, images)
+            covered[k + 1].append(areas(labelled, objects))
+            np.add.at(moved[k], (found.ravel(), labelled.ravel()), 1)
             similar[k].append(_similarity_outside(to_pixels(before), to_pixels(images), region))
             elsewhere = torch.where(torch.from_numpy(region)[:, None], before, images)
             distant[k].append(feature_vectors(model.discriminator, elsewhere))
@@ -140,7 +160,7 @@ def measure_effects(
     gone = 1 - _ratio(means[1:, index].sum(-1), means[0, index].sum(-1))
     gone_replicates = 1 - _ratio(replicates[:, 1:, index].sum(-1), replicates[:, :1, index].sum(-1))
     effects = []
-    for k, name in enumerate(choices):
+    for k, (name, count) in enumerate(counts.items()):
         found_effects = tuple(
             ObjectEffect(
                 object=label,
@@ -161,13 +181,32 @@ def measure_effects(
         effects.append(
             Effect(
                 choice=name,
+                maps=count,
                 objects=found_effects,
                 similarity_outside=bootstrap_estimate(outside, seed=seed),
                 feature_distance=bootstrap_estimate(distance, seed=seed),
                 margin=estimate_of(float(gone[0] - gone[k]), gone_replicates[:, 0] - gone_replicates[:, k], len(area)),
+                replaced=tuple(map(tuple, (moved[k] / np.maximum(moved[k].sum(1, keepdims=True), 1)).tolist())),
             )
         )
     return tuple(effects)
+
+
+def dimmed_alike(before: Tensor, after: Tensor, region: NDArray[np.bool_]) -> Tensor:
+    """Pictures (n, C, H, W) of which region and rest are moved by the mean change of each channel there, and no more.
+
+    Examples
+    --------
+    >>> before, after = torch.zeros(1, 1, 1, 4), torch.tensor([[[[0.4, 0.0, 0.3, 0.1]]]])
+    >>> dimmed_alike(before, after, np.array([[[True, True, False, False]]])).flatten().tolist()
+    [0.20000000298023224, 0.20000000298023224, 0.20000000298023224, 0.20000000298023224]
+    """
+    inside = torch.from_numpy(region)[:, None].to(before)
+    change, moved = after - before, before.clone()
+    for part in (inside, 1 - inside):
+        size = part.sum((2, 3), keepdim=True).clamp(min=1)
+        moved += part * ((change * part).sum((2, 3), keepdim=True) / size)
+    return moved.clamp(-1, 1)
 
 
 def _ratio(after: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:

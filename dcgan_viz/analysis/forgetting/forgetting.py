@@ -12,14 +12,22 @@ The steps can be taken one by one: `gather_evidence`, `score_maps` and `choose_m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from dcgan_viz.analysis.forgetting.ablation import Ablation, Where, choose_layer, draw_with, object_places
+from dcgan_viz.analysis.forgetting.ablation import (
+    Ablation,
+    Where,
+    choose_layer,
+    draw_scaled,
+    draw_with,
+    object_places,
+)
 from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
 from dcgan_viz.analysis.forgetting.change import (
     AnnotatedSamples,
@@ -29,7 +37,7 @@ from dcgan_viz.analysis.forgetting.change import (
     ratio_controls,
 )
 from dcgan_viz.analysis.forgetting.controls import matched_factors, random_choices, random_factors
-from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
+from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER, Effect, measure_effects
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.probe import Negatives
 from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines
@@ -44,16 +52,16 @@ from dcgan_viz.annotations.boxes import Annotations
 from dcgan_viz.blind.trials import BlindTrial, prepare_trial
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import Segmenter, find_segmenter
+from dcgan_viz.judges.segmenter import Segmenter, find_judge, find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Estimate, stream
+from dcgan_viz.statistics import Estimate, Seed, stream
 
 MEASURED_SAMPLES = 1000
 """New samples on which a segmenter measures what an ablation did."""
 
-EVIDENCE, CONTROL, CHANGE, EFFECTS = range(1, 5)
+EVIDENCE, CONTROL, CHANGE, EFFECTS, DRAWS = range(1, 6)
 """Streams of random numbers of a seed: the new samples have the seed itself."""
 
 
@@ -110,14 +118,17 @@ class Forgetting(Result):
     controls : tuple of RatioControl
         The ratio of that change for as many random maps.
     effects : tuple of Effect
-        By a segmenter, over new samples: of the maps, of random and of activation-matched ones; empty without one.
+        By a segmenter, over new samples: of the maps, of random and of activation-matched ones, of the paper's rule where
+        it would choose others, and of pixels that are dimmed alike; empty without one.
+    seen : tuple of str
+        What the segmenter tells apart: the names of the rows and columns of `Effect.replaced`; empty without one.
     score_axis : str
         What the scores are.
     weights, scores : ndarray of float64 (objects, C)
         The regression's weights, and what the maps were ranked by.
     control_ratios : ndarray of float64 (controls, draws)
-    before, after, control : ndarray of uint8 (N, H, W, channels)
-        New samples as drawn, without the maps, and without `control_maps`.
+    before, after, control, controls_drawn : ndarray of uint8 (N, H, W, channels)
+        New samples as drawn, without the maps, without `control_maps`, and without as many random maps, others in each.
     evidence : tuple of Evidence
         What the maps were chosen by, object by object; not saved.
     """
@@ -129,6 +140,7 @@ class Forgetting(Result):
     change: Change
     controls: tuple[RatioControl, ...]
     effects: tuple[Effect, ...]
+    seen: tuple[str, ...]
     score_axis: str
     weights: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -136,6 +148,7 @@ class Forgetting(Result):
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     control: NDArray[np.uint8]
+    controls_drawn: NDArray[np.uint8]
     evidence: tuple[Evidence, ...] = field(default=(), repr=False, metadata={"saved": False})
 
     @property
@@ -172,11 +185,23 @@ class Forgetting(Result):
             for control in self.controls
         ]
         if self.effects:
-            lines.append("pixels that are gone, by the segmenter (negative: more than before):")
+            lines.append(f"pixels that are gone, by {self.settings['measured_by']} (negative: more than before):")
         for effect in self.effects:
             gone = ", ".join(f"{o.object} {o.removed:.0%}" for o in effect.objects)
-            lines.append(f"  {effect.choice}: {gone}; rest of the picture: SSIM {effect.similarity_outside.value:.2f}")
+            maps = f" ({effect.maps} maps)" if effect.maps else ""
+            lines.append(
+                f"  {effect.choice}{maps}: {gone}; rest of the picture: SSIM {effect.similarity_outside.value:.2f}"
+            )
+            if effect.choice == DIMMED:
+                lines.append(f"  the chosen maps remove {effect.margin:.0%} of {self.names} beyond what dimming does")
+        lines += [self.replacements(found.object) for found in self.objects if self.effects]
         return "\n".join(lines)
+
+    def replacements(self, name: str) -> str:
+        """What stands where an object was, most of it first."""
+        row = self.effects[0].replaced[self.seen.index(name)]
+        found = sorted(zip(row, self.seen, strict=True), reverse=True)
+        return f"where {name} was: " + ", ".join(f"{what} {share:.0%}" for share, what in found if share >= 0.005)
 
     @property
     def layer(self) -> Layer:
@@ -204,6 +229,7 @@ def forget(
     where: Where = "everywhere",
     regularization: float = 1.0,
     segmenter: Segmenter | Literal["own"] | None = "own",
+    judge: Segmenter | Literal["own"] | None = "own",
     seed: int = 0,
 ) -> Forgetting:
     """Find the maps that draw objects, zero them, and draw new samples without them.
@@ -237,6 +263,10 @@ def forget(
     segmenter : Segmenter or "own", optional
         Reads the model's pictures: what happened to every object is then measured on 1,000 new samples. The model's own
         by default, if it has one.
+    judge : Segmenter or "own", optional
+        Another one that measures, where `segmenter` ranks, finds boxes or says where the object is: what ranks never
+        measures. The model's own second one by default, if it has one; without any, the first measures too, and the
+        result says so.
     seed : int
         Of the new samples, the negatives, the folds, the intervals and the controls.
 
@@ -260,6 +290,9 @@ def forget(
     """
     labels = (objects,) if isinstance(objects, str) else tuple(dict.fromkeys(objects))
     reader = find_segmenter(model) if segmenter == "own" else segmenter
+    measuring = (find_judge(model) if judge == "own" else judge) or reader
+    for label in labels if measuring is not None else ():
+        measuring.label(label)
     if set(labels) & set(keep):
         raise UserError(f"{min(set(labels) & set(keep))} cannot be forgotten and kept at once")
     if where == "object" and reader is None:
@@ -305,13 +338,14 @@ def forget(
             "generator_digest": model.generator_digest(),
             "seed": seed,
             "samples": samples,
-            "measured_samples": 0 if reader is None else MEASURED_SAMPLES,
+            "measured_samples": 0 if measuring is None else MEASURED_SAMPLES,
             "annotation_seed": boxes.seed,
             "annotated_samples": boxes.count,
             "boxes_by": boxes.contributor,
             "ranking": ranking,
             "top": top,
             "kept": list(keep),
+            "measured_by": _measured_by(measuring, reader, ranking, boxes.contributor),
             "regularization": regularization,
             "negatives": negatives,
         },
@@ -321,7 +355,8 @@ def forget(
         control_maps=control.maps,
         change=annotated.change(stream(seed, CHANGE)),
         controls=controls,
-        effects=() if reader is None else _effects(model, ablation, reader, labels, seed),
+        effects=() if measuring is None else _effects(model, ablation, evidence, labels, measuring, reader, seed),
+        seen=() if measuring is None else ("background", *measuring.objects),
         score_axis=chosen_by.axis_for(evidence[labels[0]]),
         weights=np.stack([evidence[label].weights for label in labels]),
         scores=np.stack([scores[label] for label in labels]),
@@ -329,23 +364,36 @@ def forget(
         before=before,
         after=after,
         control=controlled,
+        controls_drawn=_draw_controls(model, ablation, latents, places, stream(seed, DRAWS)),
         evidence=tuple(evidence[label] for label in labels),
     )
 
 
 def blind_trial(result: Forgetting) -> BlindTrial:
-    """Pictures for a blind page: the samples as drawn, without the maps, and without random ones."""
+    """Pictures for a blind page: the samples as drawn, without the maps, and without random ones.
+
+    The random maps are others in every picture, so that what the judge sees of them does not hang on one draw.
+    """
     return prepare_trial(
         {
             "as drawn": result.before,
             f"{result.names} maps zeroed": result.after,
-            "random maps zeroed": result.control,
+            "random maps zeroed": result.controls_drawn,
         },
         question=f"Draw a box around every {result.names}",
         answer_kind="boxes",
         settings=result.numbers()["settings"],
         seed=result.settings["seed"],
     )
+
+
+def _draw_controls(
+    model: DCGAN, ablation: Ablation, latents: Tensor, places: Tensor | None, seed: Seed
+) -> NDArray[np.uint8]:
+    """Samples without as many random maps as the ablation has, others in each."""
+    factors = random_factors(ablation.layer.channels, len(ablation.maps), len(latents), seed, ablation.strength)
+    drawn = [images for _, (images,) in draw_scaled(model, ablation.layer, [factors], latents, places)]
+    return np.concatenate([to_pixels(images) for images in drawn])
 
 
 def _find(
@@ -399,10 +447,28 @@ def _find(
     )
 
 
+def _measured_by(measuring: Segmenter | None, reader: Segmenter | None, ranking: str, boxes_by: str) -> str:
+    """Which segmenter measures, and whether it had a part in what it measures."""
+    if measuring is None:
+        return "nothing: there is no segmenter"
+    if reader is None or measuring is not reader:
+        return "a segmenter that had no part in the choice"
+    chose = ranking == "learned" or (ranking == "causal" and measuring is not None) or "segmenter" in boxes_by
+    return (
+        "the same segmenter that the maps were chosen with" if chose else "a segmenter that had no part in the choice"
+    )
+
+
 def _effects(
-    model: DCGAN, ablation: Ablation, segmenter: Segmenter, labels: tuple[str, ...], seed: int
+    model: DCGAN,
+    ablation: Ablation,
+    evidence: Mapping[str, Evidence],
+    labels: tuple[str, ...],
+    segmenter: Segmenter,
+    reader: Segmenter | None,
+    seed: int,
 ) -> tuple[Effect, ...]:
-    """What a segmenter sees of the ablation, and of as many random and activation-matched maps."""
+    """What a segmenter sees of the ablation, of as many random and activation-matched maps, and of the paper's rule."""
     layer, count = ablation.layer, MEASURED_SAMPLES
     latents = model.latents(count, seed)
     ways = stream(seed, EFFECTS)
@@ -414,5 +480,10 @@ def _effects(
     matched = matched_factors(activations, ablation.maps, count, stream(ways, 2), ablation.strength)
     if matched is not None:
         choices["activation-matched maps"] = matched
-    places = None if ablation.where == "everywhere" else object_places(model, segmenter, labels, latents, layer)
+    paper = {m for label in labels for m in positive_maps(evidence[label].weights)}
+    if paper and paper != set(ablation.maps):
+        choices[PAPER] = ablation.of(sorted(paper)).factors
+    places = None
+    if ablation.where == "object" and reader is not None:
+        places = object_places(model, reader, labels, latents, layer)
     return measure_effects(model, layer, choices, segmenter, labels, latents, places=places, seed=stream(ways, 3))

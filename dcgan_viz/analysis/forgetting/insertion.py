@@ -13,7 +13,7 @@ from torch import Tensor
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.judges.segmenter import segment
+from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
@@ -37,9 +37,16 @@ class Insertion(Result):
     effect, control_effect : Estimate
         Average causal effect: inserted minus ablated, paired over samples, for the maps and for as many random ones,
         others for every sample.
-    before, after, control, places : ndarray
-        Pictures (n, H, W, C) as drawn, with the maps raised and with the random ones raised, uint8, and the place in
-        each, bool (n, H, W).
+    patch, white_patch : Estimate
+        Share of the place that the object covers when a plain patch is painted there instead: of the mean colour that the
+        raised maps give it, and white.
+    beyond_patch : Estimate
+        Inserted minus the patch of the same colour, paired over samples: what is more than a patch of colour.
+    measured_by : str
+        Which segmenter, and whether it had a part in the choice of the maps.
+    before, after, control, painted, places : ndarray
+        Pictures (n, H, W, C) as drawn, with the maps raised, with the random ones raised and with the patch of the same
+        colour, uint8, and the place in each, bool (n, H, W).
     """
 
     object: str
@@ -49,16 +56,24 @@ class Insertion(Result):
     ablated: Estimate
     effect: Estimate
     control_effect: Estimate
+    patch: Estimate
+    white_patch: Estimate
+    beyond_patch: Estimate
+    measured_by: str
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     control: NDArray[np.uint8]
+    painted: NDArray[np.uint8]
     places: NDArray[np.bool_]
 
     def sentences(self) -> str:
         """The causal effect, beside that of random maps."""
         return (
             f"raised at a place, the maps draw {self.object} on {self.inserted:.1%} of it, zeroed on {self.ablated:.1%}: "
-            f"causal effect {self.effect:+.1%}, of random maps {self.control_effect:+.1%}"
+            f"causal effect {self.effect:+.1%}, of random maps {self.control_effect:+.1%}\n"
+            f"a plain patch of the same mean colour is {self.object} on {self.patch:.1%} of it, a white one on "
+            f"{self.white_patch:.1%}; beyond the patch of the same colour the maps draw {self.beyond_patch:+.1%} (by "
+            f"{self.measured_by})"
         )
 
 
@@ -77,6 +92,7 @@ def insert(
     side: int | None = None,
     samples: int = 1000,
     shown: int = 12,
+    judge: Segmenter | None = None,
     seed: int = 0,
 ) -> Insertion:
     """Raise maps in a square at a random place of every sample, and count the object there.
@@ -96,6 +112,8 @@ def insert(
         Of the square, in positions of the layer; a quarter of its side by default.
     samples, shown : int
         New samples, and how many of them to keep as pictures.
+    judge : Segmenter, optional
+        Measures instead of the segmenter of the evidence, which may have chosen the maps.
     seed : int
         Of the samples, the places, the random maps and the bootstrap.
 
@@ -108,7 +126,8 @@ def insert(
     UserError
         If the square does not fit, there are no maps, or no segmenter.
     """
-    model, layer, label, segmenter = evidence.model, evidence.layer, evidence.label, evidence.reading_segmenter()
+    model, layer, label = evidence.model, evidence.layer, evidence.label
+    segmenter = evidence.reading_segmenter() if judge is None else judge
     levels = levels_inside(evidence.maps, evidence.inside) if levels is None else levels
     side = max(layer.size // 4, 1) if side is None else side
     if not 1 <= side <= layer.size:
@@ -129,8 +148,8 @@ def insert(
     scale = model.image_shape[1] // layer.size
     above = places.repeat(scale, 1).repeat(scale, 2)
     latents = model.latents(samples, seed)
-    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(4)]
-    pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(3)]
+    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
+    pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(4)]
     for start in range(0, samples, SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
         below = model.generator.activations(latents[batch], layer.number)
@@ -139,15 +158,16 @@ def insert(
             for choice in (chosen, control)
             for raised in (levels, np.zeros_like(levels))
         ]
+        untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
+        drawn += [paint(untouched, drawn[0], above[batch]), paint(untouched, torch.ones_like(untouched), above[batch])]
         for values, images in zip(covered, drawn, strict=True):
             found = segment(segmenter, images) == wanted
             values.append((found & above[batch]).sum((1, 2)) / above[batch].sum((1, 2)))
         kept = max(min(shown - start, SAMPLE_BATCH), 0)
         if kept:
-            untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
-            for list_, images in zip(pictures, (untouched, drawn[0], drawn[2]), strict=True):
+            for list_, images in zip(pictures, (untouched, drawn[0], drawn[2], drawn[4]), strict=True):
                 list_.append(to_pixels(images[:kept]))
-    inserted, ablated, control_inserted, control_ablated = (np.concatenate(values) for values in covered)
+    inserted, ablated, control_inserted, control_ablated, patch, white = (np.concatenate(v) for v in covered)
 
     def mean(values: NDArray[np.float64]) -> Estimate:
         return bootstrap_estimate(values, seed=stream(seed, _BOOTSTRAP))
@@ -168,11 +188,30 @@ def insert(
         ablated=mean(ablated),
         effect=mean(inserted - ablated),
         control_effect=mean(control_inserted - control_ablated),
+        patch=mean(patch),
+        white_patch=mean(white),
+        beyond_patch=mean(inserted - patch),
+        measured_by="the segmenter of the evidence" if judge is None else "a judge that had no part in the choice",
         before=np.concatenate(pictures[0]),
         after=np.concatenate(pictures[1]),
         control=np.concatenate(pictures[2]),
+        painted=np.concatenate(pictures[3]),
         places=above[:shown],
     )
+
+
+def paint(pictures: Tensor, like: Tensor, places: NDArray[np.bool_]) -> Tensor:
+    """Pictures (n, C, H, W) with the place of each filled by the mean colour that other pictures have there.
+
+    Examples
+    --------
+    >>> like = torch.tensor([[[[1.0, 0.0, 0.5]]]])
+    >>> paint(torch.zeros(1, 1, 1, 3), like, np.array([[[True, True, False]]])).flatten().tolist()
+    [0.5, 0.5, 0.0]
+    """
+    where = torch.from_numpy(places)[:, None].to(pictures)
+    colour = (like * where).sum((2, 3), keepdim=True) / where.sum((2, 3), keepdim=True)
+    return pictures * (1 - where) + colour * where
 
 
 def _draw_forced(

@@ -10,11 +10,12 @@ reported.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from torch import Tensor
 
 from dcgan_viz.analysis.latent.expressions import Term, parse_expression, write_expression
@@ -27,7 +28,10 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Estimate, share_estimate, stream
+from dcgan_viz.statistics import Estimate, Seed, estimate_of, share_estimate, stream
+
+ON_Z, ALONE, RANDOM_MEANS = "arithmetic on z", "{} alone", "random means + {}"
+"""The result, and what it would be if the concepts that are added to the last one meant nothing."""
 
 EXEMPLARS = 3
 """Of each concept, as in the paper."""
@@ -36,8 +40,11 @@ NOISE = 0.25
 """Uniform, to either side, as in the paper."""
 
 NEIGHBOURS = 8
-NOISE_AND_TRIALS, ORDINARY = 1, 2
+NOISE_AND_TRIALS, ORDINARY, BASELINES, RESAMPLED = range(1, 5)
 """Streams of random numbers of a seed."""
+
+RESAMPLES, RESAMPLED_TRIALS = 100, 20
+"""Sets of exemplars drawn anew with replacement, and the sums of each that the classifier is asked of."""
 
 BASE_SAMPLES = 500
 """Ordinary samples on which the classifier is asked too, for the rate that chance gives."""
@@ -93,13 +100,39 @@ class Rate:
     pictures, present : int
         All, and those whose most probable class is the expected one.
     share : Estimate
-        With its Wilson interval, over pictures.
+        With its Wilson interval, over pictures, given the exemplars that were picked.
+    over_exemplars : Estimate, optional
+        With its interval over which exemplars were picked: they are drawn anew with replacement. It is what a claim about
+        the arithmetic, and not about these exemplars, needs.
     """
 
     condition: str
     pictures: int
     present: int
     share: Estimate
+    over_exemplars: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """How much more often the arithmetic shows the attribute than a baseline does.
+
+    Parameters
+    ----------
+    baseline : str
+    difference : Estimate
+        Of the shares, with its interval over exemplars drawn anew, the same ones for both.
+    gained, lost : int
+        Trials, paired by their exemplars, that show it by the arithmetic alone, and by the baseline alone.
+    p_value : float
+        McNemar's exact test of these, two-sided: given the exemplars that were picked.
+    """
+
+    baseline: str
+    difference: Estimate
+    gained: int
+    lost: int
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -111,15 +144,39 @@ class Measurement:
     expected : str
         The class.
     rates : tuple of Rate
-        Of the results, of the same with single exemplars and in pixels, of the exemplars of each concept as they
-        were picked, and of ordinary samples.
+        Of the results; of the last term alone, and of that term plus random means with the signs of the others, which is
+        what the sum would give if the other concepts meant nothing; of the same with single exemplars and in pixels, of
+        the exemplars of each concept as they were picked, and of ordinary samples.
+    ahead : tuple of Ahead
+        Of the results over the two baselines; empty where there is no last term to add to.
     accuracies : tuple of Accuracy
         Of the classifier, on held-out photographs.
+    split : str
+        How these were kept apart from those that it was trained on.
     """
 
     expected: str
     rates: tuple[Rate, ...]
+    ahead: tuple[Ahead, ...]
     accuracies: tuple[Accuracy, ...]
+    split: str
+
+    def sentences(self) -> list[str]:
+        """Whether the arithmetic is ahead of each baseline, in plain words."""
+        said = []
+        for found in self.ahead:
+            verdict = (
+                "ahead of"
+                if found.difference.low > 0
+                else "behind"
+                if found.difference.high < 0
+                else "not shown to beat"
+            )
+            said.append(
+                f"the arithmetic is {verdict} {found.baseline}: {found.difference:+.0%} over exemplars; {found.gained} trials "
+                f"gained and {found.lost} lost with those that were picked (p = {found.p_value:.1g})"
+            )
+        return said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +209,9 @@ class Arithmetic(Result):
         Drawn from the sum with uniform noise of ±0.25.
     trials, single_trials, pixel_trials : ndarray of uint8 (T, H, W, C)
         The same sums of exemplars drawn anew: by mean z, by one z a concept, and in pixels.
+    alone_trials, random_trials : ndarray of uint8 (T, H, W, C) or (0, H, W, C)
+        The last term's exemplars of each trial alone; and they plus means of three random latents with the signs of the
+        other terms. None where the last term is subtracted, or there is no other.
     controls : ndarray of uint8 (2, T, H, W, C)
         An exemplar of the wanted concept and one of the first term's, drawn anew for each trial; no concept is wanted
         where the first axis has length 1.
@@ -175,6 +235,8 @@ class Arithmetic(Result):
     trials: NDArray[np.uint8]
     single_trials: NDArray[np.uint8]
     pixel_trials: NDArray[np.uint8]
+    alone_trials: NDArray[np.uint8]
+    random_trials: NDArray[np.uint8]
     controls: NDArray[np.uint8]
 
 
@@ -256,7 +318,9 @@ def arithmetic(
     picture, clamped = to_pixels(model.generate(torch.stack([total, total.clamp(-1, 1)])))
 
     drawn = _draw_trials(model, pools, terms, wanted, trials, random, progress)
-    results, singles, in_pixels, single_latents, controls = drawn
+    results, singles, in_pixels, single_latents, controls, last_means = drawn
+    alone, at_random = _draw_baselines(model, terms, last_means, stream(seed, BASELINES))
+    baselines = {ALONE.format(terms[-1].concept): alone, RANDOM_MEANS.format(terms[-1].concept): at_random}
     return Arithmetic(
         settings={
             "model": model.card.name,
@@ -272,7 +336,8 @@ def arithmetic(
             "prior": prior,
             "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
             "pixel_arithmetic": "the same expression of the mean pictures, grey levels 0 to 255, clipped",
-            "rate_intervals": "95 % Wilson over pictures, given the exemplars that were picked",
+            "rate_intervals": "95 % Wilson over pictures, given the exemplars that were picked; over exemplars: 95 % bootstrap "
+            f"over {RESAMPLES} sets drawn anew with replacement, {RESAMPLED_TRIALS} sums of each",
         },
         expression=write_expression(terms),
         operands=tuple(Operand(t.sign, t.concept, concepts.of(t.concept)[:EXEMPLARS]) for t in terms),
@@ -283,19 +348,19 @@ def arithmetic(
         single_instability=_instability(singles),
         measurement=None
         if classifier is None or expected is None
-        else Measurement(
+        else _measure(
+            classifier,
             expected,
-            tuple(
-                _rate(name, classify(classifier, to_tensor(pixels)), expected_number)
-                for name, pixels in {
-                    "arithmetic on z": results,
-                    "on single exemplars": singles,
-                    "on pixels": in_pixels,
-                    **{f"exemplars of {name}": to_pixels(model.generate(pool)) for name, pool in pools.items()},
-                    "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, stream(seed, ORDINARY))),
-                }.items()
-            ),
-            classifier.card.accuracies,
+            expected_number,
+            {
+                ON_Z: results,
+                **{name: pictures for name, pictures in baselines.items() if len(pictures)},
+                "on single exemplars": singles,
+                "on pixels": in_pixels,
+                **{f"exemplars of {name}": to_pixels(model.generate(pool)) for name, pool in pools.items()},
+                "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, stream(seed, ORDINARY))),
+            },
+            _resampled_shares(model, pools, terms, classifier, expected_number, stream(seed, RESAMPLED), progress),
         ),
         exemplars=exemplars,
         averages=to_pixels(model.generate(means)),
@@ -307,6 +372,8 @@ def arithmetic(
         trials=results,
         single_trials=singles,
         pixel_trials=in_pixels,
+        alone_trials=alone,
+        random_trials=at_random,
         controls=controls,
     )
 
@@ -385,12 +452,12 @@ def _draw_trials(
     trials: int,
     random: np.random.Generator,
     progress: Progress,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Tensor, NDArray[np.uint8]]:
-    """Results, results of single exemplars, results in pixels, latents of the single ones, controls."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Tensor, NDArray[np.uint8], Tensor]:
+    """Results, results of single exemplars, results in pixels, latents of the single ones, controls, last term's means."""
     signs = [term.sign for term in terms]
     weights = torch.tensor(signs, dtype=torch.float32)
     names = [term.concept for term in terms]
-    single_latents = []
+    single_latents, last_means = [], []
     drawn: list[tuple[NDArray[np.uint8], ...]] = []
     for _ in progress(range(trials), Stage("drawing trials", trials, "trial")):
         # Concept by concept, so that the first n trials do not depend on how many there are.
@@ -403,8 +470,100 @@ def _draw_trials(
         shown = pictures[2 + len(controls) :].reshape(len(terms), EXEMPLARS, *_shape(model))
         drawn.append((pictures[0], pictures[1], add_pictures(shown, signs), pictures[2 : 2 + len(controls)]))
         single_latents.append(single)
+        last_means.append(operands[-1].mean(0))
     results, singles, in_pixels, controls_drawn = (np.stack(part) for part in zip(*drawn, strict=True))
-    return results, singles, in_pixels, torch.stack(single_latents), controls_drawn.swapaxes(0, 1)
+    latents_of_singles, means = torch.stack(single_latents), torch.stack(last_means)
+    return results, singles, in_pixels, latents_of_singles, controls_drawn.swapaxes(0, 1), means
+
+
+def _has_baselines(terms: Sequence[Term]) -> bool:
+    """Whether there is a last term that the others are added to."""
+    return len(terms) > 1 and terms[-1].sign > 0
+
+
+def _draw_baselines(
+    model: DCGAN, terms: Sequence[Term], last_means: Tensor, seed: Seed
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The last term's means (T, latent) alone, and plus random means with the signs of the other terms."""
+    if not _has_baselines(terms):
+        nothing = np.zeros((0, *_shape(model)), np.uint8)
+        return nothing, nothing
+    others = _random_differences(model, terms, len(last_means), seed)
+    return to_pixels(model.generate(last_means)), to_pixels(model.generate(others + last_means))
+
+
+def _random_differences(model: DCGAN, terms: Sequence[Term], count: int, seed: Seed) -> Tensor:
+    """Sums (count, latent) of means of three random latents with the signs of all terms but the last."""
+    random = model.latents(count * (len(terms) - 1) * EXEMPLARS, seed)
+    means = random.reshape(count, len(terms) - 1, EXEMPLARS, -1).mean(2)
+    return torch.einsum("k,nkd->nd", torch.tensor([term.sign for term in terms[:-1]], dtype=torch.float32), means)
+
+
+def _resampled_shares(
+    model: DCGAN,
+    pools: Mapping[str, Tensor],
+    terms: Sequence[Term],
+    classifier: Classifier,
+    number: int,
+    seed: Seed,
+    progress: Progress,
+) -> NDArray[np.float64]:
+    """How often the sum, the last term alone, and that plus random means show the class, a row a set of exemplars."""
+    random = np.random.default_rng(stream(seed, 0))
+    names = [term.concept for term in terms]
+    signs = torch.tensor([term.sign for term in terms], dtype=torch.float32)
+    rows = []
+    for k in progress(range(RESAMPLES), Stage("other exemplars", RESAMPLES, "set")):
+        # The same exemplars stand for a concept wherever it is named.
+        again = {name: pool[torch.from_numpy(random.integers(0, len(pool), len(pool)))] for name, pool in pools.items()}
+        means = []
+        for _ in range(RESAMPLED_TRIALS):
+            moved = {name: _exemplars(pool, random).mean(0) for name, pool in again.items()}
+            means.append(torch.stack([moved[name] for name in names]))
+        operands = torch.stack(means)
+        sums = [torch.einsum("k,nkd->nd", signs, operands)]
+        if _has_baselines(terms):
+            others = _random_differences(model, terms, RESAMPLED_TRIALS, stream(seed, 1 + k))
+            sums += [operands[:, -1], operands[:, -1] + others]
+        probabilities = classify(classifier, to_tensor(to_pixels(model.generate(torch.cat(sums)))))
+        rows.append((probabilities.argmax(1) == number).reshape(len(sums), RESAMPLED_TRIALS).mean(1))
+    return np.stack(rows)
+
+
+def _measure(
+    classifier: Classifier,
+    expected: str,
+    number: int,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    resampled: NDArray[np.float64],
+) -> Measurement:
+    """Ask the classifier of every condition; the first ones are those that exemplars were drawn anew for."""
+    shown = {name: classify(classifier, to_tensor(drawn)).argmax(1) == number for name, drawn in pictures.items()}
+    measured = list(shown)[: resampled.shape[1]]
+    rates, ahead = [], []
+    for k, (name, present) in enumerate(shown.items()):
+        rate = _rate(name, present)
+        again = resampled[:, k] if k < resampled.shape[1] else None
+        rates.append(
+            rate
+            if again is None
+            else replace(rate, over_exemplars=estimate_of(rate.share.value, again, RESAMPLES, "exemplars"))
+        )
+    for k, name in enumerate(measured[1:], start=1):
+        gained, lost = (int((a & ~b).sum()) for a, b in ((shown[ON_Z], shown[name]), (shown[name], shown[ON_Z])))
+        difference = rates[0].share.value - rates[k].share.value
+        ahead.append(
+            Ahead(
+                name,
+                estimate_of(difference, resampled[:, 0] - resampled[:, k], RESAMPLES, "exemplars"),
+                gained,
+                lost,
+                float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+            )
+        )
+    card = classifier.card
+    split = str(card.training.get("split", "not stated"))
+    return Measurement(expected, tuple(rates), tuple(ahead), card.accuracies, split)
 
 
 def _exemplars(pool: Tensor, random: np.random.Generator) -> Tensor:
@@ -433,7 +592,6 @@ def _instability(pictures: NDArray[np.uint8]) -> float:
     return float(np.abs(pictures.astype(np.float64) - np.roll(pictures, 1, 0)).mean())
 
 
-def _rate(condition: str, probabilities: NDArray[np.float32], number: int) -> Rate:
-    present = int((probabilities.argmax(1) == number).sum())
-    count = len(probabilities)
+def _rate(condition: str, shown: NDArray[np.bool_]) -> Rate:
+    present, count = int(shown.sum()), len(shown)
     return Rate(condition, count, present, share_estimate(present, count, over="pictures"))

@@ -28,15 +28,17 @@ from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate, Interval, estimate_of, middle, resampled_means, stream
 
-MEASURED, RANDOM, BOOTSTRAP, BLIND = range(1, 5)
+MEASURED, RANDOM, BOOTSTRAP, BLIND, RESAMPLED = range(1, 6)
 """Streams of random numbers of a seed: the samples that are shown have the seed itself."""
 
 EXEMPLARS = 4
 """Of each side, as in the paper."""
 
 MEASURED_SAMPLES = 64
-RANDOM_DIRECTIONS = 39
-"""The turn among them is one of forty."""
+RANDOM_DIRECTIONS = 999
+"""The turn among them is one of a thousand: p can be 0.001."""
+
+EXEMPLAR_RESAMPLES = 200
 
 SMOOTH = 1 / 16
 """Standard deviation, as a share of the side, of what counts as shading."""
@@ -56,13 +58,20 @@ class Turn(Result):
         Share of the coordinates beyond ±1 at the ends of the rows; the prior's own is 0 if it is uniform.
     oddness : Estimate
         Share of the average change, from one end to the other, that is odd under mirroring: 1 for a
-        pure turn, 0 for a change that is the same on both sides.
+        pure turn, 0 for a change that is the same on both sides. Its interval is over samples, the exemplars held.
+    over_exemplars : Estimate
+        The same with its 95 % interval over which exemplars are averaged, drawn anew with replacement from all that were
+        picked.
+    with_shading : float
+        The same where smooth shading is left in.
     random_oddness : float
         The same for random directions of the same length, averaged.
     random_interval : Interval
         Their middle 95 %.
     p_value : float
         Share of random directions, the turn counted in, that are at least as odd as the turn.
+    verdict : str
+        Whether a turn has been shown, in plain words.
     exemplars : ndarray of uint8 (2, 4, H, W, C)
         Left, then right.
     averages : ndarray of uint8 (positions, H, W, C)
@@ -82,9 +91,12 @@ class Turn(Result):
     right_exemplars: tuple[int, ...]
     outside: float
     oddness: Estimate
+    over_exemplars: Estimate
+    with_shading: float
     random_oddness: float
     random_interval: Interval
     p_value: float
+    verdict: str
     exemplars: NDArray[np.uint8]
     averages: NDArray[np.uint8]
     amounts: NDArray[np.float64]
@@ -102,6 +114,7 @@ def turn(
     rows: int = 6,
     positions: int = 9,
     strength: float = 1.0,
+    directions: int = RANDOM_DIRECTIONS,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Turn:
@@ -120,6 +133,8 @@ def turn(
         Pictures a row, an odd number, so that the sample itself is in the middle.
     strength : float
         The ends of a row are the sample minus and plus so many turn vectors.
+    directions : int
+        Random ones to compare with, at least 39.
     seed : int
         Of the samples, and of the random directions.
     progress : Progress
@@ -141,9 +156,12 @@ def turn(
             f"{rows} rows of {positions} pictures at strength {strength} show no turn: give at least 1 row, an odd number of "
             "pictures from 3, and a strength above 0"
         )
+    if directions < 39:
+        raise UserError(f"{directions} random directions are too few to tell a turn by: give at least 39")
     if left == right:
         raise UserError(f"{left!r} cannot turn into itself: name two concepts")
-    sides = [concepts.latents(model, name, EXEMPLARS)[:EXEMPLARS] for name in (left, right)]
+    pools = [concepts.latents(model, name, EXEMPLARS) for name in (left, right)]
+    sides = [pool[:EXEMPLARS] for pool in pools]
     start, end = (side.mean(0) for side in sides)
     vector = end - start
     amounts = np.linspace(-strength, strength, positions)
@@ -156,12 +174,19 @@ def turn(
     changes = _changes(model, measured, strength * vector)
     random = np.random.default_rng(stream(seed, RANDOM))
     controls = []
-    for _ in progress(range(RANDOM_DIRECTIONS), Stage("random directions", RANDOM_DIRECTIONS, "direction")):
+    for _ in progress(range(directions), Stage("random directions", directions, "direction")):
         direction = torch.from_numpy(random.standard_normal(len(vector)).astype(np.float32))
         step = strength * vector.norm() * direction / direction.norm()
         controls.append(float(odd_share(_without_shading(_changes(model, measured, step)).mean(0))))
     detail = _without_shading(changes)
     found = float(odd_share(detail.mean(0)))
+    choice = np.random.default_rng(stream(seed, RESAMPLED))
+    again = []
+    for _ in progress(range(EXEMPLAR_RESAMPLES), Stage("other exemplars", EXEMPLAR_RESAMPLES, "draw")):
+        first, last = (pool[torch.from_numpy(choice.integers(0, len(pool), EXEMPLARS))].mean(0) for pool in pools)
+        again.append(float(odd_share(_without_shading(_changes(model, measured, strength * (last - first))).mean(0))))
+    over_exemplars = estimate_of(found, np.array(again), min(map(len, pools)), "exemplars")
+    usual, p_value = middle(np.array(controls)), float((1 + (np.array(controls) >= found).sum()) / (1 + directions))
     return Turn(
         settings={
             "model": model.card.name,
@@ -177,7 +202,8 @@ def turn(
             "prior": model.prior,
             "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
             "measured_samples": MEASURED_SAMPLES,
-            "random_directions": RANDOM_DIRECTIONS,
+            "random_directions": directions,
+            "exemplars": {name: len(pool) for name, pool in zip((left, right), pools, strict=True)},
             "shading": f"grey pictures blurred by {SMOOTH * width:g} pixels, taken away before oddness is measured",
         },
         left=left,
@@ -186,9 +212,12 @@ def turn(
         right_exemplars=concepts.of(right)[:EXEMPLARS],
         outside=float((moved[:, [0, -1]].abs() > 1).float().mean()),
         oddness=estimate_of(found, odd_share(resampled_means(detail, seed=stream(seed, BOOTSTRAP))), MEASURED_SAMPLES),
+        over_exemplars=over_exemplars,
+        with_shading=float(odd_share(changes.mean(0))),
         random_oddness=float(np.mean(controls)),
-        random_interval=middle(np.array(controls)),
-        p_value=float((1 + (np.array(controls) >= found).sum()) / (1 + RANDOM_DIRECTIONS)),
+        random_interval=usual,
+        p_value=p_value,
+        verdict=_verdict(over_exemplars, float(np.mean(controls)), p_value),
         exemplars=to_pixels(model.generate(torch.cat(sides))).reshape(2, EXEMPLARS, height, width, channels),
         averages=to_pixels(model.generate(torch.lerp(start, end, shares))),
         amounts=amounts,
@@ -196,6 +225,21 @@ def turn(
         turn=vector.numpy(),
         change=changes.mean(0),
     )
+
+
+def _verdict(over_exemplars: Estimate, usual: float, p_value: float) -> str:
+    """A turn is shown where these exemplars beat random directions, and others in their place the usual one of these."""
+    if p_value < 0.05 and over_exemplars.low > usual:
+        return (
+            "the change is odd under mirroring, as a turn is, whichever exemplars are averaged; that it is a turn and not "
+            "something else that changes sides is for the eye to judge"
+        )
+    if p_value < 0.05:
+        return (
+            "no turn is shown: with these exemplars the change is odder than in random directions, but with others it may "
+            "not be"
+        )
+    return "no turn is shown: the change is no odder under mirroring than in random directions"
 
 
 def odd_share(changes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
 from dcgan_viz.analysis.forgetting.forgetting import Forgetting
 from dcgan_viz.figures.style import (
     BAND_COLOR,
@@ -14,6 +15,7 @@ from dcgan_viz.figures.style import (
     LABEL_SIZE,
     MATCHED_COLOR,
     REFERENCE_COLOR,
+    REST_COLOR,
     SUBJECT_COLOR,
     TITLE_SIZE,
     caption,
@@ -97,6 +99,12 @@ def _plot_scores(axes: Axes, result: Forgetting) -> None:
     axes.legend(fontsize=LABEL_SIZE, frameon=False)
 
 
+def _effect_colors(result: Forgetting) -> list[str]:
+    known = {PAPER: REFERENCE_COLOR, DIMMED: REST_COLOR}
+    usual = iter((SUBJECT_COLOR, CONTROL_COLOR, MATCHED_COLOR))
+    return [known[effect.choice] if effect.choice in known else next(usual) for effect in result.effects]
+
+
 def _plot_effects(axes: Axes, result: Forgetting) -> None:
     """Share of every object's pixels that is gone, for the maps and the controls."""
     effects = result.effects
@@ -104,7 +112,7 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
     forgotten = {found.object for found in result.objects}
     names.sort(key=lambda name: (name not in forgotten, -effects[0].on(name).area_before))
     width = 0.8 / len(effects)
-    for k, (effect, color) in enumerate(zip(effects, (SUBJECT_COLOR, CONTROL_COLOR, MATCHED_COLOR), strict=False)):
+    for k, (effect, color) in enumerate(zip(effects, _effect_colors(result), strict=True)):
         removed = [effect.on(name).removed for name in names]
         places = np.arange(len(names)) + (k - (len(effects) - 1) / 2) * width
         axes.bar(
@@ -114,7 +122,7 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
             yerr=reach(removed, 100),
             capsize=2,
             color=color,
-            label=effect.choice,
+            label=f"{effect.choice} ({effect.maps})" if effect.choice == PAPER else effect.choice,
         )
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(range(len(names)), names)
@@ -134,7 +142,7 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
         fontsize=LABEL_SIZE + 1,
     )
     finish_axes(axes)
-    axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper right", ncols=3)
+    axes.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper right", ncols=3)
 
 
 def _plot_change(axes: Axes, result: Forgetting) -> None:
@@ -191,7 +199,9 @@ def _caption(result: Forgetting) -> str:
     if result.effects:
         measured = (
             " Right: share of each object's pixels that a segmenter no longer finds (negative: more than before, cut at −100), "
-            "the controls with other maps for every sample; SSIM of luminance outside the object's region."
+            "the controls with other maps for every sample; dimmed alike: the pictures as drawn, region and rest moved by the "
+            f"mean change that the maps cause there, beyond which they remove {result.effects[-1].margin:.0%}; SSIM of luminance "
+            f"outside the object's region. Measured by {settings['measured_by']}."
         )
     return (
         f"Model {settings['model']}. {_author(settings['boxes_by'])} An L2 logistic regression (C = "

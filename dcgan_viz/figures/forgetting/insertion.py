@@ -10,6 +10,8 @@ from dcgan_viz.analysis.forgetting.insertion import Insertion
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     LABEL_SIZE,
+    MATCHED_COLOR,
+    REST_COLOR,
     SUBJECT_COLOR,
     TITLE_SIZE,
     caption,
@@ -18,6 +20,7 @@ from dcgan_viz.figures.style import (
     new_figure,
     reach,
     show_picture,
+    with_minus,
 )
 
 
@@ -33,18 +36,19 @@ def insertion_figure(result: Insertion) -> Figure:
     Figure
     """
     count = len(result.before)
-    figure = new_figure(1.35 + 0.8 * count + 2.4, 4.0)
+    figure = new_figure(1.35 + 0.8 * count + 3.6, 4.9)
     figure.suptitle(
         f"Raising {len(result.maps)} {result.object} maps of generator layer {result.layer.number} at one place",
         fontsize=TITLE_SIZE + 1,
     )
-    left, right = figure.subfigures(1, 2, width_ratios=[1.35 + 0.8 * count, 2.4], squeeze=False)[0]
+    left, right = figure.subfigures(1, 2, width_ratios=[1.35 + 0.8 * count, 3.6], squeeze=False)[0]
     rows = {
         "as drawn": result.before,
         f"{result.object}\nmaps raised": result.after,
         "random\nmaps raised": result.control,
+        "a patch of the\nsame colour": result.painted,
     }
-    axes = left.subplots(3, count, squeeze=False)
+    axes = left.subplots(4, count, squeeze=False)
     for line, (label, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture, place in zip(line, pictures, result.places, strict=True):
             show_picture(axis, picture)
@@ -54,14 +58,16 @@ def insertion_figure(result: Insertion) -> Figure:
             )
         label_row(line[0], label)
     plot = right.subplots()
-    effects = [result.effect, result.control_effect]
-    values, colors = [100 * e.value for e in effects], [SUBJECT_COLOR, CONTROL_COLOR]
-    plot.bar([0, 1], values, 0.6, yerr=reach(effects, 100), capsize=3, color=colors)
+    effects = [result.effect, result.control_effect, result.inserted, result.patch, result.white_patch]
+    values = [100 * e.value for e in effects]
+    colors = [SUBJECT_COLOR, CONTROL_COLOR, SUBJECT_COLOR, MATCHED_COLOR, REST_COLOR]
+    places = [0, 1, 2.6, 3.6, 4.6]
+    plot.bar(places, values, 0.7, yerr=reach(effects, 100), capsize=3, color=colors)
     plot.axhline(0, color="black", linewidth=0.6)
-    plot.set_xticks([0, 1], [f"{result.object}\nmaps", "random\nmaps"])
-    plot.set_ylabel(
-        f"causal effect: {result.object} at the place,\nraised less zeroed (% of its area)", fontsize=LABEL_SIZE
-    )
+    plot.axvline(1.8, color="black", linewidth=0.6)
+    plot.set_xticks(places, [f"{result.object}\nmaps", "random\nmaps", "maps\nraised", "same\ncolour", "white\npatch"])
+    plot.set_ylabel(f"{result.object} at the place (% of its area)", fontsize=LABEL_SIZE)
+    plot.set_title("raised less zeroed | as it is", fontsize=LABEL_SIZE + 1)
     finish_axes(plot)
     settings = result.settings
     caption(
@@ -73,6 +79,8 @@ def insertion_figure(result: Insertion) -> Figure:
         f"effect (Bau et al. 2018): "
         f"{100 * result.effect.value:.1f} points, random maps, others in every sample, "
         f"{100 * result.control_effect.value:.1f} (bars: 95 % "
-        "bootstrap intervals).",
+        f"bootstrap intervals). A plain patch of the mean colour that the raised maps give the place is {result.object} on "
+        f"{result.patch:.1%} of it, a white one on {result.white_patch:.1%}; beyond the patch of the same colour the maps draw "
+        f"{with_minus(f'{result.beyond_patch:+.1%}')}. Measured by {result.measured_by}.",
     )
     return figure

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from dcgan_viz.analysis.latent.arithmetic import NEIGHBOURS, Arithmetic, Measurement
 from dcgan_viz.figures.style import (
+    BAND_COLOR,
     CONTROL_COLOR,
     LABEL_SIZE,
     REFERENCE_COLOR,
@@ -20,6 +21,7 @@ from dcgan_viz.figures.style import (
     new_figure,
     plot_estimates,
     show_picture,
+    with_minus,
 )
 from dcgan_viz.media.pictures import tile
 
@@ -47,7 +49,10 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
     columns = operands + 6
     shown = min(TRIALS_SHOWN, len(result.trials), round(1.25 * columns))
     width = max(PICTURE * (columns + 1.6), 9.5)
-    equation, trials = PICTURE * (averaged + 1) + 0.55, 3 * width / (shown + 1.8) + 0.35
+    equation, trials = (
+        PICTURE * (averaged + 1) + 0.55,
+        (5 if len(result.alone_trials) else 3) * width / (shown + 1.8) + 0.35,
+    )
     figure = new_figure(width, 1.35 + equation + trials + rates)
     figure.suptitle(result.expression, fontsize=TITLE_SIZE + 2)
     heights = [equation, trials, *([rates] if rates else [])]
@@ -94,6 +99,9 @@ def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
         "a single exemplar\nof each": result.single_trials,
         "three exemplars,\non pixels": result.pixel_trials,
     }
+    if len(result.alone_trials):
+        rows["the last term\nalone"] = result.alone_trials
+        rows["random means\n+ the last term"] = result.random_trials
     axes = part.subplots(len(rows), shown, squeeze=False)
     for line, (label, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=False):
@@ -106,8 +114,12 @@ def _plot_rates(axis: Axes, measurement: Measurement) -> None:
     places = range(len(rates), 0, -1)
     for place, rate in zip(places, rates, strict=True):
         color = REFERENCE_COLOR if rate.condition == "arithmetic on z" else CONTROL_COLOR
+        text = f"{rate.share:.0%} of {rate.pictures}"
+        if rate.over_exemplars is not None:
+            plot_estimates(axis, [rate.over_exemplars], [place], color=BAND_COLOR)
+            text += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
         plot_estimates(axis, [rate.share], [place], color=color)
-        axis.text(1.03, place, f"{rate.share:.0%} of {rate.pictures}", va="center", fontsize=LABEL_SIZE)
+        axis.text(1.03, place, text, va="center", fontsize=LABEL_SIZE)
     axis.axvline(rates[-1].share.value, color=SUBJECT_COLOR, linestyle="--", linewidth=1)
     axis.set_yticks(list(places), [rate.condition for rate in rates])
     axis.set_xlim(-0.02, 1.02)
@@ -154,9 +166,11 @@ def _caption(result: Arithmetic) -> str:
         )
     sentences.append(".")
     if result.measurement is not None:
+        ahead = "".join(f"{with_minus(sentence)}. " for sentence in result.measurement.sentences())
         accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in result.measurement.accuracies)
         sentences.append(
-            f" Rates: {settings['rate_intervals']}; dashed: ordinary samples. The classifier is right on held-out "
-            f"photographs: {accuracies}; it was not trained on what a generator draws."
+            f" Rates: {settings['rate_intervals']} (light); dashed: ordinary samples. {ahead}The classifier is right on held-out "
+            f"photographs: {accuracies} (split: {result.measurement.split}); it was not trained on what a generator draws, and "
+            "says nothing of what else the result should show."
         )
     return "".join(sentences)

@@ -11,6 +11,7 @@ from dcgan_viz.figures.style import (
     BAND_COLOR,
     LABEL_SIZE,
     REFERENCE_COLOR,
+    SUBJECT_COLOR,
     TITLE_SIZE,
     caption,
     finish_axes,
@@ -81,7 +82,9 @@ def _show_change(axis: Axes, result: Turn) -> None:
 def _plot_oddness(axis: Axes, result: Turn) -> None:
     random, oddness = result.random_interval, result.oddness
     axis.axvspan(random.low, random.high, color=BAND_COLOR, linewidth=0, label="random directions")
-    plot_estimates(axis, [oddness], [0], color=REFERENCE_COLOR, label="this one")
+    plot_estimates(axis, [oddness], [0.25], color=REFERENCE_COLOR, label="this one, over samples")
+    plot_estimates(axis, [result.over_exemplars], [-0.25], color=SUBJECT_COLOR, label="over exemplars")
+    axis.plot([result.with_shading], [0.25], "o", color=REFERENCE_COLOR, fillstyle="none", label="with shading")
     axis.set_xlim(0, 1)
     axis.set_ylim(-1, 1)
     axis.set_yticks([])
@@ -104,7 +107,8 @@ def _caption(result: Turn) -> str:
         f"{settings['length']:.2f}. Rows: new samples (seed {settings['seed']}) plus so many turn vectors{kept}. Below: what "
         f"moving from the left end to the right one changes, averaged over {settings['measured_samples']} other samples, and "
         f"how much of it, shading taken away, is the negative of its mirror image: {oddness:.2f} "
-        f"({oddness.how}); "
+        f"({oddness.how}), with exemplars drawn anew [{result.over_exemplars.low:.2f}, {result.over_exemplars.high:.2f}], with "
+        f"shading {result.with_shading:.2f}; "
         f"{settings['random_directions']} random directions of the same length: {result.random_oddness:.2f}, the middle 95 % "
-        f"in grey (p = {result.p_value:.2g}). A turn is odd; so is anything else that changes sides."
+        f"in grey (p = {result.p_value:.2g}). {result.verdict[0].upper()}{result.verdict[1:]}."
     )

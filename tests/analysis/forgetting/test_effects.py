@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_dilation
 from skimage.metrics import structural_similarity
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with, scaled
@@ -48,7 +49,7 @@ def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) 
     layer = find_layer(tiny_model.generator_layers, 2)
     z = tiny_model.latents(80, 5)
     choices = {"chosen maps": scaled(4, (0, 2)), "random maps": scaled(4, (1,))}
-    chosen, random = measure_effects(tiny_model, layer, choices, tiny_segmenter, ["window"], z)
+    chosen, random, dimmed = measure_effects(tiny_model, layer, choices, tiny_segmenter, ["window"], z)
     before, after, control = draw_without(tiny_model, layer, [(), (0, 2), (1,)], z)
     labels, left, other = (segment(tiny_segmenter, images) for images in (before, after, control))
     for k, name in ((1, "window"), (2, "bed")):
@@ -76,7 +77,21 @@ def test_effects_agree_with_loops(tiny_model: DCGAN, tiny_segmenter: Segmenter) 
     assert nothing.feature_distance.value == 0
     assert nothing.on("bed").removed.value == 0
     again = measure_effects(tiny_model, layer, choices, tiny_segmenter, ["window"], z)
-    assert again == (chosen, random)
+    assert again == (chosen, random, dimmed)
+    assert (chosen.maps, random.maps, dimmed.maps) == (2, 1, 0)
+    for k in range(3):
+        row = chosen.replaced[k]
+        assert row == pytest.approx([(left[labels == k] == j).mean() for j in range(3)])
+    moved = np.empty(before.shape, np.float32)
+    for i, found in enumerate(labels):
+        inside = binary_dilation(found == 1, np.ones((5, 5), bool))
+        for channel in range(3):
+            a, b = before[i, channel].numpy(), after[i, channel].numpy()
+            for part in (inside, ~inside):
+                moved[i, channel][part] = a[part] + ((b - a)[part].mean() if part.any() else 0)
+    seen = segment(tiny_segmenter, torch.from_numpy(moved).clamp(-1, 1))
+    assert dimmed.on("window").removed.value == pytest.approx(1 - (seen == 1).sum() / (labels == 1).sum(), abs=0.002)
+    assert dimmed.margin.value == pytest.approx(gone[0] - dimmed.on("window").removed.value)
 
 
 def test_dose_response_agrees_with_drawing_each_dose_anew(tiny_model: DCGAN, tiny_segmenter: Segmenter) -> None:
@@ -175,6 +190,25 @@ def test_insertion_agrees_with_a_loop(tiny_model: DCGAN, tiny_segmenter: Segment
     assert result.effect.value == pytest.approx(np.mean(covered[True, True]) - np.mean(covered[True, False]), abs=1e-3)
     expected = np.mean(covered[False, True]) - np.mean(covered[False, False])
     assert result.control_effect.value == pytest.approx(expected, abs=1e-3)
+    patches: dict[str, list[float]] = {"same": [], "white": []}
+    for k in range(70):
+        square = (slice(2 * corners[k][0], 2 * corners[k][0] + 4), slice(2 * corners[k][1], 2 * corners[k][1] + 4))
+        below = tiny_model.generator.layers[1](tiny_model.generator.layers[0](z[k : k + 1]))
+        plain = tiny_model.generator.layers[2](below)
+        for m in (1, 3):
+            below[0, m, corners[k][0] : corners[k][0] + 2, corners[k][1] : corners[k][1] + 2] = float(levels[m])
+        colour = tiny_model.generator.layers[2](below)[0, :, square[0], square[1]].mean((1, 2))
+        for kind, value in (("same", colour), ("white", torch.ones(3))):
+            painted = plain.clone()
+            painted[0, :, square[0], square[1]] = value[:, None, None]
+            patches[kind].append((segment(tiny_segmenter, painted)[0][square] == 1).mean())
+    assert result.patch.value == pytest.approx(np.mean(patches["same"]), abs=1e-3)
+    assert result.white_patch.value == pytest.approx(np.mean(patches["white"]), abs=1e-3)
+    assert result.white_patch.value > 0.8  # What is bright is a window to this segmenter.
+    assert result.beyond_patch.value == pytest.approx(result.inserted.value - result.patch.value)
+    judged = insert(evidence, (1, 3), levels=levels, samples=70, judge=tiny_segmenter, seed=6)
+    assert judged.inserted == result.inserted
+    assert "no part in the choice" in judged.sentences()
     insertion_figure(result)
     with pytest.raises(UserError, match="does not fit"):
         insert(evidence, (1,), side=9)

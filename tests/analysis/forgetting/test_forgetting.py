@@ -11,14 +11,16 @@ from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_scaled, draw_w
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
 from dcgan_viz.analysis.forgetting.change import measure_change
 from dcgan_viz.analysis.forgetting.controls import matched_factors, random_factors
+from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
-from dcgan_viz.analysis.forgetting.forgetting import forget
+from dcgan_viz.analysis.forgetting.forgetting import blind_trial, forget
 from dcgan_viz.analysis.forgetting.probe import fit_probe, fit_weights, gather_positions
 from dcgan_viz.analysis.forgetting.rankings import RANKINGS, choose_maps, maps_that_matter_more, score_maps
 from dcgan_viz.annotations.boxes import Annotations, Box, merge_annotations
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
+from dcgan_viz.figures.forgetting.replacements import replacements_figure
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
@@ -391,12 +393,52 @@ def test_several_objects_and_some_to_keep(
         merge_annotations([parts[0], replace(parts[1], seed=12)])
 
 
+def test_what_ranks_does_not_measure_where_there_is_a_judge(
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 40)
+    options = {
+        "annotations": annotations,
+        "layer": 1,
+        "top": 2,
+        "samples": 2,
+        "ranking": "causal",
+        "segmenter": tiny_segmenter,
+    }
+    alone = forget(tiny_model, **options)
+    assert alone.settings["measured_by"] == "the same segmenter that the maps were chosen with"
+    # A judge that calls everything what the first calls it, but is another.
+    judged = forget(tiny_model, **options, judge=replace(tiny_segmenter))
+    assert judged.settings["measured_by"] == "a segmenter that had no part in the choice"
+    assert judged.effects == alone.effects
+    ignorant = replace(tiny_segmenter, card=replace(tiny_segmenter.card, objects=("lamp", "bed")))
+    with pytest.raises(UserError, match="knows no 'window'"):
+        forget(tiny_model, **options, judge=ignorant)
+
+
 def test_a_segmenter_measures_what_was_done(
     tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 90)
     result = forget(tiny_model, annotations=annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter)
-    assert [effect.choice for effect in result.effects] == ["chosen maps", "random maps", "activation-matched maps"]
+    paper = tuple(m for m in np.argsort(-result.weights[0]) if result.weights[0][m] > 0)
+    assert [effect.choice for effect in result.effects] == [
+        "chosen maps",
+        "random maps",
+        "activation-matched maps",
+        *([PAPER] if set(paper) != set(result.maps) else []),
+        DIMMED,
+    ]
+    assert [effect.maps for effect in result.effects if effect.choice == PAPER] == [len(paper)]
+    assert result.seen == ("background", "window", "bed")
+    assert result.settings["measured_by"] == "a segmenter that had no part in the choice"
+    assert result.replacements("window").startswith("where window was: ")
+    replacements_figure(result)
+    # The random maps of a blind trial are others in each picture.
+    assert not np.array_equal(result.controls_drawn, result.control)
+    trial = blind_trial(result)
+    shown = trial.pictures[trial.condition == 2][np.argsort(trial.pair[trial.condition == 2])]
+    assert np.array_equal(shown, result.controls_drawn)
     assert result.effects[0].margin.value == 0
     there = forget(
         tiny_model, annotations=annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter, where="object"

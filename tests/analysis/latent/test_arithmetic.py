@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from dcgan_viz.analysis.latent.arithmetic import (
+    BASELINES,
     NOISE_AND_TRIALS,
     ORDINARY,
+    RESAMPLED,
     Arithmetic,
     add_pictures,
     arithmetic,
@@ -145,6 +147,11 @@ def test_a_trial_draws_three_of_each_concept_anew(tiny_model: DCGAN, concepts: C
         assert close(result.single_trials[trial], draw(tiny_model, single))
         shown = np.stack([np.stack([draw(tiny_model, z) for z in group]) for group in groups])
         assert close(result.pixel_trials[trial], add_pictures(shown, [1, -1, 1]))
+        assert close(result.alone_trials[trial], draw(tiny_model, slow_sum(groups[2:], [1])))
+        # The others replaced by random latents, six for each trial.
+        other = tiny_model.latents(4 * 6, stream(3, BASELINES)).numpy()[6 * trial : 6 * trial + 6]
+        replaced = [[z.tolist() for z in other[:3]], [z.tolist() for z in other[3:]], groups[2]]
+        assert close(result.random_trials[trial], draw(tiny_model, slow_sum(replaced, [1, -1, 1])))
         assert close(result.controls[0, trial], draw(tiny_model, moved["smiling man"][1].tolist()))
         assert close(result.controls[1, trial], draw(tiny_model, moved["smiling woman"][1].tolist()))
 
@@ -205,6 +212,8 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     rates = {rate.condition: rate for rate in result.measurement.rates}
     assert list(rates) == [
         "arithmetic on z",
+        "man alone",
+        "random means + man",
         "on single exemplars",
         "on pixels",
         "exemplars of smiling woman",
@@ -218,6 +227,12 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert (rate.pictures, rate.present) == (9, sum(p[0] >= p[1] for p in by_hand.tolist()))
     assert rate.share == share_estimate(rate.present, 9, over="pictures")
     assert rates["exemplars of smiling man"].pictures == 5
+    assert rates["on pixels"].over_exemplars is None
+    shown = [classify(classifier, to_tensor(p)).argmax(1) == 0 for p in (result.trials, result.alone_trials)]
+    ahead = result.measurement.ahead[0]
+    assert ahead.baseline == "man alone"
+    assert (ahead.gained, ahead.lost) == ((shown[0] & ~shown[1]).sum(), (shown[1] & ~shown[0]).sum())
+    assert ahead.difference.value == pytest.approx(shown[0].mean() - shown[1].mean())
     ordinary = classify(classifier, tiny_model.sample(500, stream(0, ORDINARY)))
     assert rates["ordinary samples"].share.value == pytest.approx((ordinary[:, 0] >= ordinary[:, 1]).mean(), abs=0.02)
     assert 0 < rates["ordinary samples"].share.value < 1
@@ -225,6 +240,38 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert "100.0 %" in figure.get_supxlabel()
     labels = [t.get_text() for axis in figure.axes for t in axis.get_yticklabels()]
     assert "exemplars of smiling man" in labels
+
+
+def test_exemplars_are_drawn_anew_for_an_interval_of_their_own(
+    tiny_model: DCGAN, concepts: Concepts, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcgan_viz.analysis.latent.arithmetic.RESAMPLES", 8)
+    monkeypatch.setattr("dcgan_viz.analysis.latent.arithmetic.RESAMPLED_TRIALS", 5)
+    result = arithmetic(tiny_model, concepts, "woman + man", trials=3, expected="man", classifier=classifier, seed=3)
+    random, everything = np.random.default_rng(stream(stream(3, RESAMPLED), 0)), tiny_model.latents(40, 11).numpy()
+    shares = []
+    for _ in range(8):
+        again = {}
+        for name in ("woman", "man"):
+            pool = np.array(concepts.exemplars[name])
+            again[name] = pool[random.integers(0, len(pool), len(pool))]
+        seen = []
+        for _ in range(5):
+            total = np.zeros(8)
+            for pool in again.values():
+                chosen = random.choice(len(pool), 3, replace=False)
+                total += (everything[pool[chosen]] + random.uniform(-0.25, 0.25, (3, 8))).mean(0)
+            with torch.no_grad():
+                picture = tiny_model.generator(torch.from_numpy(total.astype(np.float32))[None])
+            seen.append(classify(classifier, to_tensor(to_pixels(picture))).argmax() == 0)
+        shares.append(np.mean(seen))
+    low, high = np.quantile(shares, [0.025, 0.975])
+    found = result.measurement.rates[0].over_exemplars
+    assert (found.low, found.high) == pytest.approx((low, high))
+    # Without a last term that is added to, there is nothing to be ahead of.
+    less = arithmetic(tiny_model, concepts, "woman - man", trials=2, expected="man", classifier=classifier)
+    assert less.measurement.ahead == ()
+    assert len(less.alone_trials) == 0
 
 
 def test_a_blind_trial_holds_one_picture_of_every_condition_a_trial(result: Arithmetic) -> None:

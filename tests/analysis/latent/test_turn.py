@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from dcgan_viz.analysis.latent.turn import BLIND, MEASURED, Turn, blind_trial, odd_share, turn
+from dcgan_viz.analysis.latent.turn import BLIND, MEASURED, RESAMPLED, Turn, blind_trial, odd_share, turn
 from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.card import Card
 from dcgan_viz.data.images import to_pixels
@@ -28,7 +28,7 @@ def concepts(tiny_model: DCGAN) -> Concepts:
 
 @pytest.fixture
 def result(tiny_model: DCGAN, concepts: Concepts) -> Turn:
-    return turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, seed=2)
+    return turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, seed=2)
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -69,6 +69,25 @@ def test_the_change_is_that_between_the_ends(tiny_model: DCGAN, result: Turn) ->
         total += 127.5 * (ends[1] - ends[0]).mean(0).double().numpy()
     assert np.allclose(result.change, total / 64, atol=1e-2)
     assert result.oddness.low <= result.oddness.value <= result.oddness.high
+
+
+def test_exemplars_are_drawn_anew_with_replacement(tiny_model: DCGAN, result: Turn) -> None:
+    everything, random = tiny_model.latents(12, 11).double().numpy(), np.random.default_rng(stream(2, RESAMPLED))
+    z = tiny_model.latents(64, stream(2, MEASURED)).numpy()
+    shares = []
+    for _ in range(200):
+        left, right = (
+            everything[np.array(pool)[random.integers(0, len(pool), 4)]].mean(0)
+            for pool in ((7, 2, 5, 9, 10), (1, 3, 4, 8))
+        )
+        step = 1.5 * (right - left)
+        with torch.no_grad():
+            ends = [tiny_model.generator(torch.from_numpy((z + sign * step).astype(np.float32))) for sign in (-1, 1)]
+        grey = 127.5 * (ends[1] - ends[0]).mean(1).double().numpy()
+        shares.append(odd_share((grey - gaussian_filter(grey, (0, 1, 1))).mean(0)))
+    low, high = np.quantile(shares, [0.025, 0.975])
+    assert (result.over_exemplars.low, result.over_exemplars.high) == pytest.approx((low, high), abs=1e-3)
+    assert result.with_shading == pytest.approx(float(odd_share(result.change)))
 
 
 def test_the_odd_share_agrees_with_a_loop() -> None:
@@ -119,7 +138,7 @@ def heads() -> DCGAN:
 def extremes(model: DCGAN, coordinate: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The samples that are lowest and highest in a coordinate, as somebody would pick them."""
     order = torch.argsort(model.latents(400, 0)[:, coordinate])
-    return tuple(order[:4].tolist()), tuple(order[-4:].tolist())
+    return tuple(order[:12].tolist()), tuple(order.flip(0)[:12].tolist())
 
 
 def test_a_turn_is_odd_and_an_opening_mouth_is_not(heads: DCGAN) -> None:
@@ -127,24 +146,29 @@ def test_a_turn_is_odd_and_an_opening_mouth_is_not(heads: DCGAN) -> None:
     closed, opened = extremes(heads, 1)
     picked = {"looking left": left, "looking right": right, "closed": closed, "open": opened}
     concepts = Concepts(0, 400, heads.generator_digest(), exemplars=picked)
-    turned = turn(heads, concepts, seed=1)
+    turned = turn(heads, concepts, directions=39, seed=1)
     assert turned.oddness.value > turned.random_interval.high
     assert turned.p_value == 1 / 40
-    speaking = turn(heads, concepts, left="closed", right="open", seed=1)
+    assert turned.over_exemplars.low <= turned.oddness.value
+    assert turned.verdict.startswith("the change is odd under mirroring")
+    speaking = turn(heads, concepts, left="closed", right="open", directions=39, seed=1)
     assert speaking.oddness.value < speaking.random_interval.low
     assert speaking.p_value > 0.9
+    assert speaking.verdict.startswith("no turn is shown")
     # Backwards is as odd as forwards.
-    back = turn(heads, concepts, left="looking right", right="looking left", seed=1)
+    back = turn(heads, concepts, left="looking right", right="looking left", directions=39, seed=1)
     assert back.oddness.value == pytest.approx(turned.oddness.value, abs=1e-4)
     assert np.allclose(back.change, -turned.change, atol=1e-3)
 
 
 def test_seeds_reproduce(tiny_model: DCGAN, concepts: Concepts, result: Turn) -> None:
-    again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, seed=2)
+    again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, seed=2)
     assert again.numbers() == result.numbers()
     for name, array in result.arrays().items():
         assert np.array_equal(array, again.arrays()[name])
-    assert not np.array_equal(turn(tiny_model, concepts, rows=3, positions=5, seed=3).pictures, result.pictures)
+    assert not np.array_equal(
+        turn(tiny_model, concepts, rows=3, positions=5, directions=39, seed=3).pictures, result.pictures
+    )
 
 
 def test_a_blind_trial_holds_the_same_samples_moved_both_ways(tiny_model: DCGAN, result: Turn) -> None:
@@ -160,6 +184,7 @@ def test_a_blind_trial_holds_the_same_samples_moved_both_ways(tiny_model: DCGAN,
     ("options", "message"),
     [
         ({"rows": 0}, "show no turn"),
+        ({"directions": 10}, "at least 39"),
         ({"positions": 4}, "odd number"),
         ({"strength": 0.0}, "strength above 0"),
         ({"strength": float("nan")}, "strength above 0"),
