@@ -291,8 +291,9 @@ def forget(
     labels = (objects,) if isinstance(objects, str) else tuple(dict.fromkeys(objects))
     reader = find_segmenter(model) if segmenter == "own" else segmenter
     measuring = (find_judge(model) if judge == "own" else judge) or reader
-    for label in labels if measuring is not None else ():
-        measuring.label(label)
+    if measuring is not None:
+        for label in labels:
+            measuring.label(label)
     if set(labels) & set(keep):
         raise UserError(f"{min(set(labels) & set(keep))} cannot be forgotten and kept at once")
     if where == "object" and reader is None:
