@@ -10,7 +10,7 @@ export function show(view, about, address) {
   const values = address.values, layers = { generator: about.generator, discriminator: about.discriminator };
   const state = {
     side: values.get("side") === "discriminator" ? "discriminator" : "generator",
-    layer: Number(values.get("layer") ?? 0), sort: values.get("sort") ?? "iou", up: values.get("up") === "1", search: values.get("search") ?? "",
+    layer: Number(values.get("layer") ?? 0), sort: values.get("sort") ?? "gain", up: values.get("up") === "1", search: values.get("search") ?? "",
     zeroed: new Set((values.get("zeroed") ?? "").split(",").filter(Boolean).map(Number)),
   };
   let found = null, present = true;
@@ -20,6 +20,8 @@ export function show(view, about, address) {
   const layer = make("select", { "aria-label": "layer", onchange() { state.layer = Number(layer.value); fresh(); } });
   const search = make("input", { type: "search", placeholder: "an object or a map", "aria-label": "search", value: state.search,
     oninput() { state.search = search.value; list(); } });
+  const goes = make("select", { "aria-label": "what goes", onchange: () => list() },
+    ...about.seen.map(name => make("option", { value: name, selected: name === "window" }, `what goes: ${name}`)));
   const waiting = make("p", { className: "hint", role: "status" });
   const meter = make("progress", { "aria-label": "the table is being made" });
   const listing = make("div", { className: "scroll" });
@@ -27,7 +29,7 @@ export function show(view, about, address) {
   const after = Array.from({ length: SHOWN }, (_, k) => canvas(`sample ${k + 1} without the maps`));
   const gone = make("p", { className: "hint", role: "status" });
   const command = make("code", { className: "command" });
-  const clear = make("button", { type: "button", onclick: () => { state.zeroed.clear(); list(); } }, "zero none");
+  const clear = make("button", { type: "button", onclick: () => { state.zeroed.clear(); list(); } }, "clear");
   const pane = make("section", { "aria-label": "samples without the maps that are chosen" }, make("div", { className: "row" }, gone, clear),
     make("div", { className: "steps" }, ...before), make("div", { className: "steps" }, ...after), command);
 
@@ -58,11 +60,18 @@ export function show(view, about, address) {
     waiting.textContent = `${s.samples} samples, each map zeroed on ${s.zeroed_samples}. Threshold and object ${s.threshold_and_object}; chance: ${s.chance}.`;
     list();
   }
+  // Pixels or the logit, and the one object that is chosen.
+  function shownEffects() {
+    const chosen = found.effects.indexOf(goes.value);
+    return chosen > 0 ? [0, chosen] : [0];
+  }
   const COLUMNS = [["map", "map", row => row.map], ["what excites it", null, null], ["activation", "activation", row => row.activation]];
   function columns() {
-    const extra = found.objects.length ? [["agrees with", "object", row => row.object], ["IoU", "iou", row => row.iou], ["by chance", "chance", row => row.chance]] : [];
-    const effects = found.effects.map((name, k) => [
-      { pixels: "zeroed: grey levels", logit: "zeroed: logit" }[name] ?? `${name} gone`, `effect${k}`, row => row.effect[k], k]);
+    const extra = found.objects.length ? [["agrees with", "object", row => row.object], ["IoU", "iou", row => row.iou], ["by chance", "chance", row => row.chance], ["beyond", "gain", row => row.gain]] : [];
+    const effects = shownEffects().map(k => {
+      const name = found.effects[k];
+      return [{ pixels: "zeroed: grey levels", logit: "zeroed: logit" }[name] ?? `zeroed: ${name} gone`, `effect${k}`, row => row.effect[k]];
+    });
     return [...COLUMNS, ...extra, ...effects];
   }
   function list() {
@@ -99,8 +108,9 @@ export function show(view, about, address) {
     const percents = k => !["pixels", "logit"].includes(found.effects[k]);
     const show_ = (value, k) => (value === null ? "–" : percents(k) ? `${number(100 * value, 0)} %` : number(value));
     return make("tr", { "data-zeroed": String(state.zeroed.has(row.map)) }, make("td", {}, zero), make("td", { className: "strip" }, picture), make("td", {}, number(row.activation)),
-      ...(found.objects.length ? [make("td", {}, row.object), make("td", {}, number(row.iou)), make("td", {}, number(row.chance))] : []),
-      ...row.effect.map((value, k) => make("td", {}, show_(value, k), make("br"), make("span", { className: "interval" }, value === null ? "" : `[${show_(row.low[k], k)}, ${show_(row.high[k], k)}]`))));
+      ...(found.objects.length ? [make("td", {}, row.object), make("td", {}, number(row.iou)), make("td", {}, number(row.chance)), make("td", {}, number(row.gain))] : []),
+      ...shownEffects().map(k => make("td", {}, show_(row.effect[k], k), make("br"), make("span", { className: "interval" },
+        row.effect[k] === null ? "" : `[${show_(row.low[k], k)}, ${show_(row.high[k], k)}]`))));
   }
   const draw = latest(async maps => {
     const pictures = await askPictures("forget/draw", { maps, layer: state.layer, strokes: [], page: 0, count: SHOWN });
@@ -113,6 +123,7 @@ export function show(view, about, address) {
   });
   function ablate() {
     pane.hidden = state.side !== "generator";
+    goes.hidden = pane.hidden || !about.seen.length;
     if (pane.hidden) return;
     const maps = [...state.zeroed].sort((a, b) => a - b);
     clear.disabled = !maps.length;
@@ -120,7 +131,7 @@ export function show(view, about, address) {
     draw(maps);
   }
 
-  view.replaceChildren(make("div", { className: "row" }, network, layer, search), waiting, meter, pane, listing);
+  view.replaceChildren(make("div", { className: "row" }, network, layer, search, goes), waiting, meter, pane, listing);
   fresh();
   return () => { present = false; };
 }

@@ -27,7 +27,7 @@ from dcgan_viz.studio.serving import RefusedError, json_reply
 
 SIDES = ("generator", "discriminator")
 DIMMED = 0.25
-VERSION = 1
+VERSION = 2
 """Of what is kept: tables of another one are made anew."""
 
 
@@ -125,6 +125,7 @@ def rows(found: Dissection) -> list[dict[str, Any]]:
                 "object": found.objects[best] if best >= 0 else None,
                 "iou": round(float(found.iou[m, best]), 3) if best >= 0 else None,
                 "chance": round(float(found.chance_iou[m, best]), 3) if best >= 0 else None,
+                "gain": round(float(found.iou[m, best] - found.chance_iou[m, best]), 3) if best >= 0 else None,
                 "effect": plain(found.effect[m]),
                 "low": plain(found.low[m]),
                 "high": plain(found.high[m]),

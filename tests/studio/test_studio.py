@@ -259,8 +259,8 @@ def test_an_object_is_forgotten_painted_undone_and_saved(page: Any, tmp_path: Pa
 def test_units_are_sorted_searched_and_zeroed(page: Any, tmp_path: Path) -> None:
     page.goto(f"{page.address}#/units?side=generator&layer=1")
     page.locator("tbody tr").first.wait_for()
-    ious = [float(text) for text in page.locator("tbody tr td:nth-child(5)").all_inner_texts()]
-    assert ious == sorted(ious, reverse=True)
+    gains = [float(text.replace("−", "-")) for text in page.locator("tbody tr td:nth-child(7)").all_inner_texts()]
+    assert gains == sorted(gains, reverse=True)
     page.get_by_role("button", name="map", exact=True).click()
     assert page.locator("tbody tr td:nth-child(1)").all_inner_texts() == [f" {m}" for m in range(8)]
     page.get_by_label("search").fill("5")

@@ -82,7 +82,7 @@ class Dissection(Result):
         Intersection over union with each object on the half of the samples that did not choose the threshold, and the
         same where the objects are those of other samples.
     best : ndarray of int64 (C,)
-        The object of each map by the half that chose; -1 without a segmenter.
+        The object with which each map agrees most beyond chance, by the half that chose; -1 without a segmenter.
     effect, low, high : ndarray of float64 (C, effects)
         Of zeroing the map alone, with 95 % intervals over samples; NaN where the samples hardly show an object.
     """
@@ -167,9 +167,13 @@ def dissect(
     else:
         seen = segment(segmenter, images)
         covered = np.stack([coverage(seen == k, layer.size) for k in range(1, len(objects) + 1)], axis=-1)
-        threshold, best, iou = _agreement(flat, covered)
         # The same objects, but of other samples.
-        chance = _agreement(flat, np.roll(covered, samples // 4, axis=0))[2]
+        elsewhere = np.roll(covered, samples // 4, axis=0)
+        thresholds, chosen, ious = _agreement(flat, covered)
+        _, by_chance, chance = _agreement(flat, elsewhere)
+        # By how much it agrees beyond chance: a map that is always on agrees well with whatever is large.
+        best = (chosen - by_chance).argmax(1)
+        threshold, iou = thresholds[np.arange(layer.channels), best], ious
     zeroed = model.latents(zeroed_samples, stream(seed, _ZEROED))
     if layer.side == "generator":
         names, (effect, low, high) = _zeroed_in_generator(model, layer, segmenter, zeroed, seed, progress)
@@ -214,8 +218,8 @@ def read_maps(model: DCGAN, layer: Layer, latents: Tensor, images: Tensor) -> ND
 
 def _agreement(
     flat: NDArray[np.float32], covered: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Threshold (C,) and object (C,) of each map by the first half of the samples, and IoU (C, objects) on the second."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Best threshold of each map for each object on the first half of the samples, IoU there and on the second half."""
     half, channels, objects = len(flat) // 2, flat.shape[1], covered.shape[-1]
     parts = covered.reshape(len(flat), -1, objects)
     first, second = parts[:half].reshape(-1, objects), parts[half:].reshape(-1, objects)
@@ -228,8 +232,7 @@ def _agreement(
         at = curve.argmax(0)
         thresholds[m], chosen_ious[m] = steps[at], curve.max(0)
         ious[m] = [_ious(others, second[:, o : o + 1], thresholds[m, o : o + 1])[0, 0] for o in range(objects)]
-    best = chosen_ious.argmax(1)
-    return thresholds[np.arange(channels), best], best, ious
+    return thresholds, chosen_ious, ious
 
 
 def _ious(

@@ -42,12 +42,11 @@ def test_iou_is_measured_on_the_half_that_did_not_choose(
         best = found.best[m]
         active = maps[16:, m] > found.threshold[m]
         assert found.iou[m, best] == pytest.approx(slow_iou(active, masks[16:] == best + 1))
-        # No threshold of the grid agrees better with any object on the half that chose.
+        # No threshold of the grid agrees better with its object on the half that chose.
         own = slow_iou(maps[:16, m] > found.threshold[m], masks[:16] == best + 1)
-        for other in range(2):
-            for quantile in (0.3, 0.6, 0.9):
-                threshold = np.quantile(maps[:16, m], quantile)
-                assert slow_iou(maps[:16, m] > threshold, masks[:16] == other + 1) <= own + 0.02
+        for quantile in (0.3, 0.6, 0.9):
+            threshold = np.quantile(maps[:16, m], quantile)
+            assert slow_iou(maps[:16, m] > threshold, masks[:16] == best + 1) <= own + 0.02
         strongest = found.strongest[m, 0]
         assert maps[:, m].max() == found.activation[m, 0]
         assert maps[strongest, m, found.rows[m, 0], found.columns[m, 0]] == found.activation[m, 0]
