@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def studio(model: str, label: str, trial: Path | None, folder: Path, host: str, 
     dcgan-viz studio --model rooms --trial trials/window
     """
     from dcgan_viz.model import load
+    from dcgan_viz.studio.computing import is_busy
     from dcgan_viz.studio.studio import serve_studio
 
     loaded = load(model, device)
@@ -61,3 +63,6 @@ def studio(model: str, label: str, trial: Path | None, folder: Path, host: str, 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
         serve_studio(loaded, model, label=label, trial=trial, folder=folder, host=host, port=port, ready=ready)
+    if is_busy():
+        # Nobody waits for that table any more, and Python would end its thread with an abort.
+        os._exit(0)

@@ -51,6 +51,15 @@ class Turns:
             self._waiting -= 1
 
 
+JOB = "dcgan-viz job"
+"""The name of the threads of long computations."""
+
+
+def is_busy() -> bool:
+    """Whether a long computation is going on, which nothing can interrupt."""
+    return any(thread.name == JOB for thread in threading.enumerate())
+
+
 @dataclass
 class Waiting:
     """How many of how many steps of a computation are done; 0 of 0 before it begins to count."""
@@ -86,7 +95,7 @@ class Jobs(Generic[T]):
                 future, waiting = Future[T](), Waiting()
                 self._jobs[name] = future, waiting
                 # A daemon: Ctrl-C does not wait for a table that nobody will see.
-                threading.Thread(target=self._work, args=(future, waiting, compute), daemon=True).start()
+                threading.Thread(target=self._work, args=(future, waiting, compute), name=JOB, daemon=True).start()
             future, waiting = self._jobs[name]
             if not future.done():
                 return waiting
