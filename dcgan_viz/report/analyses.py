@@ -246,7 +246,12 @@ def _turns(subject: Subject) -> Found:
 def _memorizes(subject: Subject) -> Found:
     assert subject.training is not None
     result = memorization(
-        subject.model, subject.training, subject.held_out, seed=subject.seed, progress=subject.progress
+        subject.model,
+        subject.training,
+        subject.held_out,
+        encoder=load_encoder(device=subject.model.device),
+        seed=subject.seed,
+        progress=subject.progress,
     )
     return Found(result, memorization_figure(result), subject.command("memorization"))
 

@@ -298,9 +298,10 @@ def _warning(layer: int, next_map: Baseline, redrawn: RandomisedDepth) -> str:
     other, own = next_map.similarities[0].mean, redrawn.similarities[0].mean
     if other.value < 0.5:
         return ""
+    how = "hardly depends on the unit" if other.value >= 0.75 else "depends on the unit only in part"
     return (
-        f"at layer {layer} the picture hardly depends on the unit: the next map's at the same place correlates by "
-        f"{other:.2f} with it, so that {own.value:.2f} after drawing the layer anew says nothing of what it learned"
+        f"at layer {layer} the picture {how}: the next map's at the same place correlates by "
+        f"{other:.2f} with it, beside which {own.value:.2f} after drawing the layer anew is to be read"
     )
 
 

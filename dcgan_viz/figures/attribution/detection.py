@@ -119,13 +119,12 @@ def _plot_detectors(axis: Axes, result: Detection) -> None:
             capsize=2,
             label=label,
         )
-    for name, place in (("luminance", -1.6), ("position", -1.3), ("luminance and position", -1.0)):
-        value = found.of(name).average_precision
-        plot_estimates(axis, [value], [place], color=REFERENCE_COLOR, upright=True)
-        axis.annotate(name, (place, value.high), (0, 3), textcoords="offset points", rotation=90, fontsize=LABEL_SIZE - 2,
-                      ha="center", va="bottom")  # fmt: skip
+    alone = {"luminance": -2.4, "position": -1.8, "luminance and position": -1.2}
+    for name, place in alone.items():
+        plot_estimates(axis, [found.of(name).average_precision], [place], color=REFERENCE_COLOR, upright=True)
     axis.axhline(found.best_baseline.average_precision.value, color=REFERENCE_COLOR, linestyle="--", linewidth=1)
-    axis.set_xticks([-1.3, *range(len(layers))], ["no network", *(f"layer {layer}" for layer in layers)])
+    names = ["luminance", "position", "both"]
+    axis.set_xticks([*alone.values(), *range(len(layers))], [*names, *(f"layer {layer}" for layer in layers)])
     axis.set_ylim(0, 1.35 * max(row.average_precision.high for row in found.rows))
     axis.set_ylabel("average precision", fontsize=LABEL_SIZE)
     axis.set_title("on images that chose nothing; dashed: the baseline that was best on those that chose",
