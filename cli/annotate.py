@@ -61,9 +61,11 @@ USED = {
     show_default=True,
     help="Samples or photographs, in a new file.",
 )
-@click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=2015, show_default=True, help="Seed of the samples, in a new file."
+)
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @overwrite_option
 def annotate(
     label: str,

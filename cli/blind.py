@@ -25,7 +25,7 @@ DEFAULT_OUT = "results/blind"
     "--answers", type=click.Path(path_type=Path), help="Add the answers in this JSON file, instead of asking for them."
 )
 @click.option("--contributor", help="Who judges; written into the answers.  [default: not stated]")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @out_option(DEFAULT_OUT)
 @json_option
 def blind(

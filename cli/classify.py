@@ -62,7 +62,9 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
 @click.option(
     "--curve", metavar="N,N,…|none", help="Labels of each class for the learning curve.  [default: 1,2,5,10,…]"
 )
-@click.option("--centroids", type=click.IntRange(2, 10_000), default=800, show_default=True, help="Of K-means.")
+@click.option(
+    "--centroids", type=click.IntRange(2, 10_000), default=800, show_default=True, help="Centroids of K-means."
+)
 @click.option(
     "--features",
     "kept",

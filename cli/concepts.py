@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), help="The file to write.  [default: concepts.json in the model's folder]"
 )
 @click.option("--count", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Samples to look at.")
-@click.option("--seed", type=click.IntRange(0), default=2015, show_default=True, help="Of the samples, in a new file.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=2015, show_default=True, help="Seed of the samples, in a new file."
+)
 @click.option("--contributor", default="not stated", show_default=True, help="Who picks; written into a new file.")
 @click.option(
     "--set", "given", multiple=True, metavar="NAME=NUMBERS", help="Name samples by number, instead of opening the page."
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Draw the samples with their numbers to a PNG, instead of the page.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @overwrite_option
 def concepts(
     model: str,

@@ -20,7 +20,7 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="Of the convolutions; auto is bf16 where the device has instructions for it.",
+    help="Precision of the convolutions; auto is bf16 where the device has instructions for it.",
 )
 @click.option("--remeasure", is_flag=True, help="Measure batch-norm's statistics anew, on DATA.")
 @shard_option

@@ -105,7 +105,7 @@ DEFAULT_OUT = "results/forget"
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of the new samples and all that is drawn.",
+    help="Seed of all random numbers, the new samples among them.",
 )
 @click.option(
     "--save-as",

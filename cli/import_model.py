@@ -56,24 +56,35 @@ class Numbers(click.ParamType):
     "--output", type=click.Choice(["tanh", "sigmoid", "none"]), help="What ends the generator. [default: tanh]"
 )
 @click.option("--size", type=click.IntRange(1, 1024), help="Side of the images.")
-@click.option("--strides", type=Numbers(), default=(), help="Of the generator's convolutions, from z: 1,2,2,2.")
+@click.option("--strides", type=Numbers(), default=(), help="Strides of the generator's convolutions, from z: 1,2,2,2.")
 @click.option("--paddings", type=Numbers(), default=(), help="The same for paddings.")
 @click.option("--output-paddings", type=Numbers(), default=(), help="The same for output paddings.")
 @click.option("--upsamples", type=Numbers(), default=(), help="The same for upsampling before a convolution.")
-@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Of the generator's hidden layers.")
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Activation of the generator's hidden layers.")
 @click.option(
     "--norm", type=click.Choice(["before", "after"]), help="Whether it normalises before the activation or after."
 )
 @click.option("--order", default="", help="Its modules as they run: conv1,bn1,conv2,bn2.")
-@click.option("--discriminator-strides", type=Numbers(), default=(), help="Of the discriminator, from the image.")
+@click.option(
+    "--discriminator-strides",
+    type=Numbers(),
+    default=(),
+    help="The discriminator's, from the image.",
+)
 @click.option("--discriminator-paddings", type=Numbers(), default=(), help="The same for paddings.")
-@click.option("--discriminator-activation", type=click.Choice(list(ACTIVATIONS)), help="Of its layers.")
+@click.option(
+    "--discriminator-activation",
+    type=click.Choice(list(ACTIVATIONS)),
+    help="The discriminator's.",
+)
 @click.option("--discriminator-norm", type=click.Choice(["before", "after"]), help="As --norm.")
 @click.option("--discriminator-order", default="", help="As --order.")
 @click.option(
-    "--slope", type=click.FloatRange(0, 1), help="Of the discriminator's LeakyReLUs, and of --activation leaky-relu."
+    "--slope",
+    type=click.FloatRange(0, 1),
+    help="Negative slope of LeakyReLUs: the discriminator's, and --activation leaky-relu's.",
 )
-@click.option("--eps", type=click.FloatRange(1e-12, 1), help="Of every normalisation. [default: 1e-5]")
+@click.option("--eps", type=click.FloatRange(1e-12, 1), help="Epsilon of every normalisation. [default: 1e-5]")
 @click.option(
     "--images",
     type=click.Path(path_type=Path),

@@ -27,8 +27,10 @@ DEFAULT_OUT = "results/invert"
 @click.option(
     "--count", type=click.IntRange(1), default=8, show_default=True, help="How many of --images, evenly spread."
 )
-@click.option("--starts", type=click.IntRange(1, 64), default=4, show_default=True, help="Of each photograph.")
-@click.option("--steps", type=click.IntRange(4), default=120, show_default=True, help="Of the optimiser.")
+@click.option(
+    "--starts", type=click.IntRange(1, 64), default=4, show_default=True, help="Starting points for each photograph."
+)
+@click.option("--steps", type=click.IntRange(4), default=120, show_default=True, help="Steps of the optimiser.")
 @click.option(
     "--samples",
     type=click.IntRange(64),

@@ -30,9 +30,9 @@ def model_option(function: Function) -> Function:
 
 def seed_option(function: Function) -> Function:
     """``--seed N``: what is drawn."""
-    return click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn.")(
-        function
-    )
+    return click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random numbers."
+    )(function)
 
 
 def device_option(function: Function) -> Function:
@@ -100,7 +100,7 @@ def _figure_options(function: Function) -> Function:
         multiple=True,
         expose_value=False,
         callback=_choose_formats,
-        help="Of the figures; can be repeated.  [default: png]",
+        help="File format of the figures; can be repeated.  [default: png]",
     )
     plain = click.option(
         "--plain", is_flag=True, expose_value=False, callback=_leave_out_captions, help="Figures without captions."

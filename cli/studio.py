@@ -34,9 +34,9 @@ from dcgan_viz.cli.options import device_option
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Of the page; one that other machines reach asks for the token in the printed address.",
+    help="Address of the page; one that other machines reach asks for the token in the printed address.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @device_option
 def studio(model: str, label: str, trial: Path | None, folder: Path, host: str, port: int, device: str) -> None:
     """Look at a model in the browser.

@@ -56,7 +56,7 @@ DEFAULT_EPOCHS = 25
 @click.option("--steps", type=int, help="Batches to train for.")
 @click.option("--epochs", type=float, help=f"Passes over the images, instead of --steps.  [default: {DEFAULT_EPOCHS}]")
 @click.option("--batch-size", type=int, help="Images a batch on each device.  [default: the preset's, 128]")
-@click.option("--learning-rate", type=float, help="Of Adam.  [default: the preset's, 0.0002]")
+@click.option("--learning-rate", type=float, help="Adam's learning rate.  [default: the preset's, 0.0002]")
 @click.option("--beta1", type=float, help="Adam's first momentum.  [default: 0.5]")
 @click.option("--l2", type=float, help="Weight penalty; the authors' code has 1e-5.  [default: 0]")
 @click.option(
@@ -80,7 +80,7 @@ DEFAULT_EPOCHS = 25
     default=None,
     help="Under torchrun: batch normalisation over all processes instead of each one's own batch.",
 )
-@click.option("--seed", type=click.IntRange(0), help="Of everything that is drawn.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), help="Seed of all random numbers.  [default: 0]")
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(1),

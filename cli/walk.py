@@ -41,7 +41,9 @@ DEFAULT_OUT = "results/walk"
     type=click.Path(path_type=Path),
     help="Also write the walk as a film: a .webp, .gif or .mp4 (needs the extra film).",
 )
-@click.option("--frames", type=click.IntRange(1, 10_000), default=24, show_default=True, help="Of the film, a row.")
+@click.option(
+    "--frames", type=click.IntRange(1, 10_000), default=24, show_default=True, help="Frames of the film, per row."
+)
 @model_option
 @seed_option
 @device_option

@@ -120,7 +120,7 @@ def find_chains(weights: Weights, side: Side, order: Sequence[str] = ()) -> Chai
     Raises
     ------
     UserError
-        If a module is none that a DCGAN has, or the layers form no chain.
+        If a DCGAN has no such module, or the layers form no chain.
     """
     layers, norms, sequence = _modules(weights)
     if order:
@@ -198,7 +198,7 @@ def _layer(name: str, entries: Mapping[str, Tensor]) -> Link:
     weight, bias = entries.get("weight"), entries.get("bias")
     listing = ", ".join(entries)
     if weight is None or not set(entries) <= {"weight", "bias"}:
-        raise UserError(f"the layer {name} ({listing}) is none that a plain DCGAN has: {_LIVE}")
+        raise UserError(f"the layer {name} ({listing}) is not one that a plain DCGAN has: {_LIVE}")
     if weight.ndim == 2 and bias is None and _CONDITIONAL.search(name):
         raise UserError(
             f"the layer {name} looks like an embedding of labels, so this network is conditional: bind a label and "

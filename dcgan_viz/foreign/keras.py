@@ -316,7 +316,7 @@ def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Lay
         _activation(walk, layer)
         return
     elif layer.kind not in _NOTHING:
-        raise _strange(walk, layer, "is none that a plain DCGAN has")
+        raise _strange(walk, layer, "is not one that a plain DCGAN has")
     if isinstance(settings.get("activation"), str | dict):
         _activation(walk, layer)
 

@@ -66,7 +66,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise UserError(
-                f"{path} is not written, since {name} holds values that are not finite: go back to an earlier "
+                f"{path.name} is not written, since {name} holds values that are not finite: go back to an earlier "
                 "checkpoint or to weights that are whole"
             )
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

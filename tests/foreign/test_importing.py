@@ -211,7 +211,7 @@ def test_a_projection_without_a_rectifier_and_norms_without_gains_draw_right() -
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"attention.gamma": torch.ones(1)}, "the layer attention .* is none that a plain DCGAN has"),
+        ({"attention.gamma": torch.ones(1)}, "the layer attention .* is not one that a plain DCGAN has"),
         ({"prelu.weight": torch.ones(1)}, "prelu is a PReLU"),
         ({"norm.weight": torch.ones(8), "norm.bias": torch.zeros(8)}, "an instance, group or layer normalisation"),
         ({"label_emb.weight": torch.ones(10, 12)}, "looks like an embedding of labels.*conditional"),

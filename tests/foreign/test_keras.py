@@ -283,7 +283,7 @@ def changed(kind: str, **settings: Any) -> Config:
     ("config", "sentence"),
     [
         (changed("ReLU", max_value=6.0), "is capped"),
-        (changed("ReLU", class_name="PReLU"), r"\(PReLU\) .* is none that a plain DCGAN has"),
+        (changed("ReLU", class_name="PReLU"), r"\(PReLU\) .* is not one that a plain DCGAN has"),
         (changed("BatchNormalization", axis=[1]), "normalises along axis 1"),
         (changed("Conv2DTranspose", dilation_rate=[2, 2]), "is dilated"),
         (changed("Conv2DTranspose", data_format="channels_first"), "keeps channels first"),

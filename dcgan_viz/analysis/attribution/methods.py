@@ -110,15 +110,42 @@ def _occlusion(task: _Task) -> Tensor:
     )
 
 
-METHODS: dict[str, Callable[[_Task], Tensor]] = {
-    "guided": _guided,
-    "gradient": _gradient,
-    "deconvnet": _deconvnet,
-    "input-x-gradient": _input_times_gradient,
-    "integrated-gradients": _integrated_gradients,
-    "smoothgrad": _smoothgrad,
-    "gradcam": _gradcam,
-    "occlusion": _occlusion,
+@dataclass(frozen=True)
+class Method:
+    """One way to explain a unit.
+
+    Parameters
+    ----------
+    name : str
+    attribute : callable
+        From a task to the attribution (1, C, S, S) of its image.
+    note : str
+        What a reader of the figure has to know of it beside its name, with settings in braces; empty if nothing.
+    """
+
+    name: str
+    attribute: Callable[[_Task], Tensor]
+    note: str = ""
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("guided", _guided, "rule “{rule}”"),
+        Method("gradient", _gradient),
+        Method("deconvnet", _deconvnet, "the LeakyReLU applied to the gradient (Zeiler & Fergus 2013)"),
+        Method("input-x-gradient", _input_times_gradient),
+        Method("integrated-gradients", _integrated_gradients, "from mid-grey in {integration_steps} steps"),
+        Method(
+            "smoothgrad", _smoothgrad, "mean over {noise_samples} copies with noise of deviation {noise}, seed {seed}"
+        ),
+        Method("gradcam", _gradcam, "maps of layer {layer_below} weighted by their mean gradient, positive part"),
+        Method(
+            "occlusion",
+            _occlusion,
+            "fall of the activation when a grey square of an eighth of the side covers the place",
+        ),
+    )
 }
 """By name. Captum's own guided backpropagation and deconvolution know no LeakyReLU, so these two are ours."""
 
@@ -192,7 +219,7 @@ def compare_methods(
     with evaluation(model.discriminator):
         for unit in units:
             task = _Task(model.discriminator, number, needed[unit.image][None].to(model.device), unit, rule, seed)
-            rows.append(np.stack([METHODS[method](task).detach().cpu().numpy()[0] for method in methods]))
+            rows.append(np.stack([METHODS[method].attribute(task).detach().cpu().numpy()[0] for method in methods]))
     return MethodComparison(
         settings={
             "model": model.card.name,

@@ -39,7 +39,8 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
     """
     top = result.top
     rows = range(min(len(result.maps), MAPS_A_PAGE))
-    figure = new_figure(0.9 + 0.78 * 4 * top, 1.25 + 0.92 * len(rows))
+    # However few pictures there are, the caption has its width.
+    figure = new_figure(max(0.9 + 0.78 * 4 * top, 7.5), 1.4 + 0.92 * len(rows))
     figure.suptitle(
         f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
         fontsize=TITLE_SIZE + 1,

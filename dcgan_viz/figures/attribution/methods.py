@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dcgan_viz.analysis.attribution.methods import MethodComparison
+from dcgan_viz.analysis.attribution.methods import METHODS, MethodComparison
 from dcgan_viz.figures.attribution.guided_backprop import gradient_picture
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
 
@@ -56,18 +56,9 @@ def _rectangle(left: int, top: int, width: int, height: int) -> Rectangle:
 
 def _caption(result: MethodComparison) -> str:
     settings = result.settings
-    notes = {
-        "guided": f"guided: rule “{settings['rule']}”",
-        "deconvnet": "deconvnet: the LeakyReLU applied to the gradient (Zeiler & Fergus 2013)",
-        "integrated-gradients": f"integrated-gradients: from mid-grey in {settings['integration_steps']} steps",
-        "smoothgrad": (
-            f"smoothgrad: mean over {settings['noise_samples']} copies with noise of deviation {settings['noise']}, "
-            f"seed {settings['seed']}"
-        ),
-        "gradcam": f"gradcam: maps of layer {result.layer.number - 1} weighted by their mean gradient, positive part",
-        "occlusion": "occlusion: fall of the activation when a grey square of an eighth of the side covers the place",
-    }
-    said = "; ".join(notes[method] for method in result.methods if method in notes)
+    known = {**settings, "layer_below": result.layer.number - 1}
+    notes = {method: METHODS[method].note.format(**known) for method in result.methods}
+    said = "; ".join(f"{method}: {note}" for method, note in notes.items() if note)
     return (
         f"Model {settings['model']}. Each row explains one unit, the strongest of its map, on the image that "
         f"excites it most; the yellow frame is its receptive field. Grey is 0; every attribution is scaled on its "

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +18,7 @@ from dcgan_viz.analysis.attribution.responses import strongest_responses
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
+from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator
@@ -299,3 +302,11 @@ def test_grey_and_flat_topped_networks_work(make_model: Callable[..., DCGAN]) ->
     model = make_model(dcgan(32, channels=1, width=2, kernel=3, latent=4, prior="normal"))
     result = guided_backprop(model, model.sample(6), layer=3, maps=[0], top=2, rule="zero")
     assert result.gradients.shape == (1, 2, 1, 32, 32)
+
+
+@pytest.mark.parametrize("top", [1, 4])
+def test_a_single_map_has_room_beside_its_caption(tiny_model: DCGAN, top: int) -> None:
+    result = guided_backprop(tiny_model, tiny_model.sample(8), layer=2, maps=(0,), top=top)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        guided_backprop_figure(result).savefig(io.BytesIO())
