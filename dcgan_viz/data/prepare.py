@@ -36,11 +36,13 @@ from dcgan_viz.data.sources.arrays import names_file
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing, writing
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.untrusted import LENIENT, parse_json, printable, read_text
+from dcgan_viz.untrusted import EXACT, LENIENT, parse_json, printable, read_text
 from dcgan_viz.versions import versions
 
 SHARD = 512
 """Pictures that are decoded, written and noted together."""
+LARGEST = 4096
+"""Side of the pictures."""
 KIND = "prepared pictures"
 
 
@@ -72,6 +74,10 @@ class Plan:
     first: int = 0
     part: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.size <= LARGEST and self.channels in (1, 3) and self.pictures >= 0 and self.shard >= 1):
+            raise UserError(f"{self.pictures} pictures of {self.size}x{self.size}x{self.channels} are never prepared")
+
     @property
     def shards(self) -> int:
         """How many."""
@@ -81,6 +87,8 @@ class Plan:
 @dataclass(frozen=True)
 class Picture:
     """A picture about which there is something to say, and what."""
+
+    __pydantic_config__: ClassVar = EXACT
 
     name: str
     reason: str
@@ -97,6 +105,8 @@ class Shard:
     broken, unturned : tuple of Picture
         Those that were not, and those whose metadata could not be read.
     """
+
+    __pydantic_config__: ClassVar = EXACT
 
     names: tuple[str, ...]
     broken: tuple[Picture, ...]
@@ -195,7 +205,7 @@ def prepare(
     target = Path(out) if part is None else part.path(Path(out))
     if target.suffix != ".npy":
         raise UserError(f"{target} should end in .npy: prepared pictures are a NumPy array")
-    if not 1 <= size <= 4096 or channels not in (1, 3):
+    if not 1 <= size <= LARGEST or channels not in (1, 3):
         raise UserError(
             f"pictures of {size}x{size} with {channels} channels: give a size up to 4096, and 1 or 3 channels"
         )
@@ -365,11 +375,11 @@ class _Partial:
             )
         end, done = len(first) if begun else 0, 0
         for line in self.journal if begun else ():
-            entry = _parsed(line)
-            if entry is None:
+            shard = _noted(line)
+            if shard is None:
                 break
-            self.shards.append(len(entry["names"]))
-            done += len(entry["names"])
+            self.shards.append(len(shard.names))
+            done += len(shard.names)
             end += len(line)
         self.journal.truncate(end)
         if not end:
@@ -406,10 +416,11 @@ class _Partial:
         self.journal.readline()
         with atomic_file(names_file(self.target)) as temporary, temporary.open("w", encoding="ascii") as file:
             for line in self.journal:
-                shard = json.loads(line)
-                broken.extend(Picture(**picture) for picture in shard["broken"])
-                unturned.extend(Picture(**picture) for picture in shard["unturned"])
-                file.writelines(json.dumps(name) + "\n" for name in shard["names"])
+                shard = _noted(line)
+                assert shard is not None
+                broken.extend(shard.broken)
+                unturned.extend(shard.unturned)
+                file.writelines(json.dumps(name) + "\n" for name in shard.names)
         if broken and (strict or not count):
             raise UserError(
                 _strictly(broken[0])
@@ -475,7 +486,8 @@ def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progre
         with temporary.open("wb") as file, atomic_file(names_file(target)) as names, names.open("wb") as listed:
             file.write(_header(whole, count))
             for path, about in progress(zip(parts, abouts, strict=True), Stage("joining", len(parts), "part")):
-                if digest_of(path) != about.sha256:
+                size = len(_header(whole, count)) + about.pictures * whole.size**2 * whole.channels
+                if path.stat().st_size != size or digest_of(path) != about.sha256:
                     raise UserError(f"{path} has been changed since it was prepared: prepare it again")
                 with path.open("rb") as part:
                     part.seek(len(_header(whole, count)))
@@ -496,11 +508,19 @@ def _about(path: Path) -> _About:
         raise UserError(f"{path.with_suffix('.json')} does not say how {path.name} was prepared: {error}") from error
 
 
+def _noted(line: bytes) -> Shard | None:
+    """What a line of a journal says of a shard; None for one that was cut off or damaged."""
+    try:
+        return parse_json(line.decode(), Shard) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A line of a journal; None for one that was cut off."""
+    """The first line of a journal; None for one that was cut off."""
     try:
         entry = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
 

@@ -20,6 +20,7 @@ from PIL import Image
 from scipy.io import savemat
 from torch import nn
 
+from dcgan_viz.analysis.features.extraction import Extractor, extract_features, merge_features
 from dcgan_viz.annotations.boxes import Box, inside_boxes, load_annotations, merge_annotations
 from dcgan_viz.annotations.concepts import load_concepts, save_concepts
 from dcgan_viz.annotations.formats import read_foreign
@@ -31,9 +32,11 @@ from dcgan_viz.blind.answers import load_answers
 from dcgan_viz.blind.report import judge
 from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
 from dcgan_viz.card import Card
-from dcgan_viz.data.images import ImageSet, load_images
+from dcgan_viz.data.images import ImageSet, TensorImages, load_images
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.latents import load_latents
+from dcgan_viz.data.parts import Part
+from dcgan_viz.data.prepare import merge_prepared, prepare
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.chains import find_chains
@@ -523,6 +526,51 @@ def make_lmdb() -> Files:
         return {"data.mdb": (Path(folder) / "data.mdb").read_bytes()}
 
 
+def make_keep_list() -> Files:
+    names = "".join(f'"{name}"\n' for name in ("a/1.png", "b/2.png", "ü.png"))
+    return {
+        "a.npy": make_arrays()["a.npy"],
+        "a.names.jsonl": names.encode(),
+        "keep.jsonl": b'"a/1.png"\n"\\u00fc.png"\n',
+    }
+
+
+def read_keep_list(folder: Path) -> None:
+    load_images(folder / "a.npy", 16, keep_list=folder / "keep.jsonl")
+
+
+def make_parts() -> Files:
+    with tempfile.TemporaryDirectory() as source:
+        pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+        np.save(Path(source) / "s.npy", pixels)
+
+        def write(folder: Path) -> None:
+            for number in (1, 2):
+                prepare(Path(source) / "s.npy", folder / "a.npy", 8, part=Part(number, 2), workers=1)
+
+        return saved(write)
+
+
+def read_parts(folder: Path) -> None:
+    merge_prepared(folder / "a.npy", overwrite=True)
+
+
+def make_feature_parts() -> Files:
+    means = Extractor("means", {"colours": 3}, "x", lambda images: images.mean((2, 3)))
+
+    def write(folder: Path) -> None:
+        for number in (1, 2):
+            extract_features(
+                means, TensorImages(torch.zeros(5, 3, 4, 4)), folder / "f.npy", digest="y", part=Part(number, 2)
+            )
+
+    return saved(write)
+
+
+def read_feature_parts(folder: Path) -> None:
+    merge_features(folder / "f.npy", overwrite=True)
+
+
 def read_latent_file(folder: Path) -> None:
     load_latents(folder / "l.npy", 8)
 
@@ -568,4 +616,7 @@ FORMATS = [
     Format("arrays", make_arrays, read_arrays),
     Format("cifar", make_cifar, read_cifar),
     Format("lmdb", make_lmdb, read_picture_folder),
+    Format("keep-list", make_keep_list, read_keep_list),
+    Format("parts", make_parts, read_parts),
+    Format("feature-parts", make_feature_parts, read_feature_parts),
 ]
