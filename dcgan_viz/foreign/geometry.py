@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dcgan_viz.foreign.chains import Chain
+from dcgan_viz.foreign.chains import Chain, Link
 from dcgan_viz.foreign.knowledge import Step, Wishes
 
 IMAGE_SIZES = (16, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
@@ -36,6 +36,9 @@ _USUAL_UP = {
     (8, 4, 2, 0): 0.2,
 }
 """How unusual a fractionally-strided convolution is, by kernel, stride, padding and output padding."""
+
+_TRIPLED = {(5, 3, 1, 0): 0.0, (5, 2, 2, 1): 0.6}, {(5, 3, 1): 0.0, (5, 2, 2): 0.6}
+"""The same up and down of a kernel of 5 next to the pictures where all others are of 4: anime faces of 96 pixels."""
 
 _USUAL_DOWN = {
     (1, 1, 0): 0.0,
@@ -118,7 +121,8 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
         # Whoever strides does not upsample as well.
         given = [(wishes.steps[number], 0.0)] if wishes.steps else None
         moves = given or [
-            (step, cost + (strided and step.upsample > 1)) for step, cost in _up_steps(link.kernel, link.forward)
+            (step, cost + (strided and step.upsample > 1))
+            for step, cost in _up_steps(link.kernel, link.forward, link is rest[-1] and _others_are_fours(chain, link))
         ]
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _up_side)
@@ -143,7 +147,8 @@ def discriminator_geometries(chain: Chain, image_size: int, wishes: Wishes) -> l
     ways = {image_size: [Geometry((), (image_size,), 0.0)]}
     for number, link in enumerate(convolutions):
         given = [(wishes.steps[number], 0.0)] if wishes.steps else None
-        options = given or [(step, cost) for step, cost in _down_steps(link.kernel) if wishes.allow(number, step)]
+        steps = _down_steps(link.kernel, number == 0 and _others_are_fours(chain, link))
+        options = given or [(step, cost) for step, cost in steps if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _down_side)
     units = chain[len(convolutions)]
     if units.linear:
@@ -178,7 +183,11 @@ def _side(units: int, maps: int) -> int:
     return round((units / maps) ** 0.5)
 
 
-def _up_steps(kernel: int, forward: bool) -> list[tuple[Step, float]]:
+def _others_are_fours(chain: Chain, link: Link) -> bool:
+    return link.kernel == 5 and all(other.kernel in (0, 4) for other in chain if other is not link)
+
+
+def _up_steps(kernel: int, forward: bool, tripled: bool = False) -> list[tuple[Step, float]]:
     """Steps of a generator's convolution; an ordinary one may read maps that are upsampled, and has stride 1."""
     if forward:
         # The padding q of an ordinary convolution is kernel - 1 - q of the fractionally-strided one.
@@ -191,18 +200,20 @@ def _up_steps(kernel: int, forward: bool) -> list[tuple[Step, float]]:
     for stride in (2, 1, 4, 3):
         for padding in range(kernel // 2 + 1):
             for more in range(min(stride, 2)):
-                usual = _USUAL_UP.get((kernel, stride, padding, more))
+                move = (kernel, stride, padding, more)
+                usual = _TRIPLED[0].get(move, _USUAL_UP.get(move)) if tripled else _USUAL_UP.get(move)
                 cost = 1 + 0.2 * padding + 0.2 * more + 0.5 * (stride > 2) if usual is None else usual
                 if stride <= max(kernel, 2):
                     steps.append((Step(stride, padding, more), cost))
     return steps
 
 
-def _down_steps(kernel: int) -> list[tuple[Step, float]]:
+def _down_steps(kernel: int, tripled: bool = False) -> list[tuple[Step, float]]:
     steps = []
     for stride in (2, 1, 4, 3):
         for padding in range(kernel // 2 + 1):
-            usual = _USUAL_DOWN.get((kernel, stride, padding))
+            move = (kernel, stride, padding)
+            usual = _TRIPLED[1].get(move, _USUAL_DOWN.get(move)) if tripled else _USUAL_DOWN.get(move)
             cost = 1 + 0.2 * padding + 0.5 * (stride > 2) if usual is None else usual
             if stride <= max(kernel, 2):
                 steps.append((Step(stride, padding), cost))

@@ -300,8 +300,12 @@ def _modules(reading: Reading) -> list[str]:
 
 
 def _described(geometry: Geometry) -> str:
-    strides, paddings = (
-        ",".join(str(n) for n in values)
-        for values in ([s.stride for s in geometry.steps], [s.padding for s in geometry.steps])
-    )
-    return f"strides {strides}, paddings {paddings}"
+    values = {
+        "strides": [s.stride for s in geometry.steps],
+        "paddings": [s.padding for s in geometry.steps],
+        "output paddings": [s.output_padding for s in geometry.steps],
+        "upsamples": [s.upsample for s in geometry.steps],
+    }
+    usual = {"output paddings": 0, "upsamples": 1}
+    told = {name: numbers for name, numbers in values.items() if any(n != usual.get(name) for n in numbers)}
+    return ", ".join(f"{name} {','.join(map(str, numbers))}" for name, numbers in told.items())
