@@ -294,7 +294,7 @@ TRAINED: dict[str, Trained] = {
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "embedding": (EmbeddedG, "label_emb looks like an embedding of labels, so this network is conditional"),
     "two branches": (TwoBranchG, "do not follow one another"),
-    "attention": (AttentionG, "gamma.* is none that a plain DCGAN has"),
+    "attention": (AttentionG, "gamma.* that a plain DCGAN has"),
     "instance norm": (InstanceG, "m.3 is a normalisation that keeps nothing"),
 }
 
