@@ -414,7 +414,7 @@ def _shorter(features: NDArray[Any]) -> Tensor | None:
     None where that saves nothing.
     """
     count, size = features.shape
-    if count > min(MOST_ROWS, size):
+    if count > MOST_ROWS or count >= size:
         return None
     products = torch.zeros(count, count, dtype=torch.float64)
     kind = np.float64 if features.dtype == np.float64 else np.float32

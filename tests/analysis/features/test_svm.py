@@ -150,3 +150,13 @@ def test_many_rows_need_fewer_passes_and_end_alike(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(helped.objective_, plain.objective_, rtol=1e-7)
     np.testing.assert_allclose(helped.coef_, plain.coef_, atol=1e-4)
     assert helped.passes_ < 0.7 * plain.passes_
+
+
+def test_rows_that_span_as_many_directions_are_fitted_to_once() -> None:
+    features = np.random.default_rng(0).normal(size=(20, 100))
+    labels = np.arange(20) % 2
+    shorter = module._shorter(features)
+    assert shorter is not None
+    assert shorter.shape == (20, 20)
+    assert module._shorter(shorter.numpy()) is None
+    assert np.array_equal(LinearSVM(10.0).fit(features, labels).predict(features), labels)
