@@ -112,7 +112,7 @@ def studio_app(
     def blind() -> Starlette:
         if trial is None:
             raise UserError(
-                "there is no trial to judge: make one with dcgan-viz forget --blind, and give its folder as `trial`"
+                "there is no trial to judge: make one with dcgan-viz forget --blind, and open the studio with it"
             )
         sheet, path = load_sheet(trial), trial / ANSWERS_FILE
         if not path.exists():

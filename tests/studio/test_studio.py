@@ -308,7 +308,7 @@ def test_the_other_pages_are_in_the_frame_and_wrong_addresses_are_sentences(page
     page.get_by_text("there is no view nonsense").wait_for()
     page.problems.clear()
     page.goto(f"{page.address}#/blind")
-    page.get_by_text("make one with forget --blind").wait_for()
+    page.get_by_text("make one with dcgan-viz forget --blind").wait_for()
     page.problems.clear()
 
 

@@ -98,7 +98,7 @@ class Detectors:
         ):
             verdict = f"beats {base.words}" if gain.low > 0 else f"is not shown to beat {base.words}"
             lines.append(
-                f"the best {what}, {row.words}, has {row.average_precision:.2f} and {verdict} "
+                f"The best {what}, {row.words}, has {row.average_precision:.2f} and {verdict} "
                 f"({base.average_precision:.2f}): {gain:+.2f}"
             )
         return "\n".join(lines)

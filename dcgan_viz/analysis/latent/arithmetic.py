@@ -173,7 +173,7 @@ class Measurement:
                 else "not shown to beat"
             )
             said.append(
-                f"the arithmetic is {verdict} {found.baseline}: {found.difference:+.0%} over exemplars; {found.gained} trials "
+                f"The arithmetic is {verdict} {found.baseline}: {found.difference:+.0%} over exemplars; {found.gained} trials "
                 f"gained and {found.lost} lost with those that were picked (p = {found.p_value:.1g})"
             )
         return said

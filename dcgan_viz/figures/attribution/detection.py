@@ -147,5 +147,5 @@ def _caption(result: Detection) -> str:
         f"against {result.prevalence:.2f} by chance, the share of the area that is {result.object}. Right: "
         "test images, activations of the best maps above zero laid over them. Below: luminance and position by ridge "
         "regression, as the combinations; networks with random weights have their batch-norm statistics measured on the "
-        f"images. {with_minus(result.detectors.sentences().replace(chr(10), '; '))}."
+        f"images. {with_minus(result.detectors.sentences().replace(chr(10), '. '))}."
     )

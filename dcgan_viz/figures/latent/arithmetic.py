@@ -68,7 +68,8 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
 def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     operands, averaged = result.exemplars.shape[:2]
     rows = averaged + 1
-    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 3.3], wspace=0.03)
+    # The control is as large as the result that it stands beside.
+    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 1.1], wspace=0.03)
     left = grid[0].subgridspec(rows, operands)
     for column, operand in enumerate(result.operands):
         sign = "−" if operand.sign < 0 else ("+" if column else "")
@@ -89,8 +90,8 @@ def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     show_picture(axis, tile(np.stack(pictures), columns=3, gap=GAP), "= arithmetic on z, amid neighbours")
     height, width = result.picture.shape[:2]
     _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
-    axis = part.add_subplot(grid[2], anchor="N")
-    show_picture(axis, result.pixel_picture, "the same arithmetic on pixels")
+    axis = part.add_subplot(grid[2], anchor="C")
+    show_picture(axis, result.pixel_picture, "the same\non pixels")
 
 
 def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
