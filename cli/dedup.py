@@ -62,9 +62,11 @@ def dedup(
     from dcgan_viz.data.duplicates.duplicates import Duplicates, cut_crops, find_duplicates, sentences
     from dcgan_viz.data.parts import Part
     from dcgan_viz.figures.duplicates import duplicates_figure
+    from dcgan_viz.folders import check_apart
     from dcgan_viz.progress import show
     from dcgan_viz.report.duplicates import duplicates_page
 
+    check_apart(source, out)
     if shard is not None:
         folder = out or Path(DEFAULT_OUT)
         part = cut_crops(source, folder, part=Part.parse(shard), workers=workers, progress=show)

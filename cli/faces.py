@@ -54,8 +54,10 @@ def faces(
     from dataclasses import asdict
 
     from dcgan_viz.data.faces.faces import cut_faces, sentences
+    from dcgan_viz.folders import check_apart
     from dcgan_viz.progress import show
 
+    check_apart(source, out)
     result = cut_faces(
         source,
         out,

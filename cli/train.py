@@ -249,12 +249,14 @@ def _given(**options: Any) -> dict[str, Any]:
 def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     """A new run. All that can be refused is refused before images are decoded."""
     from dcgan_viz.card import Card
+    from dcgan_viz.folders import check_apart
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
     from dcgan_viz.training.execution import choose_device, choose_execution
     from dcgan_viz.training.loop import check_new
     from dcgan_viz.training.loop import train as run
 
+    check_apart(wanted.data, wanted.out)
     model = None if wanted.start_from is None else load(wanted.start_from)
     networks = _networks(wanted, model)
     settings = _settings(wanted)

@@ -107,6 +107,35 @@ def is_half_replaced(folder: Path) -> bool:
     return manifest is not None and not manifest.finished
 
 
+def check_apart(source: Path, out: Path | None) -> None:
+    """Refuse to write a result among the pictures that it is made of.
+
+    A folder that holds a run or a result is not read for pictures, so that nobody trains on sample grids: written into
+    the pictures' own folder, a result would lock them out.
+
+    Parameters
+    ----------
+    source : Path
+        The folder or file of pictures.
+    out : Path, optional
+        The folder to write.
+
+    Raises
+    ------
+    UserError
+        If both are one folder.
+
+    Examples
+    --------
+    >>> check_apart(Path("photographs"), Path("photographs/run"))
+    """
+    if out is not None and source.is_dir() and source.resolve() == out.resolve():
+        raise UserError(
+            f"{out} holds the pictures themselves, and a folder with a result in it is not read for pictures: write into "
+            "another one, which may lie in it"
+        )
+
+
 def check_folder(folder: Path, kind: str, names: Iterable[str] = (), overwrite: bool = False) -> None:
     """Refuse a folder in which something is in the way, before anything is computed for it.
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
+from PIL import Image
 
 from dcgan_viz.card import CARD_FILE
+from dcgan_viz.cli.main import main
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import (
     MANIFEST_FILE,
@@ -261,3 +264,20 @@ def test_a_model_of_somebody_else_is_refused(tiny_model: DCGAN, tmp_path: Path) 
         tiny_model.save(tmp_path)
     assert load(tmp_path).card.summary.startswith("an edited")
     assert (tmp_path / WEIGHTS_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["train", "photos", "--out", "photos"], ["dedup", "photos", "--out", "./photos"], ["faces", "photos", "photos"]],
+)
+def test_no_result_is_written_among_the_pictures(
+    line: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would lock them out: a folder that holds a result is not read for pictures."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Image.new("RGB", (64, 64)).save("photos/a.png")
+    outcome = CliRunner().invoke(main, line)
+    assert outcome.exit_code == 2
+    assert "holds the pictures themselves" in outcome.output
+    assert [f.name for f in Path("photos").iterdir()] == ["a.png"]

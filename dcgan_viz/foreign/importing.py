@@ -164,7 +164,13 @@ def import_pair(
         judge_known = (discriminator_known or Knowledge()).over(discriminator.known)
         endings = ("tanh", "sigmoid") if output is None else (output,)
         pictures = _pictures(verdict.reading)
-        judged = read_discriminator(discriminator, judge_known, size, pictures, endings)
+        try:
+            judged = read_discriminator(discriminator, judge_known, size, pictures, endings)
+        except RuntimeError as error:
+            raise UserError(
+                f"the discriminator cannot read what the generator draws ({error}): give two that were trained together, or "
+                "the generator alone"
+            ) from error
     ending: Output = output or "tanh"
     if judged is not None and output is None and _heard(judged, lambda r: r.habits.source):
         ending = "sigmoid" if judged.reading.habits.source == "sigmoid" else "tanh"
