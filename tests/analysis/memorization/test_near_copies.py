@@ -45,14 +45,14 @@ def test_the_power_is_what_planted_copies_show(references: int, near_references:
     random = np.random.default_rng(0)
 
     def found(planted: float) -> float:
-        near = random.binomial(600, planted * recognised, 400)
-        usual = random.beta(near_references + 0.5, references - near_references + 0.5, 400)
+        near = random.binomial(600, planted * recognised, 1000)
+        usual = random.beta(near_references + 0.5, references - near_references + 0.5, 1000)
         others = [distances(k, references) for k in random.binomial(references, usual)]
         return float(
             np.mean([near_copies("pixels", distances(k, 600), o, o).copies for k, o in zip(near, others, strict=True)])
         )
 
-    assert found(share) == pytest.approx(0.8, abs=0.07)
+    assert found(share) == pytest.approx(0.8, abs=0.05)
     assert found(share / 2) < 0.5
     assert found(2 * share) > 0.9
 
