@@ -24,7 +24,7 @@ Feed = Callable[[int, NDArray[np.int64]], Tensor]
 class Batches:
     """What each process of a run sees.
 
-    Pictures are uint8 until they are on the device, and there become floats and are mirrored.
+    Pictures are uint8 until they are on the device, and there are mirrored and become floats.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ class Batches:
         The number of this process, and how many there are.
     device : torch.device
         Where the batches are wanted.
+    memory_format : torch.memory_format
+        And in which layout.
 
     Attributes
     ----------
@@ -55,8 +57,10 @@ class Batches:
         rank: int = 0,
         processes: int = 1,
         device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.settings, self.rank, self.device, self.count = settings, rank, device, len(images)
+        self.memory_format = memory_format
         self.images_a_step = settings.batch_size * processes
         self.steps_an_epoch = len(images) // self.images_a_step
         if self.steps_an_epoch == 0:
@@ -79,11 +83,12 @@ class Batches:
         """The batch of this process (N, C, H, W) in [-1, 1] of a step, and the random numbers for the rest of it."""
         random = np.random.default_rng([self.settings.seed, self.rank, step, 1])
         pixels = self.feed(step, self.indices(step))
-        real = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        # Mirrored and laid out while a value is one byte: as floats both would move four times as much.
         if self.settings.flip:
-            mirrored = torch.from_numpy(random.random(len(real)) < 0.5).to(self.device)
-            real = torch.where(mirrored[:, None, None, None], real.flip(-1), real)
-        return real, random
+            mirrored = torch.from_numpy(random.random(len(pixels)) < 0.5).to(self.device)
+            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
+        laid_out = pixels.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
+        return laid_out.float().div_(127.5).sub_(1.0), random
 
 
 def choose_feed(

@@ -33,7 +33,7 @@ from dcgan_viz.training.checkpoints import (
     save_checkpoint,
 )
 from dcgan_viz.training.copying import MOST_ORIGINALS
-from dcgan_viz.training.execution import Precision, choose_device, choose_execution, launch
+from dcgan_viz.training.execution import Execution, Precision, choose_device, choose_execution, launch
 from dcgan_viz.training.log import METRICS_FILE, TENSORBOARD, RunLog
 from dcgan_viz.training.means import MeanLosses
 from dcgan_viz.training.monitor import Health, judge, rank, spread
@@ -189,7 +189,7 @@ def train(
     if start_from is not None and start_from.networks != networks:
         raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
     fabric = launch(device, execution)
-    batches = Batches(images, settings, fabric.global_rank, fabric.world_size, fabric.device)
+    batches = _batches(images, settings, fabric, execution)
     run = Run(
         networks,
         settings,
@@ -278,7 +278,7 @@ def resume_training(
     settings = replace(saved.run.settings, steps=saved.run.settings.steps if steps is None else steps)
     _check_resumable(saved, images, settings.steps)
     fabric = launch(choose_device(device), saved.run.execution)
-    batches = Batches(images, settings, fabric.global_rank, fabric.world_size, fabric.device)
+    batches = _batches(images, settings, fabric, saved.run.execution)
     run = replace(
         saved.run,
         settings=settings,
@@ -395,7 +395,6 @@ class _Training:
 
     def _step(self, step: int) -> None:
         real, random = self.batches.at(step)
-        real = self.fabric.to_device(real.contiguous(memory_format=self.run.execution.memory_format))
         self.means.add(self.players.step(real, step, random).stacked())
         self.done = step + 1
         self.images_seen += self.batches.images_a_step
@@ -593,6 +592,12 @@ def _is_of_step(folder: Path, step: int) -> bool:
         return card.training.get("steps") == step and (folder / PAGE_FILE).read_text() == card.page()
     except (UserError, OSError):
         return False
+
+
+def _batches(images: ImageSet, settings: TrainingSettings, fabric: Fabric, execution: Execution) -> Batches:
+    return Batches(
+        images, settings, fabric.global_rank, fabric.world_size, fabric.device, memory_format=execution.memory_format
+    )
 
 
 def _device_name(device: torch.device) -> str:
