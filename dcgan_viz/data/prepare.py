@@ -397,7 +397,7 @@ class _Partial:
 
     def append(self, shard: Shard, pixels: NDArray[np.uint8]) -> None:
         """Write a shard, then note it."""
-        self.array.write(pixels.tobytes())
+        self.array.write(pixels.data)
         self.array.flush()
         os.fsync(self.array.fileno())
         self._note(asdict(shard))

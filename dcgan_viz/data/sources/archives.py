@@ -7,19 +7,30 @@ import gzip
 import lzma
 import re
 import tarfile
-import zipfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from dcgan_viz.data.decoding import MAXIMUM_FILE_BYTES, Entry, UnreadableError
+from dcgan_viz.data.sources.names import Names, ascending, superseded
 from dcgan_viz.data.sources.selection import SPECIAL, LeftOut, select
 from dcgan_viz.data.sources.source import Source
+from dcgan_viz.data.sources.zip_directory import (
+    BZIP2,
+    DEFLATED,
+    ENCRYPTED,
+    LZMA,
+    STORED,
+    find_directory,
+    members,
+    read_member,
+    read_record,
+)
 from dcgan_viz.errors import UserError
 
-ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
-ENCRYPTED = 1
+ZIP_METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
 MAXIMUM_SHARDS, MAXIMUM_CLASS, MAXIMUM_HEADER = 100_000, 256, 2**20
 SHARDS = re.compile(r"(.*)\{(\d{1,9})\.\.(\d{1,9})\}(.*\.(?:tar|tgz|tar\.gz))")
 """Several tars by a range of numbers, such as ``train-{000..146}.tar``."""
@@ -37,36 +48,43 @@ class ZipSource(Source):
     kind = "a zip"
 
     def __init__(self, path: Path) -> None:
+        names, places = Names(), array("q")
         try:
-            with zipfile.ZipFile(path) as archive:
-                members = [member for member in archive.infolist() if not member.is_dir()]
-        except Exception as error:
+            with path.open("rb") as file:
+                self.directory = find_directory(file)
+                for place, member in members(file, self.directory):
+                    if not member.name.endswith("/"):
+                        names.append(member.name)
+                        places.append(place)
+        except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged or cut off: its directory cannot be read ({error})") from error
         left_out = LeftOut()
-        kept = [members[index] for index in select([member.filename for member in members], left_out)]
         # Of several of one name unpacking leaves the last: sorting keeps their order.
-        self.members = sorted(kept, key=lambda member: member.filename)
-        names = tuple(member.filename for member in self.members)
-        self.refused = _refused(names)
-        super().__init__(path, names, left_out.sentences())
+        order = ascending(names, select(names, left_out))
+        self.places = array("q", (places[index] for index in order))
+        kept = Names(names[index] for index in order)
+        self.refused = _refused(kept)
+        super().__init__(path, kept, left_out.sentences())
 
-    def _open(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(self.path)
+    def _open(self) -> BinaryIO:
+        return self.path.open("rb")
 
     def _entry(self, index: int) -> Entry:
-        member = self.members[index]
         if index in self.refused:
             raise UnreadableError(self.refused[index])
-        if member.flag_bits & ENCRYPTED:
-            raise UnreadableError("it is encrypted")
-        if member.compress_type not in ZIP_METHODS:
-            raise UnreadableError(f"it is compressed by method {member.compress_type}, which is not known here")
-        _check_size(member.file_size)
         try:
-            with self._handle.open(member) as file:
-                # Never more than the header says, which was checked.
-                return cast(bytes, file.read(member.file_size))
-        except Exception as error:
+            self._handle.seek(self.places[index])
+            member = read_record(self._handle, self.directory)
+            if member.flags & ENCRYPTED:
+                raise UnreadableError("it is encrypted")
+            if member.method not in ZIP_METHODS:
+                raise UnreadableError(f"it is compressed by method {member.method}, which is not known here")
+            _check_size(member.size)
+            _check_size(member.packed)
+            return read_member(self._handle, member)
+        except UnreadableError:
+            raise
+        except Exception as error:  # The decompressors raise what they like.
             raise UnreadableError(f"the zip is damaged here ({error})") from error
 
 
@@ -95,25 +113,24 @@ class TarSource(Source):
         self.shard, self.offset, self.size = array("l"), array("q"), array("q")
         self.refused: dict[int, str] = {}
         left_out = LeftOut()
-        names: list[str] = []
+        names = Names()
         for number in range(len(self.shards)):
-            names.extend(self._index(number, left_out))
-        super().__init__(path, tuple(names), left_out.sentences())
+            for name in self._index(number, left_out):
+                names.append(name)
+        super().__init__(path, names, left_out.sentences())
 
-    def _index(self, number: int, left_out: LeftOut) -> list[str]:
+    def _index(self, number: int, left_out: LeftOut) -> Iterator[str]:
         """The names in a shard; where its pictures lie is noted."""
-        files, classes = _list(self.shards[number], left_out)
-        chosen = [files[index] for index in select([name for name, _, _ in files], left_out)]
-        names = [name for name, _, _ in chosen]
+        files = _list(self.shards[number], left_out)
+        chosen = select(files.names, left_out)
+        names = Names(files.names[index] for index in chosen)
         self.refused.update({len(self.shard) + index: why for index, why in _refused(names).items()})
-        self.shard.extend([number] * len(chosen))
-        self.offset.extend(offset for _, offset, _ in chosen)
-        self.size.extend(size for _, _, size in chosen)
-        if len(self.shards) > 1:
-            names = [f"{self.shards[number].name}/{name}" for name in names]
-        if names and all(_key(name) in classes for name, _, _ in chosen):
-            return [f"{classes[_key(original)]}/{name}" for name, (original, _, _) in zip(names, chosen, strict=True)]
-        return names
+        self.shard.extend(number for _ in chosen)
+        self.offset.extend(files.offset[index] for index in chosen)
+        self.size.extend(files.size[index] for index in chosen)
+        prefix = f"{self.shards[number].name}/" if len(self.shards) > 1 else ""
+        classes = files.classes if all(_key(name) in files.classes for name in names) else None
+        return (f"{prefix}{name}" if classes is None else f"{classes[_key(name)]}/{prefix}{name}" for name in names)
 
     def _open(self) -> dict[int, BinaryIO]:
         return {}
@@ -157,10 +174,18 @@ def expand_shards(pattern: str) -> list[Path]:
     return [Path(f"{before}{number:0{len(first)}}{after}") for number in range(int(first), int(last) + 1)]
 
 
-def _list(shard: Path, left_out: LeftOut) -> tuple[list[tuple[str, int, int]], dict[str, str]]:
-    """The files of a tar as (name, offset, size), and the classes by key."""
-    files: list[tuple[str, int, int]] = []
-    classes: dict[str, str] = {}
+@dataclass
+class _Files:
+    """The files of a tar, and the classes by key."""
+
+    names: Names = field(default_factory=Names)
+    offset: array[int] = field(default_factory=lambda: array("q"))
+    size: array[int] = field(default_factory=lambda: array("q"))
+    classes: dict[str, str] = field(default_factory=dict)
+
+
+def _list(shard: Path, left_out: LeftOut) -> _Files:
+    files = _Files()
     try:
         with _tar_bytes(shard) as file, tarfile.TarFile(fileobj=cast(IO[bytes], _Bounded(file))) as archive:
             while (member := archive.next()) is not None:
@@ -168,9 +193,11 @@ def _list(shard: Path, left_out: LeftOut) -> tuple[list[tuple[str, int, int]], d
                 archive.members.clear()  # type: ignore[attr-defined]
                 if member.isreg() and member.name.endswith(".cls") and member.size < MAXIMUM_CLASS:
                     file.seek(member.offset_data)
-                    classes[_key(member.name)] = file.read(member.size).decode().strip().replace("/", "_")
+                    files.classes[_key(member.name)] = file.read(member.size).decode().strip().replace("/", "_")
                 elif member.isreg() and not member.issparse():
-                    files.append((member.name, member.offset_data, member.size))
+                    files.names.append(member.name)
+                    files.offset.append(member.offset_data)
+                    files.size.append(member.size)
                 elif not member.isdir():
                     left_out.endings[SPECIAL] += 1
             # tarfile takes a damaged header for the end.
@@ -178,8 +205,8 @@ def _list(shard: Path, left_out: LeftOut) -> tuple[list[tuple[str, int, int]], d
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError("no entry begins where one should")
     except Exception as error:
-        raise UserError(f"{shard} is damaged or cut off after {len(files)} files: {error}") from error
-    return files, classes
+        raise UserError(f"{shard} is damaged or cut off after {len(files.names)} files: {error}") from error
+    return files
 
 
 def _tar_bytes(path: Path) -> BinaryIO:
@@ -212,13 +239,10 @@ def _key(name: str) -> str:
 
 def _refused(names: Sequence[str]) -> dict[int, str]:
     """Which of an archive's pictures are not read because of their names, and why."""
-    refused = {}
-    last = {name: index for index, name in enumerate(names)}
+    refused = dict.fromkeys(superseded(names), "the archive holds a later file of the same name")
     for index, name in enumerate(names):
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        if name.startswith("/") or (".." in name and ".." in PurePosixPath(name).parts):
             refused[index] = "its name leads out of the archive"
-        elif last[name] != index:
-            refused[index] = "the archive holds a later file of the same name"
     return refused
 
 

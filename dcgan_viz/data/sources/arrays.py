@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.data.arrays import MAXIMUM_ARRAY, read_arrays
 from dcgan_viz.data.decoding import Entry
+from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Numbered, Source
 from dcgan_viz.errors import UserError
 
@@ -112,11 +113,11 @@ def _names(path: Path, count: int, arrays: Mapping[str, NDArray[Any]]) -> Sequen
 
 def _prepared_names(file: Path, count: int) -> Sequence[str]:
     """The names beside an array; none where they are missing or those of another one."""
-    names: list[str] = []
+    names = Names()
     try:
         with file.open("rb") as lines:
             while len(names) <= count and (line := lines.readline(LONGEST_NAME)):
                 names.append(str(json.loads(line)))
     except (OSError, ValueError, RecursionError):
         return ()
-    return tuple(names) if len(names) == count else ()
+    return names if len(names) == count else ()

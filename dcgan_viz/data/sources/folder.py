@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dcgan_viz.data.decoding import Entry
+from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.selection import SPECIAL, LeftOut, machine_folder, ours
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
@@ -28,8 +29,8 @@ class FolderSource(Source):
 
     def __init__(self, path: Path) -> None:
         left_out = LeftOut()
-        names = sorted(_walk(path, left_out))
-        super().__init__(path, tuple(names), left_out.sentences())
+        names = Names(sorted(_walk(path, left_out)))
+        super().__init__(path, names, left_out.sentences())
 
     def _entry(self, index: int) -> Entry:
         return self.path / self.names[index]

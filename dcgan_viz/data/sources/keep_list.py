@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
 from dcgan_viz.data.decoding import Entry
+from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import printable
@@ -35,8 +37,8 @@ class KeptSource(Source):
     def __init__(self, source: Source, keep_list: Path) -> None:
         wanted = _read(keep_list)
         self.source = source
-        self.indices = [index for index, name in enumerate(source.names) if name in wanted]
-        names = tuple(source.names[index] for index in self.indices)
+        self.indices = array("q", (index for index, name in enumerate(source.names) if name in wanted))
+        names = Names(source.names[index] for index in self.indices)
         missing = wanted.difference(names)
         if missing:
             raise UserError(

@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from dcgan_viz.data.decoding import MAXIMUM_FILE_BYTES, Entry, UnreadableError
+from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
 
@@ -56,9 +57,9 @@ class LmdbSource(Source):
             raise UserError(f"{self.file} is no LMDB, damaged or cut off: {error}") from error
         super().__init__(path, names)
 
-    def _walk(self, data: mmap.mmap) -> tuple[str, ...]:
+    def _walk(self, data: mmap.mmap) -> Names:
         page_size, root, entries = _newest(data)
-        names: list[str] = []
+        names = Names()
         waiting = [] if root == 2**64 - 1 else [(root, 0)]
         pages = len(data) // page_size
         visited = bytearray(pages)
@@ -76,10 +77,11 @@ class LmdbSource(Source):
                 below = [self._below(data, start + node) for node in nodes]
                 waiting.extend((child, depth + 1) for child in reversed(below))
             else:
-                names.extend(self._value(data, start, node, page_size) for node in nodes)
+                for node in nodes:
+                    names.append(self._value(data, start, node, page_size))
         if len(names) != entries:
             raise ValueError(f"it says that it holds {entries} entries, and {len(names)} are found")
-        return tuple(names)
+        return names
 
     def _below(self, data: mmap.mmap, node: int) -> int:
         low, middle, high, _ = _NODE.unpack_from(data, node)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -20,6 +21,7 @@ OURS = {
     "a training run": {"metrics.jsonl", "checkpoints"},
 }
 """What folders that ``dcgan-viz`` has written hold: their pictures are no photographs."""
+MARKS = frozenset[str]().union(*OURS.values())
 HIDDEN, BARE, SPECIAL = "hidden", "bare", "special"
 OTHERS = {
     HIDDEN: ("hidden file", "hidden files"),
@@ -77,38 +79,48 @@ class LeftOut:
         return (*files, *map(printable, self.folders[:NAMED]), *([f"{more} more folders"] if more > 0 else []))
 
 
-def select(files: Iterable[str], left_out: LeftOut) -> list[int]:
+def select(files: Sequence[str], left_out: LeftOut) -> array[int]:
     """Which of an archive's files are pictures.
 
     Parameters
     ----------
-    files : iterable of str
-        Their names, with slashes.
+    files : sequence of str
+        Their names, with slashes; gone through twice, and only their folders are remembered.
     left_out : LeftOut
         Counts the others.
 
     Returns
     -------
-    list of int
+    array of int
         Their places in `files`.
     """
-    names = [PurePosixPath(name) for name in files]
-    entries: dict[PurePosixPath, set[str]] = {}
-    for name in names:
-        for child in (name, *name.parents):
-            entries.setdefault(child.parent, set()).add(child.name)
+    folders: dict[str, PurePosixPath] = {}
+    inside: dict[PurePosixPath, set[str]] = {}
+    for name in files:
+        before, _, file = name.rpartition("/")
+        if before not in folders:
+            folders[before] = folder = PurePosixPath(before + "/" if name.startswith("/") else before)
+            for child in (folder, *folder.parents):
+                inside.setdefault(child, set())
+                inside.setdefault(child.parent, set()).update({child.name} & MARKS)
+        if file in MARKS:
+            inside[folders[before]].add(file)
     skipped = {
-        folder: f"{folder}/ ({what})" for folder, inside in entries.items() if (what := ours(inside)) and folder.name
+        folder: f"{folder}/ ({what})" for folder, marks in inside.items() if (what := ours(marks)) and folder.name
     }
-    skipped |= {folder: f"{folder}/" for folder in entries if machine_folder(folder.name)}
-    chosen = []
+    skipped |= {folder: f"{folder}/" for folder in inside if machine_folder(folder.name)}
+    # The outermost one, which is named once.
+    outermost = {
+        before: next((outer for outer in (*reversed(folder.parents), folder) if outer in skipped), None)
+        for before, folder in folders.items()
+    }
+    chosen = array("q")
     met: set[PurePosixPath] = set()
-    for index, name in enumerate(names):
-        inside = [folder for folder in name.parents if folder in skipped]
-        if inside:
-            # The outermost one, which is named once.
-            met.add(inside[-1])
-        elif left_out.wants(str(name)):
+    for index, name in enumerate(files):
+        outer = outermost[name.rpartition("/")[0]]
+        if outer is not None:
+            met.add(outer)
+        elif left_out.wants(name):
             chosen.append(index)
     left_out.folders.extend(sorted(skipped[folder] for folder in met))
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from abc import ABC, abstractmethod
@@ -47,6 +48,12 @@ class Source(ABC):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
+
+    def __del__(self) -> None:
+        handle = self.__dict__.get("_handle")
+        for file in handle.values() if isinstance(handle, dict) else (handle,):
+            if isinstance(file, io.IOBase):
+                file.close()
 
     def __len__(self) -> int:
         return len(self.names)
