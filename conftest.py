@@ -1,7 +1,11 @@
-"""What holds for every test, doctest and notebook."""
+"""What all tests share, doctests and notebooks among them."""
+
+from __future__ import annotations
 
 import os
 
-# Processes at work beside each other, one on each core, must not share these among their threads: they would wait for
-# one another most of the time. torch reads it when it is imported, and what the tests start inherits it.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# pytest-xdist starts a process a core. With as many threads in each, they would wait for one another most of the time.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    threads = max((os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]), 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))

@@ -442,7 +442,7 @@ def _way_on(out: Path) -> str:
     if not list_checkpoints(out / CHECKPOINTS):
         return "no checkpoint was saved yet: start again with the same command"
     context = click.get_current_context()
-    words = [*_program(), str(context.params["data"]), "--out", str(context.params["out"])]
+    words = [*launcher(), str(context.params["data"]), "--out", str(context.params["out"])]
     if context.params["device"] != "auto":
         words += ["--device", context.params["device"]]
     if context.params["keep_list"] is not None:
@@ -451,7 +451,7 @@ def _way_on(out: Path) -> str:
     return f"go on with\n  {shlex.join([*words, '--resume'])}"
 
 
-def _program() -> list[str]:
+def launcher() -> list[str]:
     """What starts this command: by itself, or on as many processes as now."""
     processes, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes == 1:
@@ -495,7 +495,7 @@ def _command(wanted: _Wanted, **decided: Any) -> str:
     if wanted.monitor is not None and Path(wanted.monitor).is_dir():
         decided["monitor"] = Path(wanted.monitor)
     line = command_line(leave_out=("resume", "from_step", "epochs"), **decided)
-    return shlex.join([*_program(), *shlex.split(line)[2:]])
+    return shlex.join([*launcher(), *shlex.split(line)[2:]])
 
 
 def _with_steps(command: str, steps: int) -> str:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.statistics import recalibrate
 
 
-def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
-    """An untrained model in evaluation mode whose maps have useful spread; the same every time."""
+@cache
+def _built(spec: NetworkSpec, name: str) -> DCGAN:
     torch.manual_seed(0)
     generator, discriminator = Generator(spec.generator), Discriminator(spec.discriminator)
     with torch.no_grad():
@@ -39,6 +41,14 @@ def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
     generator.requires_grad_(False)
     discriminator.requires_grad_(False)
     return DCGAN(generator, discriminator, Card(name, "an untrained model for tests", spec))
+
+
+def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
+    """An untrained model in evaluation mode whose maps have useful spread; the same every time."""
+    # Built once; what a test does to its copy is its own business.
+    model = deepcopy(_built(spec, name))
+    torch.manual_seed(0)
+    return model
 
 
 @pytest.fixture

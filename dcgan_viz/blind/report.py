@@ -182,16 +182,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
     if not answers.given:
         raise UserError("nothing has been judged, so there is nothing to report: judge some pictures first")
     count, conditions = len(trial.pictures), len(trial.conditions)
-    answered, present = np.zeros(count, bool), np.full(count, np.nan)
-    area, boxes = np.full(count, np.nan), np.zeros((0, 5))
-    for index, answer in answers.given.items():
-        answered[index] = True
-        verdict = is_present(answer)
-        if verdict is not None:
-            rectangles = () if isinstance(answer, str) else answer
-            present[index] = verdict
-            area[index] = covered_area(rectangles) / (trial.width * trial.height)
-            boxes = np.concatenate([boxes, [(index, *r) for r in rectangles]]) if rectangles else boxes
+    answered, present, area, boxes = _read(trial, answers)
     # One row a latent, one column a condition.
     shown, covered = np.full((2, count // conditions, conditions), np.nan)
     shown[trial.pair, trial.condition] = present
@@ -244,6 +235,24 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
         present=present,
         boxes=boxes,
     )
+
+
+def _read(
+    trial: BlindTrial, answers: Answers
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each picture, whether there is an answer, presence and area, NaN where it is unclear; and all boxes."""
+    count = len(trial.pictures)
+    answered, present, area = np.zeros(count, bool), np.full(count, np.nan), np.full(count, np.nan)
+    boxes: list[tuple[float, ...]] = []
+    for index, answer in answers.given.items():
+        answered[index] = True
+        verdict = is_present(answer)
+        if verdict is not None:
+            rectangles = () if isinstance(answer, str) else answer
+            present[index] = verdict
+            area[index] = covered_area(rectangles) / (trial.width * trial.height)
+            boxes += [(index, *rectangle) for rectangle in rectangles]
+    return answered, present, area, np.array(boxes, np.float64).reshape(-1, 5)
 
 
 def covered_area(rectangles: Sequence[Rectangle]) -> float:

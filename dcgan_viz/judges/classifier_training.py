@@ -95,7 +95,9 @@ def train_classifier(
         if len(order) < batch_size:
             order = random.permutation(learned)
         chosen, order = order[:batch_size], order[batch_size:]
-        batch = _disturb(prepared.tensor(chosen), random).to(place).contiguous(memory_format=torch.channels_last)
+        batch = (
+            disturb_pictures(prepared.tensor(chosen), random).to(place).contiguous(memory_format=torch.channels_last)
+        )
         with torch.autocast(place.type, torch.bfloat16):
             scores = network(batch)
         target = torch.from_numpy(truth[chosen]).to(place)
@@ -140,7 +142,7 @@ def _check(classes: tuple[str, ...], learned: NDArray[np.int64], aside: NDArray[
                 raise UserError(f"there is no picture of {name!r} left to {part}: give more pictures of it")
 
 
-def _disturb(images: Tensor, random: np.random.Generator) -> Tensor:
+def disturb_pictures(images: Tensor, random: np.random.Generator) -> Tensor:
     """The pictures (N, C, H, W) changed a little, each by its own amounts."""
     count = len(images)
 

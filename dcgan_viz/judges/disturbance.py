@@ -41,7 +41,7 @@ def disturb(images: Tensor, labels: NDArray[np.uint8], random: np.random.Generat
     ndarray of uint8 (N, S, S)
     """
     images, labels = _bend(images, labels, random)
-    images = _blur(images, random)
+    images = blur_each(images, random)
     one, channels = (len(images), 1, 1, 1), (len(images), images.shape[1], 1, 1)
     contrast = torch.from_numpy(random.uniform(1 - CONTRAST, 1 + CONTRAST, one).astype(np.float32))
     shift = random.uniform(-BRIGHTNESS, BRIGHTNESS, one) + random.uniform(-CAST, CAST, channels)
@@ -69,7 +69,7 @@ def _bend(images: Tensor, labels: NDArray[np.uint8], random: np.random.Generator
     return images, labels
 
 
-def _blur(images: Tensor, random: np.random.Generator) -> Tensor:
+def blur_each(images: Tensor, random: np.random.Generator) -> Tensor:
     """Each picture by an amount of its own, of `BLURS`."""
     chosen = random.integers(0, len(BLURS), len(images))
     result = images.clone()

@@ -82,8 +82,10 @@ class Segmenter:
 
     @cached_property
     def fused_network(self) -> SegmentationNetwork:
-        """The network for evaluation alone, a third faster."""
-        return fused(self.network)
+        """The network for evaluation alone, a third faster; gradients pass through it to the pictures."""
+        # Whoever asks first may do so in inference mode, whose tensors take no part in gradients for good.
+        with torch.inference_mode(False):
+            return fused(self.network)
 
     @property
     def objects(self) -> tuple[str, ...]:

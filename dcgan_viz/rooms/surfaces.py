@@ -32,7 +32,7 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Places on a rectangle: a across and b up, from 0 to 1, and its size in metres."""
 
     a: Floats
@@ -48,13 +48,13 @@ def paint(rectangle: Rectangle, a: Floats, b: Floats) -> Floats:
     if rectangle.style == "curtain":
         return _column(look.palette.high) * (0.8 + 0.25 * np.sin(a * np.float32(width * 35)))
     if rectangle.style == "rug":
-        return _rug(look, _Place(a, b, width, height))
+        return _rug(look, Place(a, b, width, height))
     if rectangle.style == "sunlight":
         return _sunlight(look, a, b)
     left, right = rectangle.hidden
     if left or right:
         a = (a * width + left) / (width + left + right)
-    place = _Place(a, b, width + left + right, height)
+    place = Place(a, b, width + left + right, height)
     parts = _FORMS[rectangle.style](look, place)
     palette = look.palette
     lines = parts.lines
@@ -70,7 +70,7 @@ def _column(color: NDArray[np.float64]) -> NDArray[np.float32]:
     return color.astype(np.float32)[:, None]
 
 
-def _spots(look: Look, place: _Place) -> Mask:
+def _spots(look: Look, place: Place) -> Mask:
     """Lit windows of houses by night, flowers, dots: a third of small cells, at random."""
     row = np.floor(place.b * np.float32(place.height / 0.13))
     column = np.floor(place.a * np.float32(place.width / 0.13))
@@ -83,26 +83,26 @@ def _hash(cell: Floats, seed: float) -> Floats:
     return value - np.floor(value)
 
 
-def _bar_width(look: Look, place: _Place, upright: int, level: int) -> float:
+def bar_width(look: Look, place: Place, upright: int, level: int) -> float:
     """So many bars upright and level of this width cover the share of the rectangle that is framed."""
     p, q, w, h = upright, level, place.width, place.height
     both = w * q + h * p
     return (both - math.sqrt(both**2 - 4 * p * q * look.framed * w * h)) / (2 * p * q)
 
 
-def _border(look: Look, place: _Place) -> tuple[Mask, Floats, Floats]:
+def _border(look: Look, place: Place) -> tuple[Mask, Floats, Floats]:
     """A frame around everything, and places within it from 0 to 1."""
-    bar = _bar_width(look, place, 2, 2)
+    bar = bar_width(look, place, 2, 2)
     across, up = bar / place.width, bar / place.height
     a, b = (place.a - across) / (1 - 2 * across), (place.b - up) / (1 - 2 * up)
     return (a < 0) | (a > 1) | (b < 0) | (b > 1), a, b
 
 
-def _window(look: Look, place: _Place) -> _Parts:
+def _window(look: Look, place: Place) -> _Parts:
     """Panes between bars over a sill, and behind them a sky over hills, houses or trees; perhaps a blind, half down."""
     columns = 3 if place.width > 1.5 and look.chance[0] < 0.5 else 1 if place.width < 0.9 else 2
     rows = 3 if place.height > 1.6 else 1 if columns > 1 and look.chance[1] < 0.2 else 2
-    bar = _bar_width(look, place, columns + 1, rows + 2)
+    bar = bar_width(look, place, columns + 1, rows + 2)
     x, y = place.a * place.width, place.b * place.height
     across, up = (place.width - bar) / columns, (place.height - 2 * bar) / rows
     # Each pane has a bar to its right and above; the leftmost bar and the sill, twice as high, are left over.
@@ -111,7 +111,7 @@ def _window(look: Look, place: _Place) -> _Parts:
     return _Parts(place.b, _view(look, place), slats, frame & ~slats)
 
 
-def _view(look: Look, place: _Place) -> Mask:
+def _view(look: Look, place: Place) -> Mask:
     a, b = place.a, place.b
     # What the sill hides does not count.
     level = 0.12 + look.shapes
@@ -126,7 +126,7 @@ def _view(look: Look, place: _Place) -> Mask:
     return b < line
 
 
-def _painting(look: Look, place: _Place) -> _Parts:
+def _painting(look: Look, place: Place) -> _Parts:
     """A framed picture: blobs, a head, a landscape or halves of a plane; perhaps a poster's writing below."""
     frame, a, b = _border(look, place)
     one, two, kind = look.chance[2], look.chance[4], look.chance[3]
@@ -137,14 +137,14 @@ def _painting(look: Look, place: _Place) -> _Parts:
         head = ((a - 0.5) ** 2 + (b - 0.62) ** 2) * place.width / place.height < reach * 0.35
         shapes = head | ((a - 0.5) ** 2 * 2 + b**2 < reach * 0.7)
     elif kind < 0.75:
-        shapes = _view(look, _Place(a, b, place.width, place.height))
+        shapes = _view(look, Place(a, b, place.width, place.height))
     else:
         slope = 2 * one - 1
         shapes = b + slope * (a - 0.5) < look.shapes
     return _Parts(b, shapes, (b < look.lined) & (b % 0.2 < 0.1) & (np.abs(a - 0.5) < 0.46), frame)
 
 
-def _board(look: Look, place: _Place) -> _Parts:
+def _board(look: Look, place: Place) -> _Parts:
     """A white board or one of any colour, with writing and sheets."""
     frame, a, b = _border(look, place)
     # Two sheets that stand beside each other at other heights: panes do not.
@@ -155,7 +155,7 @@ def _board(look: Look, place: _Place) -> _Parts:
     return _Parts(b, shapes, (b > 1 - look.lined) & (b % 0.2 < 0.1) & words & ~shapes, frame)
 
 
-def _mirror(look: Look, place: _Place) -> _Parts:
+def _mirror(look: Look, place: Place) -> _Parts:
     """Slanted reflections, round corners in some."""
     frame, a, b = _border(look, place)
     slant = a + (b - 0.5) * (0.5 + look.chance[2]) + look.chance[3]
@@ -166,9 +166,9 @@ def _mirror(look: Look, place: _Place) -> _Parts:
     return _Parts((slant * 0.7) % 1, shapes, lines, frame)
 
 
-def _screen(look: Look, place: _Place) -> _Parts:
+def _screen(look: Look, place: Place) -> _Parts:
     """A television or monitor: a broad lower edge, a bar of pictures and lines of writing beside it."""
-    bar = _bar_width(look, place, 2, 3)
+    bar = bar_width(look, place, 2, 3)
     across, up = bar / place.width, bar / place.height
     a, b = (place.a - across) / (1 - 2 * across), (place.b - 2 * up) / (1 - 3 * up)
     frame = (a < 0) | (a > 1) | (b < 0) | (b > 1)
@@ -176,9 +176,9 @@ def _screen(look: Look, place: _Place) -> _Parts:
     return _Parts(b, side, (b > 1 - look.lined) & (b % 0.2 < 0.1) & (a < 0.3 + 0.7 * look.chance[3]), frame)
 
 
-def _door(look: Look, place: _Place) -> _Parts:
+def _door(look: Look, place: Place) -> _Parts:
     """A casing, a leaf with two panels or louvres, a knob."""
-    bar = _bar_width(look, place, 2, 1)
+    bar = bar_width(look, place, 2, 1)
     across, up = bar / place.width, bar / place.height
     a, b = (place.a - across) / (1 - 2 * across), place.b / (1 - up)
     frame = (a < 0) | (a > 1) | (b > 1)
@@ -188,9 +188,9 @@ def _door(look: Look, place: _Place) -> _Parts:
     return _Parts(place.b, shapes, louvres | _knob(a, b), frame)
 
 
-def _glazed_door(look: Look, place: _Place) -> _Parts:
+def _glazed_door(look: Look, place: Place) -> _Parts:
     """A leaf with small panes above, closed below."""
-    bar = _bar_width(look, place, 2, 1) * 0.7
+    bar = bar_width(look, place, 2, 1) * 0.7
     across, up = bar / place.width, bar / place.height
     a, b = (place.a - across) / (1 - 2 * across), place.b / (1 - up)
     panes = (a > 0.18) & (a < 0.82) & (b > 0.45) & (b < 0.92)
@@ -203,7 +203,7 @@ def _knob(a: Floats, b: Floats) -> Mask:
     return (np.abs(a - 0.9) < 0.06) & (np.abs(b - 0.46) < 0.03)
 
 
-_FORMS: dict[str, Callable[[Look, _Place], _Parts]] = {
+_FORMS: dict[str, Callable[[Look, Place], _Parts]] = {
     "window": _window,
     "painting": _painting,
     "board": _board,
@@ -214,7 +214,7 @@ _FORMS: dict[str, Callable[[Look, _Place], _Parts]] = {
 }
 
 
-def _rug(look: Look, place: _Place) -> Floats:
+def _rug(look: Look, place: Place) -> Floats:
     edge = np.minimum(np.minimum(place.a, 1 - place.a) * place.width, np.minimum(place.b, 1 - place.b) * place.height)
     color, second = _column(look.palette.high), _column(look.palette.frame)
     kind = look.chance[0]

@@ -67,7 +67,7 @@ def _package() -> bytes:
         data = kept.read_bytes()
         if _is_right(data):
             return data
-    data = _packed_by_npm() if shutil.which("npm") else _fetched()
+    data = packed_by_npm() if shutil.which("npm") else fetched()
     if not _is_right(data):
         raise UserError(f"what the registry gave as onnxruntime-web {VERSION} is something else: its SHA-512 is wrong")
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def _is_right(data: bytes) -> bool:
     return base64.b64encode(hashlib.sha512(data).digest()).decode() == INTEGRITY
 
 
-def _packed_by_npm() -> bytes:
+def packed_by_npm() -> bytes:
     """As npm fetches it, with whatever registry it is configured for."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", f"onnxruntime-web@{VERSION}", "--silent", "--pack-destination", folder]
@@ -95,7 +95,8 @@ def _packed_by_npm() -> bytes:
         return packed[0].read_bytes()
 
 
-def _fetched() -> bytes:
+def fetched() -> bytes:
+    """As the registry of npm's configuration sends it."""
     registry = os.environ.get("NPM_CONFIG_REGISTRY", REGISTRY).rstrip("/")
     address = f"{registry}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
     if not address.startswith(("https://", "http://")):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.analysis.forgetting import forgetting
+from dcgan_viz.analysis.forgetting.rankings import learn_ablation
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import load
@@ -80,8 +82,8 @@ def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
 def test_with_a_segmenter_everything_is_measured(
     run, annotated: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 70)
-    monkeypatch.setattr("dcgan_viz.analysis.forgetting.rankings.LEARNING_STEPS", 3)
+    monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
+    monkeypatch.setitem(learn_ablation.__kwdefaults__, "steps", 3)
     tiny_segmenter.save(annotated / "segmenter")
     outcome = run(
         *f"forget --model {annotated} --layer 1 --samples 6 --dose-response --insertion --maps --blind trial --json".split()
@@ -103,7 +105,7 @@ def test_with_a_segmenter_everything_is_measured(
 def test_without_boxes_the_segmenter_draws_them(
     run, refused, tiny_folder: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 70)
+    monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
     words = f"forget --model {tiny_folder} --layer 1 --samples 2 --object window --object bed"
     assert "has no boxes of 'window'" in refused(*words.split())
     tiny_segmenter.save(tiny_folder / "segmenter")

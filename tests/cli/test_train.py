@@ -135,12 +135,12 @@ def test_the_cards_command_can_be_pasted_and_gives_the_same_weights(run: Run, ar
 
 
 def test_under_torchrun_the_command_starts_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dcgan_viz.cli.train import _program
+    from dcgan_viz.cli.train import launcher
 
-    assert _program() == ["dcgan-viz", "train"]
+    assert launcher() == ["dcgan-viz", "train"]
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert " ".join(_program()) == "torchrun --nnodes 2 --nproc-per-node 2 -m dcgan_viz.cli.main train"
+    assert " ".join(launcher()) == "torchrun --nnodes 2 --nproc-per-node 2 -m dcgan_viz.cli.main train"
 
 
 # --- A resumed run is the one that was begun ----------------------------------------------------------------------

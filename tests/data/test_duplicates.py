@@ -119,7 +119,7 @@ def test_a_set_without_duplicates_and_one_of_equal_pictures(tmp_path: Path) -> N
 def test_crops_that_are_there_are_used_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find_duplicates(folder, tmp_path / "out", steps=2, workers=1)
     written = (tmp_path / "out" / "crops.npy").stat().st_mtime_ns
-    monkeypatch.setattr("dcgan_viz.data.prepare._decoded", None)
+    monkeypatch.setattr("dcgan_viz.data.prepare.ProcessPoolExecutor", None)
     again = find_duplicates(folder, tmp_path / "out", radius=3, steps=2, workers=1)
     assert (tmp_path / "out" / "crops.npy").stat().st_mtime_ns == written
     assert (again.names, again.broken) == (first.names, 1)

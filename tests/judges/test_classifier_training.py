@@ -8,7 +8,7 @@ from dcgan_viz.data.images import ImageSet, to_tensor
 from dcgan_viz.data.labels import Labels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import classify, measure_accuracy
-from dcgan_viz.judges.classifier_training import _disturb, train_classifier
+from dcgan_viz.judges.classifier_training import disturb_pictures, train_classifier
 from dcgan_viz.judges.splitting import hold_out, near_duplicates
 
 
@@ -66,7 +66,7 @@ def test_the_changes_are_small_and_mirror_half() -> None:
     random = np.random.default_rng(0)
     ramp = np.tile(np.linspace(60, 190, 32).astype(np.uint8)[:, None], (32, 1, 3))
     images = to_tensor(np.stack([ramp] * 400))
-    changed = _disturb(images, random)
+    changed = disturb_pictures(images, random)
     assert changed.shape == images.shape
     assert changed.abs().max() <= 1
     left, right = changed[..., :16].mean((1, 2, 3)), changed[..., 16:].mean((1, 2, 3))

@@ -43,7 +43,7 @@ def test_pictures_stay_pictures_and_labels_follow_them(pictures) -> None:
 def test_blur_agrees_with_sums_over_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disturbance, "BLURS", (1.0,))
     images = torch.rand(1, 2, 9, 9)
-    soft = disturbance._blur(images, np.random.default_rng(0))
+    soft = disturbance.blur_each(images, np.random.default_rng(0))
     weights = np.exp(-(np.arange(-3, 4) ** 2) / 2)
     weights /= weights.sum()
     around = np.pad(images[0].numpy(), ((0, 0), (3, 3), (3, 3)), mode="reflect")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcgan_viz.rooms.scene import BACK, Look, Palette, Rectangle, Surface, compose
-from dcgan_viz.rooms.surfaces import _bar_width, _Place, paint, pattern
+from dcgan_viz.rooms.surfaces import Place, bar_width, paint, pattern
 
 RED, GREEN, BLUE, WHITE = (np.array(c, float) for c in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)))
 STYLES = ("window", "painting", "board", "mirror", "screen")
@@ -39,8 +39,8 @@ def test_frame_and_shapes_take_the_shares_they_were_given(style: str) -> None:
 
 @pytest.mark.parametrize(("upright", "level"), [(2, 2), (3, 4), (4, 5), (2, 1)])
 def test_bars_of_that_width_cover_the_share(upright: int, level: int) -> None:
-    place = _Place(np.zeros(1), np.zeros(1), 1.4, 1.1)
-    bar = _bar_width(look(), place, upright, level)
+    place = Place(np.zeros(1), np.zeros(1), 1.4, 1.1)
+    bar = bar_width(look(), place, upright, level)
     free = (1.4 - upright * bar) * (1.1 - level * bar)
     assert 1 - free / (1.4 * 1.1) == pytest.approx(0.36)
 

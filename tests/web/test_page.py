@@ -39,8 +39,8 @@ def test_the_graph_draws_as_torch_does_with_and_without_maps(tiny_model: DCGAN, 
 
 def test_what_is_no_package_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCGAN_VIZ_HOME", str(tmp_path))
-    monkeypatch.setattr(runtime, "_packed_by_npm", lambda: b"something else")
-    monkeypatch.setattr(runtime, "_fetched", lambda: b"something else")
+    monkeypatch.setattr(runtime, "packed_by_npm", lambda: b"something else")
+    monkeypatch.setattr(runtime, "fetched", lambda: b"something else")
     with pytest.raises(UserError, match="its SHA-512 is wrong"):
         runtime.runtime_files()
     assert not list(tmp_path.rglob("*.tgz"))

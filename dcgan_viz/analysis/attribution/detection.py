@@ -141,7 +141,7 @@ def rank_maps(
         raise UserError(f"{int(shows.sum())} images show {label!r}, and at least 4 are needed to rank and to test maps")
     activations = _activations(model.discriminator, layer.number, images)
     covered = coverage(masks, layer.size)
-    ranking_half, test_half = _halves(shows, seed)
+    ranking_half, test_half = balanced_halves(shows, seed)
     ranked_by = _average_precisions(activations[ranking_half], covered[ranking_half])
     ranking = np.argsort(-ranked_by, kind="stable")
     tested = _average_precisions(activations[test_half], covered[test_half])
@@ -211,7 +211,7 @@ def _activations(discriminator: DiscriminatorNetwork, layer: int, images: Tensor
     return torch.cat(batches).numpy()
 
 
-def _halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def balanced_halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two halves of the images, in ascending order, with as many that show the object in each."""
     random = np.random.default_rng(stream(seed, HALVES))
     first: list[NDArray[np.int64]] = []

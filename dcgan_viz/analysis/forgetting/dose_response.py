@@ -177,7 +177,7 @@ def dose_response(
         spared = segmenter.objects[covered[area[:, 0, 0, covered].mean(0).argmax()]]
     chance = area[:, len(orders)]
     best = tuple(
-        _best_dose(area[:, row], chance, name, numbers, index, segmenter.label(spared) - 1, allowed_loss, seed)
+        best_dose(area[:, row], chance, name, numbers, index, segmenter.label(spared) - 1, allowed_loss, seed)
         for row, name in enumerate((*orders, RANDOM))
     )
     return DoseResponse(
@@ -244,7 +244,7 @@ def _shares_gone(area: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float
     return removed, low, high
 
 
-def _best_dose(
+def best_dose(
     area: NDArray[np.float64],
     control: NDArray[np.float64],
     ranking: str,

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,7 +26,6 @@ from dcgan_viz.analysis.forgetting.ablation import (
     Where,
     choose_layer,
     draw_scaled,
-    draw_with,
     object_places,
 )
 from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
@@ -56,10 +56,7 @@ from dcgan_viz.judges.segmenter import Segmenter, find_judge, find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Estimate, Seed, stream
-
-MEASURED_SAMPLES = 1000
-"""New samples on which a segmenter measures what an ablation did."""
+from dcgan_viz.statistics import Estimate, stream
 
 EVIDENCE, CONTROL, CHANGE, EFFECTS, DRAWS = range(1, 6)
 """Streams of random numbers of a seed: the new samples have the seed itself."""
@@ -230,6 +227,7 @@ def forget(
     regularization: float = 1.0,
     segmenter: Segmenter | Literal["own"] | None = "own",
     judge: Segmenter | Literal["own"] | None = "own",
+    measured_samples: int = 1000,
     seed: int = 0,
 ) -> Forgetting:
     """Find the maps that draw objects, zero them, and draw new samples without them.
@@ -261,12 +259,14 @@ def forget(
     regularization : float
         As in `fit_probe`.
     segmenter : Segmenter or "own", optional
-        Reads the model's pictures: what happened to every object is then measured on 1,000 new samples. The model's own
-        by default, if it has one.
+        Reads the model's pictures: what happened to every object is then measured. The model's own by default, if it has
+        one.
     judge : Segmenter or "own", optional
         Another one that measures, where `segmenter` ranks, finds boxes or says where the object is: what ranks never
         measures. The model's own second one by default, if it has one; without any, the first measures too, and the
         result says so.
+    measured_samples : int
+        New samples on which a segmenter measures.
     seed : int
         Of the new samples, the negatives, the folds, the intervals and the controls.
 
@@ -291,11 +291,7 @@ def forget(
     labels = (objects,) if isinstance(objects, str) else tuple(dict.fromkeys(objects))
     reader = find_segmenter(model) if segmenter == "own" else segmenter
     measuring = (find_judge(model) if judge == "own" else judge) or reader
-    if measuring is not None:
-        for label in labels:
-            measuring.label(label)
-    if set(labels) & set(keep):
-        raise UserError(f"{min(set(labels) & set(keep))} cannot be forgotten and kept at once")
+    _check_objects(labels, keep, measuring)
     if where == "object" and reader is None:
         raise UserError("zeroing maps only where the object is needs a segmenter: give one")
     nothing, chosen_by = Ablation(choose_layer(model, layer), (), strength, where), find_ranking(ranking)
@@ -323,23 +319,14 @@ def forget(
     ablation = nothing.of(tuple(dict.fromkeys(m for found in found_objects for m in found.maps)))
     annotated = AnnotatedSamples([evidence[label] for label in labels], ablation)
     controls, ratios = ratio_controls(annotated, seed=stream(seed, CHANGE))
-    control = ablation.of(
-        random_choices(range(nothing.layer.channels), len(ablation.maps), 1, stream(seed, CONTROL))[0]
-    )
-    latents = model.latents(samples, seed)
-    places = None
-    if where == "object" and reader is not None:
-        places = object_places(model, reader, labels, latents, nothing.layer)
-    before, after, controlled = (
-        to_pixels(images) for images in draw_with(model, [nothing, ablation, control], latents, places)
-    )
+    pictures = _draw(model, ablation, model.latents(samples, seed), labels, reader, seed)
     return Forgetting(
         settings={
             "model": model.card.name,
             "generator_digest": model.generator_digest(),
             "seed": seed,
             "samples": samples,
-            "measured_samples": 0 if measuring is None else MEASURED_SAMPLES,
+            "measured_samples": 0 if measuring is None else measured_samples,
             "annotation_seed": boxes.seed,
             "annotated_samples": boxes.count,
             "boxes_by": boxes.contributor,
@@ -353,20 +340,18 @@ def forget(
         objects=found_objects,
         ablation=ablation,
         kept_maps=tuple(sorted({m for kept in spared.values() for m in kept})),
-        control_maps=control.maps,
         change=annotated.change(stream(seed, CHANGE)),
         controls=controls,
-        effects=() if measuring is None else _effects(model, ablation, evidence, labels, measuring, reader, seed),
+        effects=()
+        if measuring is None
+        else _effects(model, ablation, evidence, labels, measuring, reader, measured_samples, seed),
         seen=() if measuring is None else ("background", *measuring.objects),
         score_axis=chosen_by.axis_for(evidence[labels[0]]),
         weights=np.stack([evidence[label].weights for label in labels]),
         scores=np.stack([scores[label] for label in labels]),
         control_ratios=ratios,
-        before=before,
-        after=after,
-        control=controlled,
-        controls_drawn=_draw_controls(model, ablation, latents, places, stream(seed, DRAWS)),
         evidence=tuple(evidence[label] for label in labels),
+        **pictures,
     )
 
 
@@ -388,13 +373,52 @@ def blind_trial(result: Forgetting) -> BlindTrial:
     )
 
 
-def _draw_controls(
-    model: DCGAN, ablation: Ablation, latents: Tensor, places: Tensor | None, seed: Seed
-) -> NDArray[np.uint8]:
-    """Samples without as many random maps as the ablation has, others in each."""
-    factors = random_factors(ablation.layer.channels, len(ablation.maps), len(latents), seed, ablation.strength)
-    drawn = [images for _, (images,) in draw_scaled(model, ablation.layer, [factors], latents, places)]
-    return np.concatenate([to_pixels(images) for images in drawn])
+class _Pictures(TypedDict):
+    """New samples in grey levels, and the maps of the control."""
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    control: NDArray[np.uint8]
+    controls_drawn: NDArray[np.uint8]
+    control_maps: tuple[int, ...]
+
+
+def _draw(
+    model: DCGAN, ablation: Ablation, latents: Tensor, labels: Sequence[str], reader: Segmenter | None, seed: int
+) -> _Pictures:
+    """New samples as they are, with the ablation, and without as many random maps: the same in all, and others in each."""
+    layer, count = ablation.layer, len(ablation.maps)
+    control = ablation.of(random_choices(range(layer.channels), count, 1, stream(seed, CONTROL))[0])
+    others = random_factors(layer.channels, count, len(latents), stream(seed, DRAWS), ablation.strength)
+    places = _places(model, ablation, latents, labels, reader)
+    ways = [ablation.of(()).factors, ablation.factors, control.factors, others]
+    batches = [drawn for _, drawn in draw_scaled(model, layer, ways, latents, places)]
+    before, after, controlled, controls_drawn = (to_pixels(torch.cat(drawn)) for drawn in zip(*batches, strict=True))
+    return {
+        "before": before,
+        "after": after,
+        "control": controlled,
+        "controls_drawn": controls_drawn,
+        "control_maps": control.maps,
+    }
+
+
+def _places(
+    model: DCGAN, ablation: Ablation, latents: Tensor, labels: Sequence[str], reader: Segmenter | None
+) -> Tensor | None:
+    """Where the maps are zeroed, if not everywhere."""
+    if ablation.where == "everywhere" or reader is None:
+        return None
+    return object_places(model, reader, labels, latents, ablation.layer)
+
+
+def _check_objects(labels: Sequence[str], keep: Sequence[str], measuring: Segmenter | None) -> None:
+    """Refuse what cannot be measured, or is to be forgotten and kept."""
+    if measuring is not None:
+        for label in labels:
+            measuring.label(label)
+    if set(labels) & set(keep):
+        raise UserError(f"{min(set(labels) & set(keep))} cannot be forgotten and kept at once")
 
 
 def _find(
@@ -467,24 +491,22 @@ def _effects(
     labels: tuple[str, ...],
     segmenter: Segmenter,
     reader: Segmenter | None,
+    samples: int,
     seed: int,
 ) -> tuple[Effect, ...]:
     """What a segmenter sees of the ablation, of as many random and activation-matched maps, and of the paper's rule."""
-    layer, count = ablation.layer, MEASURED_SAMPLES
-    latents = model.latents(count, seed)
+    layer, latents = ablation.layer, model.latents(samples, seed)
     ways = stream(seed, EFFECTS)
     choices = {
         "chosen maps": ablation.factors,
-        "random maps": random_factors(layer.channels, len(ablation.maps), count, stream(ways, 1), ablation.strength),
+        "random maps": random_factors(layer.channels, len(ablation.maps), samples, stream(ways, 1), ablation.strength),
     }
     activations = model.activations(latents[:256], layer.number).mean((0, 2, 3)).double().numpy()
-    matched = matched_factors(activations, ablation.maps, count, stream(ways, 2), ablation.strength)
+    matched = matched_factors(activations, ablation.maps, samples, stream(ways, 2), ablation.strength)
     if matched is not None:
         choices["activation-matched maps"] = matched
     paper = {m for label in labels for m in positive_maps(evidence[label].weights)}
     if paper and paper != set(ablation.maps):
         choices[PAPER] = ablation.of(sorted(paper)).factors
-    places = None
-    if ablation.where == "object" and reader is not None:
-        places = object_places(model, reader, labels, latents, layer)
+    places = _places(model, ablation, latents, labels, reader)
     return measure_effects(model, layer, choices, segmenter, labels, latents, places=places, seed=stream(ways, 3))

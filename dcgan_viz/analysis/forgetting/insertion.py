@@ -77,6 +77,15 @@ class Insertion(Result):
         )
 
 
+def _squares(size: int, side: int, count: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    """A square at a random place in each of so many maps (count, size, size)."""
+    corners = random.integers(0, size - side + 1, (count, 2))
+    grid = np.arange(size)
+    rows = (grid >= corners[:, :1]) & (grid < corners[:, :1] + side)
+    columns = (grid >= corners[:, 1:]) & (grid < corners[:, 1:] + side)
+    return rows[:, :, None] & columns[:, None, :]
+
+
 def levels_inside(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Mean activation (C,) of maps (N, C, h, w) where the object is: what insertion raises them to."""
     levels: NDArray[np.float32] = maps.transpose(1, 0, 2, 3)[:, inside].mean(1)
@@ -140,11 +149,7 @@ def insert(
     chosen[:, list(maps)] = True
     # Other maps for every sample: the interval then also covers which ones chance picked.
     control = random.permuted(chosen, axis=1)
-    corners = random.integers(0, layer.size - side + 1, (samples, 2))
-    grid = np.arange(layer.size)
-    rows = (grid >= corners[:, :1]) & (grid < corners[:, :1] + side)
-    columns = (grid >= corners[:, 1:]) & (grid < corners[:, 1:] + side)
-    places = rows[:, :, None] & columns[:, None, :]
+    places = _squares(layer.size, side, samples, random)
     scale = model.image_shape[1] // layer.size
     above = places.repeat(scale, 1).repeat(scale, 2)
     latents = model.latents(samples, seed)
@@ -161,8 +166,7 @@ def insert(
         untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
         drawn += [paint(untouched, drawn[0], above[batch]), paint(untouched, torch.ones_like(untouched), above[batch])]
         for values, images in zip(covered, drawn, strict=True):
-            found = segment(segmenter, images) == wanted
-            values.append((found & above[batch]).sum((1, 2)) / above[batch].sum((1, 2)))
+            values.append(_share_covered(segment(segmenter, images) == wanted, above[batch]))
         kept = max(min(shown - start, SAMPLE_BATCH), 0)
         if kept:
             for list_, images in zip(pictures, (untouched, drawn[0], drawn[2], drawn[4]), strict=True):
@@ -226,3 +230,9 @@ def _draw_forced(
     where = torch.from_numpy(places[:, None] & forced[:, :, None, None]).to(below.device)
     raised = torch.from_numpy(levels).to(below.device, below.dtype)[:, None, None]
     return model.generator.draw_from(torch.where(where, raised, below), layer.number).cpu()
+
+
+def _share_covered(found: NDArray[np.bool_], places: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How much of each place (N, H, W) is covered by what was found."""
+    shares: NDArray[np.float64] = (found & places).sum((1, 2)) / places.sum((1, 2))
+    return shares

@@ -20,6 +20,7 @@ from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
+from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import stream
 
@@ -192,24 +193,39 @@ def _single_maps(layer: Layer) -> list[list[Tensor]]:
     return [one[start : start + MAPS_AT_ONCE] for start in range(0, len(one), MAPS_AT_ONCE)]
 
 
-def _learned(evidence: Evidence) -> NDArray[np.float64]:
-    segmenter, layer = evidence.segmenter, evidence.layer
-    assert segmenter is not None
-    label = segmenter.label(evidence.label)
-    generator = evidence.model.generator
+def learn_ablation(evidence: Evidence, *, steps: int = LEARNING_STEPS) -> Scores:
+    """Optimise an ablation through the segmenter: the ``learned`` ranking of `score_maps`.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        With a segmenter that knows the object.
+    steps : int
+        Of the optimiser; fewer tell the highest maps from the lowest, and leave those between undecided.
+
+    Returns
+    -------
+    ndarray of float64 (C,)
+        By how much each map is scaled down, from 0 to 1.
+    """
+    segmenter, layer = evidence.reading_segmenter(), evidence.layer
+    label, generator = segmenter.label(evidence.label), evidence.model.generator
+    maps = torch.from_numpy(evidence.maps).to(evidence.model.device)
+    with torch.no_grad():
+        drawn = (generator.draw_from(batch, layer.number) for batch in maps.split(SAMPLE_BATCH))
+        whole = torch.cat([_expected_pixels(segmenter, images) for images in drawn])
+    others = torch.tensor([k for k in range(whole.shape[1]) if k != label], device=whole.device)
     random = np.random.default_rng(stream(evidence.seed, LEARNING))
     # The share that is left of each map is a sigmoid of this; all begin almost whole.
-    logits = torch.full((layer.channels,), 2.0, device=evidence.model.device, requires_grad=True)
+    logits = torch.full((layer.channels,), 2.0, device=whole.device, requires_grad=True)
     optimiser = torch.optim.Adam([logits], LEARNING_RATE)
-    for _ in range(LEARNING_STEPS):
-        chosen = torch.from_numpy(random.integers(0, len(evidence.latents), LEARNING_BATCH))
-        with torch.no_grad():
-            below = generator.activations(evidence.latents[chosen], layer.number)
+    for _ in range(steps):
+        chosen = torch.from_numpy(random.integers(0, len(maps), LEARNING_BATCH)).to(maps.device)
         factors = torch.sigmoid(logits)
-        before = _expected_pixels(segmenter, generator.draw_from(below, layer.number)).detach()
-        after = _expected_pixels(segmenter, generator.draw_from(below * factors[:, None, None], layer.number))
+        before = whole[chosen].sum(0)
+        images = generator.draw_from(maps[chosen] * factors[:, None, None], layer.number)
+        after = _expected_pixels(segmenter, images).sum(0)
         left = after[label] / before[label]
-        others = torch.tensor([k for k in range(len(before)) if k != label], device=before.device)
         # In shares of the whole picture: a change of a small object costs little, of a large one much.
         collateral = (after[others] - before[others]).clamp(max=0).abs().sum() / before.sum()
         loss = left + COLLATERAL * collateral + SPARSITY * (1 - factors).mean()
@@ -221,8 +237,9 @@ def _learned(evidence: Evidence) -> NDArray[np.float64]:
 
 
 def _expected_pixels(segmenter: Segmenter, images: Tensor) -> Tensor:
-    """Expected number of pixels (classes,) of each label in pictures."""
-    probabilities: Tensor = segmenter.network(images).softmax(1).sum((0, 2, 3))
+    """Expected number of pixels (N, classes) of each label in pictures."""
+    scores = segmenter.fused_network(images.contiguous(memory_format=torch.channels_last))
+    probabilities: Tensor = scores.softmax(1).sum((2, 3))
     return probabilities
 
 
@@ -243,7 +260,7 @@ for _ranking in (
         "#27824a",
         segmented_axis="zeroed alone: share of the\nobject gone, less collateral",
     ),
-    Ranking("learned", _learned, "scaled down by\na learned ablation", "#8e44ad", needs="segmenter"),
+    Ranking("learned", learn_ablation, "scaled down by\na learned ablation", "#8e44ad", needs="segmenter"),
 ):
     register(_ranking)
 

@@ -43,8 +43,8 @@ NEIGHBOURS = 8
 NOISE_AND_TRIALS, ORDINARY, BASELINES, RESAMPLED = range(1, 5)
 """Streams of random numbers of a seed."""
 
-RESAMPLES, RESAMPLED_TRIALS = 100, 20
-"""Sets of exemplars drawn anew with replacement, and the sums of each that the classifier is asked of."""
+RESAMPLED_TRIALS = 20
+"""Sums of each set of exemplars drawn anew that the classifier is asked of."""
 
 BASE_SAMPLES = 500
 """Ordinary samples on which the classifier is asked too, for the rate that chance gives."""
@@ -249,6 +249,7 @@ def arithmetic(
     wanted: str | None = None,
     expected: str | None = None,
     classifier: Classifier | None = None,
+    resamples: int = 100,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Arithmetic:
@@ -273,6 +274,8 @@ def arithmetic(
         The class that the result should show, for `classifier`.
     classifier : Classifier, optional
         Measures how often it does.
+    resamples : int
+        Sets of exemplars drawn anew, with replacement, for the intervals over exemplars; at least 2.
     seed : int
         Of the noise and the trials' exemplars.
     progress : Progress
@@ -299,11 +302,10 @@ def arithmetic(
     """
     concepts.check_belongs_to(model)
     terms = parse_expression(expression, concepts.exemplars)
-    if trials < 2:
-        raise UserError(f"{trials} trials cannot be compared: draw at least 2")
-    if (expected is None) != (classifier is None):
-        raise UserError("a class is measured by a classifier: give both or neither")
-    expected_number = 0 if classifier is None or expected is None else classifier.number(expected)
+    for number, what in ((trials, "trials"), (resamples, "sets of exemplars")):
+        if number < 2:
+            raise UserError(f"{number} {what} cannot be compared: draw at least 2")
+    asked = _asked(classifier, expected)
     names = list(dict.fromkeys([*(term.concept for term in terms), *([] if wanted is None else [wanted])]))
     pools = {name: concepts.latents(model, name, EXEMPLARS) for name in names}
     random = np.random.default_rng(stream(seed, NOISE_AND_TRIALS))
@@ -318,9 +320,12 @@ def arithmetic(
     picture, clamped = to_pixels(model.generate(torch.stack([total, total.clamp(-1, 1)])))
 
     drawn = _draw_trials(model, pools, terms, wanted, trials, random, progress)
-    results, singles, in_pixels, single_latents, controls, last_means = drawn
-    alone, at_random = _draw_baselines(model, terms, last_means, stream(seed, BASELINES))
-    baselines = {ALONE.format(terms[-1].concept): alone, RANDOM_MEANS.format(terms[-1].concept): at_random}
+    alone, at_random = _draw_baselines(model, terms, drawn.last_means, stream(seed, BASELINES))
+    measurement = None
+    if asked is not None:
+        conditions = _conditions(model, pools, terms[-1].concept, drawn, alone, at_random, stream(seed, ORDINARY))
+        again = _resampled_shares(model, pools, terms, asked, resamples, stream(seed, RESAMPLED), progress)
+        measurement = _measure(asked, conditions, again)
     return Arithmetic(
         settings={
             "model": model.card.name,
@@ -337,31 +342,16 @@ def arithmetic(
             "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
             "pixel_arithmetic": "the same expression of the mean pictures, grey levels 0 to 255, clipped",
             "rate_intervals": "95 % Wilson over pictures, given the exemplars that were picked; over exemplars: 95 % bootstrap "
-            f"over {RESAMPLES} sets drawn anew with replacement, {RESAMPLED_TRIALS} sums of each",
+            f"over {resamples} sets drawn anew with replacement, {RESAMPLED_TRIALS} sums of each",
         },
         expression=write_expression(terms),
         operands=tuple(Operand(t.sign, t.concept, concepts.of(t.concept)[:EXEMPLARS]) for t in terms),
         reach=_reach(total[None], prior),
-        single_reach=_reach(single_latents, prior),
+        single_reach=_reach(drawn.single_latents, prior),
         clamping=0.0 if prior == "normal" else float(np.abs(picture.astype(float) - clamped).mean()),
-        instability=_instability(results),
-        single_instability=_instability(singles),
-        measurement=None
-        if classifier is None or expected is None
-        else _measure(
-            classifier,
-            expected,
-            expected_number,
-            {
-                ON_Z: results,
-                **{name: pictures for name, pictures in baselines.items() if len(pictures)},
-                "on single exemplars": singles,
-                "on pixels": in_pixels,
-                **{f"exemplars of {name}": to_pixels(model.generate(pool)) for name, pool in pools.items()},
-                "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, stream(seed, ORDINARY))),
-            },
-            _resampled_shares(model, pools, terms, classifier, expected_number, stream(seed, RESAMPLED), progress),
-        ),
+        instability=_instability(drawn.results),
+        single_instability=_instability(drawn.singles),
+        measurement=measurement,
         exemplars=exemplars,
         averages=to_pixels(model.generate(means)),
         pixel_averages=exemplars.mean(1).round().astype(np.uint8),
@@ -369,13 +359,35 @@ def arithmetic(
         picture=picture,
         pixel_picture=add_pictures(exemplars, [term.sign for term in terms]),
         neighbours=to_pixels(model.generate(total + torch.from_numpy(noise))),
-        trials=results,
-        single_trials=singles,
-        pixel_trials=in_pixels,
+        trials=drawn.results,
+        single_trials=drawn.singles,
+        pixel_trials=drawn.in_pixels,
         alone_trials=alone,
         random_trials=at_random,
-        controls=controls,
+        controls=drawn.controls,
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Who is asked for what."""
+
+    classifier: Classifier
+    expected: str
+    number: int
+
+    def sees(self, images: Tensor) -> NDArray[np.bool_]:
+        """Whether the class is the most probable one of each picture, as it would be saved."""
+        found: NDArray[np.bool_] = classify(self.classifier, images).argmax(1) == self.number
+        return found
+
+
+def _asked(classifier: Classifier | None, expected: str | None) -> _Asked | None:
+    if (expected is None) != (classifier is None):
+        raise UserError("a class is measured by a classifier: give both or neither")
+    if classifier is None or expected is None:
+        return None
+    return _Asked(classifier, expected, classifier.number(expected))
 
 
 def add_pictures(exemplars: NDArray[np.uint8], signs: Sequence[int]) -> NDArray[np.uint8]:
@@ -444,6 +456,18 @@ def blind_trial(result: Arithmetic, *, question: str | None = None, seed: int = 
     )
 
 
+@dataclass(frozen=True)
+class _Trials:
+    """What was drawn for each trial: sums of means, of single exemplars and in pixels, and the controls."""
+
+    results: NDArray[np.uint8]
+    singles: NDArray[np.uint8]
+    in_pixels: NDArray[np.uint8]
+    controls: NDArray[np.uint8]
+    single_latents: Tensor
+    last_means: Tensor
+
+
 def _draw_trials(
     model: DCGAN,
     pools: Mapping[str, Tensor],
@@ -452,8 +476,7 @@ def _draw_trials(
     trials: int,
     random: np.random.Generator,
     progress: Progress,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Tensor, NDArray[np.uint8], Tensor]:
-    """Results, results of single exemplars, results in pixels, latents of the single ones, controls, last term's means."""
+) -> _Trials:
     signs = [term.sign for term in terms]
     weights = torch.tensor(signs, dtype=torch.float32)
     names = [term.concept for term in terms]
@@ -472,8 +495,9 @@ def _draw_trials(
         single_latents.append(single)
         last_means.append(operands[-1].mean(0))
     results, singles, in_pixels, controls_drawn = (np.stack(part) for part in zip(*drawn, strict=True))
-    latents_of_singles, means = torch.stack(single_latents), torch.stack(last_means)
-    return results, singles, in_pixels, latents_of_singles, controls_drawn.swapaxes(0, 1), means
+    return _Trials(
+        results, singles, in_pixels, controls_drawn.swapaxes(0, 1), torch.stack(single_latents), torch.stack(last_means)
+    )
 
 
 def _has_baselines(terms: Sequence[Term]) -> bool:
@@ -499,12 +523,33 @@ def _random_differences(model: DCGAN, terms: Sequence[Term], count: int, seed: S
     return torch.einsum("k,nkd->nd", torch.tensor([term.sign for term in terms[:-1]], dtype=torch.float32), means)
 
 
+def _conditions(
+    model: DCGAN,
+    pools: Mapping[str, Tensor],
+    last: str,
+    drawn: _Trials,
+    alone: NDArray[np.uint8],
+    at_random: NDArray[np.uint8],
+    seed: Seed,
+) -> dict[str, NDArray[np.uint8]]:
+    """The pictures that the classifier is asked of, by how they were drawn: the result and its baselines first."""
+    baselines = {ALONE.format(last): alone, RANDOM_MEANS.format(last): at_random}
+    return {
+        ON_Z: drawn.results,
+        **{name: pictures for name, pictures in baselines.items() if len(pictures)},
+        "on single exemplars": drawn.singles,
+        "on pixels": drawn.in_pixels,
+        **{f"exemplars of {name}": to_pixels(model.generate(pool)) for name, pool in pools.items()},
+        "ordinary samples": to_pixels(model.sample(BASE_SAMPLES, seed)),
+    }
+
+
 def _resampled_shares(
     model: DCGAN,
     pools: Mapping[str, Tensor],
     terms: Sequence[Term],
-    classifier: Classifier,
-    number: int,
+    asked: _Asked,
+    resamples: int,
     seed: Seed,
     progress: Progress,
 ) -> NDArray[np.float64]:
@@ -513,7 +558,7 @@ def _resampled_shares(
     names = [term.concept for term in terms]
     signs = torch.tensor([term.sign for term in terms], dtype=torch.float32)
     rows = []
-    for k in progress(range(RESAMPLES), Stage("other exemplars", RESAMPLES, "set")):
+    for k in progress(range(resamples), Stage("other exemplars", resamples, "set")):
         # The same exemplars stand for a concept wherever it is named.
         again = {name: pool[torch.from_numpy(random.integers(0, len(pool), len(pool)))] for name, pool in pools.items()}
         means = []
@@ -525,20 +570,15 @@ def _resampled_shares(
         if _has_baselines(terms):
             others = _random_differences(model, terms, RESAMPLED_TRIALS, stream(seed, 1 + k))
             sums += [operands[:, -1], operands[:, -1] + others]
-        probabilities = classify(classifier, to_tensor(to_pixels(model.generate(torch.cat(sums)))))
-        rows.append((probabilities.argmax(1) == number).reshape(len(sums), RESAMPLED_TRIALS).mean(1))
+        seen = asked.sees(to_tensor(to_pixels(model.generate(torch.cat(sums)))))
+        rows.append(seen.reshape(len(sums), RESAMPLED_TRIALS).mean(1))
     return np.stack(rows)
 
 
-def _measure(
-    classifier: Classifier,
-    expected: str,
-    number: int,
-    pictures: Mapping[str, NDArray[np.uint8]],
-    resampled: NDArray[np.float64],
-) -> Measurement:
+def _measure(asked: _Asked, pictures: Mapping[str, NDArray[np.uint8]], resampled: NDArray[np.float64]) -> Measurement:
     """Ask the classifier of every condition; the first ones are those that exemplars were drawn anew for."""
-    shown = {name: classify(classifier, to_tensor(drawn)).argmax(1) == number for name, drawn in pictures.items()}
+    shown = {name: asked.sees(to_tensor(drawn)) for name, drawn in pictures.items()}
+    resamples = len(resampled)
     measured = list(shown)[: resampled.shape[1]]
     rates, ahead = [], []
     for k, (name, present) in enumerate(shown.items()):
@@ -547,7 +587,7 @@ def _measure(
         rates.append(
             rate
             if again is None
-            else replace(rate, over_exemplars=estimate_of(rate.share.value, again, RESAMPLES, "exemplars"))
+            else replace(rate, over_exemplars=estimate_of(rate.share.value, again, resamples, "exemplars"))
         )
     for k, name in enumerate(measured[1:], start=1):
         gained, lost = (int((a & ~b).sum()) for a, b in ((shown[ON_Z], shown[name]), (shown[name], shown[ON_Z])))
@@ -555,15 +595,15 @@ def _measure(
         ahead.append(
             Ahead(
                 name,
-                estimate_of(difference, resampled[:, 0] - resampled[:, k], RESAMPLES, "exemplars"),
+                estimate_of(difference, resampled[:, 0] - resampled[:, k], resamples, "exemplars"),
                 gained,
                 lost,
                 float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
             )
         )
-    card = classifier.card
+    card = asked.classifier.card
     split = str(card.training.get("split", "not stated"))
-    return Measurement(expected, tuple(rates), tuple(ahead), card.accuracies, split)
+    return Measurement(asked.expected, tuple(rates), tuple(ahead), card.accuracies, split)
 
 
 def _exemplars(pool: Tensor, random: np.random.Generator) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.protocol import GeneratorNetwork
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Estimate, bootstrap_estimate, middle, stream
+from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, middle, stream
 
 Method = Literal["principal", "factorised"]
 
@@ -252,8 +253,7 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     principal, variance = principal_directions(model.generator, drawn, count, seed)
     halves = [principal_directions(model.generator, half, count, seed)[0] for half in (drawn[::2], drawn[1::2])]
     factorised, share = factorised_directions(model.generator, count)
-    random = np.random.default_rng(stream(seed, RANDOM)).standard_normal((RANDOM_DIRECTIONS, latent))
-    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    random = _random_directions(latent, stream(seed, RANDOM))
 
     length = reach * SPREAD[prior]
     space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED)))
@@ -261,35 +261,23 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     shown = model.latents(samples, seed)
     amounts = np.linspace(-length, length, POSITIONS)
     everything = torch.from_numpy(np.concatenate([principal, factorised, random])).float()
-    rows = torch.stack(
-        [
-            torch.stack([move(shown, direction * a, prior) for a in amounts.tolist()], dim=1)
-            for direction in everything[: 2 * count + 1]
-        ]
-    )
-    channels, height, width = model.image_shape
-    pictures = to_pixels(model.generate(rows.flatten(0, 2))).reshape(*rows.shape[:3], height, width, channels)
+    pictures = _pictures(model, shown, everything[: 2 * count + 1], amounts)
     changes, kept = _changes(model, space, measured, everything, length)
     overlap = np.abs(principal @ factorised.T)
+    explained, agreement = np.concatenate([variance, share]), np.concatenate([overlap.max(1), overlap.max(0)])
+    found_again: list[float | None] = [float(abs(a @ b)) for a, b in zip(*halves, strict=True)]
     kinds: tuple[Method, Method] = ("principal", "factorised")
-    methods = [kind for kind in kinds for _ in range(count)]
     found = [
         Direction(
-            method=method,
+            method=kinds[k // count],
             number=k % count + 1,
-            explained=float(np.concatenate([variance, share])[k]),
-            found_again=float(abs(halves[0][k] @ halves[1][k])) if method == "principal" else None,
-            agreement=float(np.concatenate([overlap.max(1), overlap.max(0)])[k]),
+            explained=float(explained[k]),
+            found_again=[*found_again, *[None] * count][k],
+            agreement=float(agreement[k]),
             kept=float(kept[k].mean() / length),
-            changes=cast(
-                tuple[Movement, Movement],
-                tuple(
-                    Movement(name, bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP)))
-                    for name, values in zip(("pixels", "features"), changes[:, k], strict=True)
-                ),
-            ),
+            changes=_movements(changes[:, k], lambda values: bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP))),
         )
-        for k, method in enumerate(methods)
+        for k in range(2 * count)
     ]
     means = changes[:, 2 * count :].mean(2)
     return Directions(
@@ -315,11 +303,29 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
         amounts=amounts,
         pictures=pictures,
         found=tuple(found),
-        random_changes=cast(
-            tuple[Movement, Movement],
-            tuple(Movement(name, _of_random(m)) for name, m in zip(("pixels", "features"), means, strict=True)),
-        ),
+        random_changes=_movements(means, _of_random),
     )
+
+
+def _random_directions(latent: int, seed: Seed) -> NDArray[np.float64]:
+    random = np.random.default_rng(seed).standard_normal((RANDOM_DIRECTIONS, latent))
+    return np.asarray(random / np.linalg.norm(random, axis=1, keepdims=True))
+
+
+def _pictures(model: DCGAN, latents: Tensor, directions: Tensor, amounts: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Samples moved along directions, by each of the amounts: (directions, samples, amounts, H, W, C)."""
+    moved = [torch.stack([move(latents, d * a, model.prior) for a in amounts.tolist()], dim=1) for d in directions]
+    rows = torch.stack(moved)
+    channels, height, width = model.image_shape
+    return to_pixels(model.generate(rows.flatten(0, 2))).reshape(*rows.shape[:3], height, width, channels)
+
+
+def _movements(
+    values: NDArray[np.float64], estimate: Callable[[NDArray[np.float64]], Estimate]
+) -> tuple[Movement, Movement]:
+    """What changes (2, n) come to, in pixels and in features."""
+    pixels, features = values
+    return Movement("pixels", estimate(pixels)), Movement("features", estimate(features))
 
 
 def _of_random(means: NDArray[np.float64]) -> Estimate:

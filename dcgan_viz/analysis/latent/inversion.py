@@ -318,20 +318,7 @@ def invert(
     pool = model.latents(samples, stream(seed, POOL))
     chosen, _ = nearest_samples(model, loss, targets, pool, starts, progress)
     first = max(1, round(steps * FIRST_PART))
-    tried, losses = optimise(
-        model,
-        loss,
-        targets.repeat_interleave(starts, 0),
-        pool[chosen.flatten()],
-        first,
-        progress,
-        what="all starts",
-        decay=False,
-    )
-    best = losses.unflatten(0, (-1, starts)).argmin(1)
-    survivors = tried.unflatten(0, (-1, starts))[torch.arange(len(wanted)), best]
-    latents, _ = optimise(model, loss, targets, survivors, steps - first, progress, what="best starts")
-
+    latents = _search(model, loss, targets, pool[chosen], first, steps - first, progress)
     drawn, near = model.generate(latents), model.generate(pool[chosen[:, 0]])
     unrelated = _mean(_matches(loss.features, strangers[::2], strangers[1::2]))
     found = [
@@ -371,8 +358,20 @@ def invert(
         own=tuple(found[count:]),
         unrelated=unrelated,
         again=share_estimate(again, own, method="exact"),
-        verdict=_verdict(found[:count], found[count:]),
+        verdict=inversion_verdict(found[:count], found[count:]),
     )
+
+
+def _search(
+    model: DCGAN, loss: Loss, targets: Tensor, starts: Tensor, first: int, rest: int, progress: Progress
+) -> Tensor:
+    """Improve all starts (N, starts, latent) for the first steps, and the best of each for the rest: (N, latent)."""
+    count = starts.shape[1]
+    wanted = targets.repeat_interleave(count, 0)
+    tried, losses = optimise(model, loss, wanted, starts.flatten(0, 1), first, progress, what="all starts", decay=False)
+    best = losses.unflatten(0, (-1, count)).argmin(1)
+    survivors = tried.unflatten(0, (-1, count))[torch.arange(len(targets)), best]
+    return optimise(model, loss, targets, survivors, rest, progress, what="best starts")[0]
 
 
 @torch.no_grad()
@@ -399,7 +398,8 @@ def _is_found(match: Match, unrelated: Match) -> bool:
     return match.pixels <= FOUND * unrelated.pixels and match.features <= FOUND * unrelated.features
 
 
-def _verdict(photographs: Sequence[Inverted], own: Sequence[Inverted]) -> str:
+def inversion_verdict(photographs: Sequence[Inverted], own: Sequence[Inverted]) -> str:
+    """Whose fault it is that photographs are not found: the search's, if it loses the model's own samples too."""
     again = sum(f.again for f in own)
     theirs, ours = (_mean([f.found for f in group]) for group in (photographs, own))
     near = _mean([f.nearest for f in photographs])

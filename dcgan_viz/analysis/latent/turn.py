@@ -11,6 +11,7 @@ it counts little beside what moves, and the average change is shown, for the eye
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
-from dcgan_viz.statistics import Estimate, Interval, estimate_of, middle, resampled_means, stream
+from dcgan_viz.statistics import Estimate, Interval, Seed, estimate_of, middle, resampled_means, stream
 
 MEASURED, RANDOM, BOOTSTRAP, BLIND, RESAMPLED = range(1, 6)
 """Streams of random numbers of a seed: the samples that are shown have the seed itself."""
@@ -38,7 +39,8 @@ MEASURED_SAMPLES = 64
 RANDOM_DIRECTIONS = 999
 """The turn among them is one of a thousand: p can be 0.001."""
 
-EXEMPLAR_RESAMPLES = 200
+FEWEST = 39
+"""Random directions and sets of exemplars: with these the least p is 0.025, and the interval is within what was seen."""
 
 SMOOTH = 1 / 16
 """Standard deviation, as a share of the side, of what counts as shading."""
@@ -115,6 +117,7 @@ def turn(
     positions: int = 9,
     strength: float = 1.0,
     directions: int = RANDOM_DIRECTIONS,
+    resamples: int = 200,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Turn:
@@ -135,6 +138,8 @@ def turn(
         The ends of a row are the sample minus and plus so many turn vectors.
     directions : int
         Random ones to compare with, at least 39.
+    resamples : int
+        Sets of exemplars drawn anew for the interval over them, at least 39.
     seed : int
         Of the samples, and of the random directions.
     progress : Progress
@@ -151,15 +156,10 @@ def turn(
         there is nothing to draw.
     """
     concepts.check_belongs_to(model)
-    if rows < 1 or positions < 3 or positions % 2 == 0 or not strength > 0:
-        raise UserError(
-            f"{rows} rows of {positions} pictures at strength {strength} show no turn: give at least 1 row, an odd number of "
-            "pictures from 3, and a strength above 0"
-        )
-    if directions < 39:
-        raise UserError(f"{directions} random directions are too few to tell a turn by: give at least 39")
-    if left == right:
-        raise UserError(f"{left!r} cannot turn into itself: name two concepts")
+    _check(left, right, rows, positions, strength)
+    for number, what in ((directions, "random directions"), (resamples, "sets of exemplars")):
+        if number < FEWEST:
+            raise UserError(f"{number} {what} are too few to tell a turn by: give at least {FEWEST}")
     pools = [concepts.latents(model, name, EXEMPLARS) for name in (left, right)]
     sides = [pool[:EXEMPLARS] for pool in pools]
     start, end = (side.mean(0) for side in sides)
@@ -172,21 +172,14 @@ def turn(
 
     measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
     changes = _changes(model, measured, strength * vector)
-    random = np.random.default_rng(stream(seed, RANDOM))
-    controls = []
-    for _ in progress(range(directions), Stage("random directions", directions, "direction")):
-        direction = torch.from_numpy(random.standard_normal(len(vector)).astype(np.float32))
-        step = strength * vector.norm() * direction / direction.norm()
-        controls.append(float(odd_share(_without_shading(_changes(model, measured, step)).mean(0))))
     detail = _without_shading(changes)
     found = float(odd_share(detail.mean(0)))
-    choice = np.random.default_rng(stream(seed, RESAMPLED))
-    again = []
-    for _ in progress(range(EXEMPLAR_RESAMPLES), Stage("other exemplars", EXEMPLAR_RESAMPLES, "draw")):
-        first, last = (pool[torch.from_numpy(choice.integers(0, len(pool), EXEMPLARS))].mean(0) for pool in pools)
-        again.append(float(odd_share(_without_shading(_changes(model, measured, strength * (last - first))).mean(0))))
-    over_exemplars = estimate_of(found, np.array(again), min(map(len, pools)), "exemplars")
-    usual, p_value = middle(np.array(controls)), float((1 + (np.array(controls) >= found).sum()) / (1 + directions))
+    random = (strength * step for step in _random_steps(vector, directions, stream(seed, RANDOM)))
+    controls = _odd_shares(model, measured, random, progress, Stage("random directions", directions, "direction"))
+    others = (strength * step for step in _resampled_turns(pools, resamples, stream(seed, RESAMPLED)))
+    again = _odd_shares(model, measured, others, progress, Stage("other exemplars", resamples, "draw"))
+    over_exemplars = estimate_of(found, again, min(map(len, pools)), "exemplars")
+    p_value = float((1 + (controls >= found).sum()) / (1 + directions))
     return Turn(
         settings={
             "model": model.card.name,
@@ -214,10 +207,10 @@ def turn(
         oddness=estimate_of(found, odd_share(resampled_means(detail, seed=stream(seed, BOOTSTRAP))), MEASURED_SAMPLES),
         over_exemplars=over_exemplars,
         with_shading=float(odd_share(changes.mean(0))),
-        random_oddness=float(np.mean(controls)),
-        random_interval=usual,
+        random_oddness=float(controls.mean()),
+        random_interval=middle(controls),
         p_value=p_value,
-        verdict=_verdict(over_exemplars, float(np.mean(controls)), p_value),
+        verdict=turn_verdict(over_exemplars, float(controls.mean()), p_value),
         exemplars=to_pixels(model.generate(torch.cat(sides))).reshape(2, EXEMPLARS, height, width, channels),
         averages=to_pixels(model.generate(torch.lerp(start, end, shares))),
         amounts=amounts,
@@ -227,7 +220,17 @@ def turn(
     )
 
 
-def _verdict(over_exemplars: Estimate, usual: float, p_value: float) -> str:
+def _check(left: str, right: str, rows: int, positions: int, strength: float) -> None:
+    if rows < 1 or positions < 3 or positions % 2 == 0 or not strength > 0:
+        raise UserError(
+            f"{rows} rows of {positions} pictures at strength {strength} show no turn: give at least 1 row, an odd number of "
+            "pictures from 3, and a strength above 0"
+        )
+    if left == right:
+        raise UserError(f"{left!r} cannot turn into itself: name two concepts")
+
+
+def turn_verdict(over_exemplars: Estimate, usual: float, p_value: float) -> str:
     """A turn is shown where these exemplars beat random directions, and others in their place the usual one of these."""
     if p_value < 0.05 and over_exemplars.low > usual:
         return (
@@ -292,6 +295,30 @@ def blind_trial(model: DCGAN, result: Turn, *, pictures: int = 30, seed: int = 0
     return prepare_trial(
         drawn, f"Does this picture show: {result.right}?", "yes-no", settings=result.settings, seed=seed
     )
+
+
+def _random_steps(vector: Tensor, count: int, seed: Seed) -> Iterator[Tensor]:
+    """Random directions of a vector's length."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        direction = torch.from_numpy(random.standard_normal(len(vector)).astype(np.float32))
+        yield vector.norm() * direction / direction.norm()
+
+
+def _resampled_turns(pools: Sequence[Tensor], count: int, seed: Seed) -> Iterator[Tensor]:
+    """Turn vectors of exemplars drawn anew, with replacement, from the latents picked for either side."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        first, last = (pool[torch.from_numpy(random.integers(0, len(pool), EXEMPLARS))].mean(0) for pool in pools)
+        yield last - first
+
+
+def _odd_shares(
+    model: DCGAN, samples: Tensor, steps: Iterable[Tensor], progress: Progress, stage: Stage
+) -> NDArray[np.float64]:
+    """For each step, how much of what it changes on average is odd under mirroring."""
+    shares = [odd_share(_without_shading(_changes(model, samples, step)).mean(0)) for step in progress(steps, stage)]
+    return np.array(shares, np.float64)
 
 
 def _changes(model: DCGAN, samples: Tensor, step: Tensor) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ copied: held-out ones, or, without any, training images among themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.memorization.copy_search import (
+    Query,
     TrainingSet,
     facing,
     query,
@@ -195,19 +196,7 @@ def memorization(
     UserError
         If there are too few training images, held-out images or samples, or too few training images that differ.
     """
-    given = {"training images": len(training)} | ({} if held_out is None else {"held-out images": len(held_out)})
-    for what, number, fewest in (
-        *((w, n, FEWEST_IMAGES) for w, n in given.items()),
-        ("samples", samples, FEWEST_SAMPLES),
-    ):
-        if number < fewest:
-            raise UserError(f"{number} {what} are too few to test for copies: give at least {fewest}")
-    known = TrainingSet(model.discriminator, training, progress)
-    if len(known.different) < FEWEST_IMAGES:
-        raise UserError(
-            f"of {len(training)} training images only {len(known.different)} differ, too few to test for copies: give at "
-            f"least {FEWEST_IMAGES} different ones"
-        )
+    known = _known(model, training, held_out, samples, progress)
     drawn = Samples(model, model.latents(samples, seed))
     # Without held-out images, training images stand in for them, each compared with all others.
     references, alone = (training, True) if held_out is None else (held_out, False)
@@ -215,16 +204,14 @@ def memorization(
     planted_numbers = spread(len(training), PLANTED)
     deviation = REFERENCE_BLUR * model.image_shape[1] / 64
     itself = known.firsts if alone else None
-    parts: list[tuple[Images, NDArray[np.int64], Callable[[Tensor], Tensor] | None, NDArray[np.int64] | None]] = [
-        (drawn, np.arange(samples), None, None),
-        (references, reference_numbers, None, itself),
-        (references, reference_numbers, lambda images: blur(images, deviation), itself),
-        *((training, planted_numbers, alter, None) for alter in ALTERATIONS.values()),
+    parts = [
+        _Part(drawn, np.arange(samples)),
+        _Part(references, reference_numbers, firsts=itself),
+        _Part(references, reference_numbers, lambda images: blur(images, deviation), itself),
+        *(_Part(training, planted_numbers, alter) for alter in ALTERATIONS.values()),
     ]
-    queries = []
-    for k in progress(range(len(parts)), Stage("drawing samples and controls", len(parts), "part")):
-        images, numbers, alter, firsts = parts[k]
-        queries.append(query(known.space, images, numbers, alter, firsts=firsts))
+    stage = Stage("drawing samples and controls", len(parts), "part")
+    queries = [query(known.space, p.images, p.numbers, p.alter, firsts=p.firsts) for p in progress(parts, stage)]
     of_samples, of_references = queries[:2]
     of_walks, changes = walk_query(
         known.space, model, closed_walks(WALKS, WALK_STEPS, model.latent_dim, model.prior, seed)
@@ -239,15 +226,12 @@ def memorization(
     real_numbers, other_numbers = (
         (known.different[::2], known.different[1::2]) if alone else (known.different, reference_numbers)
     )
-    count = min(len(real_numbers), len(other_numbers), samples, TWO_SAMPLE_IMAGES)
-    real, others, generated = (
-        _vectors(Some(images, numbers[spread(len(numbers), count)]), encoder, known.space, progress)
-        for images, numbers in ((training, real_numbers), (references, other_numbers), (drawn, np.arange(samples)))
-    )
+    sets = ((training, real_numbers), (references, other_numbers), (drawn, np.arange(samples)))
+    real, others, generated = _equally_many(sets, encoder, known.space, progress)
     chosen = _chosen(sample, seed)
     pictures = drawn.tensor(chosen)
+    nearest_in_pixels, nearest_in_features = (training.tensor(found.number[chosen]) for found in sample)
     copies = any(n.copies for n in near)
-    shape = (WALKS, WALK_STEPS)
     return Memorization(
         settings={
             "model": model.card.name,
@@ -268,30 +252,78 @@ def memorization(
         copies=copies,
         near=near,
         planted=planted,
-        data_copying=None
-        if alone
-        else data_copying(
-            known.kept,
-            of_references.features[0],
-            of_samples.features[0],
-            reference[1].distance,
-            sample[1].distance,
-            seed,
-        ),
+        data_copying=None if alone else _copying(known, of_references, of_samples, reference[1], sample[1], seed),
         measured_in=f"the encoder {encoder.name}, {encoder.note}" if encoder is not None else OWN_FEATURES,
         two_sample=two_sample_test(real, generated, seed),
         two_sample_reference=two_sample_test(real, others, seed),
         quality=coverage(real, generated, seed),
         quality_reference=coverage(real, others, seed),
-        dwelling=dwelling(walks[0].relative.reshape(shape), walks[0].number.reshape(shape), changes, NEAR, seed),
-        shown=tuple(
-            Shown(int(k), *(int(s.number[k]) for s in sample), *(float(s.relative[k]) for s in sample)) for k in chosen
-        ),
+        dwelling=_dwelling(walks[0], changes, seed),
+        shown=_shown(sample, chosen),
         sample_distances=np.stack([s.relative for s in sample]),
         reference_distances=np.stack([r.relative for r in reference]),
         pictures=to_pixels(pictures),
-        nearest_in_pixels=to_pixels(facing(pictures, training.tensor(sample[0].number[chosen]))),
-        nearest_in_features=to_pixels(training.tensor(sample[1].number[chosen])),
+        nearest_in_pixels=to_pixels(facing(pictures, nearest_in_pixels)),
+        nearest_in_features=to_pixels(nearest_in_features),
+    )
+
+
+def _known(model: DCGAN, training: Images, held_out: Images | None, samples: int, progress: Progress) -> TrainingSet:
+    """The training images, if there are enough of everything."""
+    given = {"training images": len(training)} | ({} if held_out is None else {"held-out images": len(held_out)})
+    fewest = {**dict.fromkeys(given, FEWEST_IMAGES), "samples": FEWEST_SAMPLES}
+    for what, number in {**given, "samples": samples}.items():
+        if number < fewest[what]:
+            raise UserError(f"{number} {what} are too few to test for copies: give at least {fewest[what]}")
+    known = TrainingSet(model.discriminator, training, progress)
+    if len(known.different) < FEWEST_IMAGES:
+        raise UserError(
+            f"of {len(training)} training images only {len(known.different)} differ, too few to test for copies: give at "
+            f"least {FEWEST_IMAGES} different ones"
+        )
+    return known
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Images that are compared with the training images, by number and altered, as in `query`."""
+
+    images: Images
+    numbers: NDArray[np.int64]
+    alter: Callable[[Tensor], Tensor] | None = None
+    firsts: NDArray[np.int64] | None = None
+
+
+def _equally_many(
+    sets: Sequence[tuple[Images, NDArray[np.int64]]],
+    encoder: ImageEncoder | None,
+    space: FeatureSpace,
+    progress: Progress,
+) -> list[Tensor]:
+    """What the two-sample test and coverage compare: vectors of as many images of each set as all of them have."""
+    count = min(*(len(numbers) for _, numbers in sets), TWO_SAMPLE_IMAGES)
+    chosen = [Some(images, numbers[spread(len(numbers), count)]) for images, numbers in sets]
+    return [_vectors(some, encoder, space, progress) for some in chosen]
+
+
+def _copying(
+    known: TrainingSet, references: Query, samples: Query, of_references: Nearest, of_samples: Nearest, seed: int
+) -> DataCopying:
+    """The published statistic, in features."""
+    distances = (of_references.distance, of_samples.distance)
+    return data_copying(known.kept, references.features[0], samples.features[0], *distances, seed)
+
+
+def _dwelling(walks: Nearest, changes: NDArray[np.float64], seed: int) -> Dwelling:
+    shape = (WALKS, WALK_STEPS)
+    return dwelling(walks.relative.reshape(shape), walks.number.reshape(shape), changes, NEAR, seed)
+
+
+def _shown(sample: tuple[Nearest, Nearest], chosen: NDArray[np.int64]) -> tuple[Shown, ...]:
+    pixels, features = sample
+    return tuple(
+        Shown(k, int(pixels.number[k]), int(features.number[k]), float(pixels.relative[k]), float(features.relative[k]))
+        for k in chosen.tolist()
     )
 
 

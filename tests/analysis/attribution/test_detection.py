@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.detection import HALVES, Detection, _halves, coverage, rank_maps
+from dcgan_viz.analysis.attribution.detection import HALVES, Detection, balanced_halves, coverage, rank_maps
 from dcgan_viz.analysis.attribution.detectors import COMBINATION, MAP, RANDOM, TRAINED, average_precisions
 from dcgan_viz.analysis.attribution.randomisation import randomised
 from dcgan_viz.errors import UserError
@@ -128,7 +128,7 @@ def test_weighted_average_precision_is_that_of_repeated_images() -> None:
 def test_baselines_and_combinations_are_those_of_a_loop(tiny_model: DCGAN, scenes) -> None:
     images, masks = scenes
     result = rank(tiny_model, scenes)
-    halves = _halves(masks.any((1, 2)), 0)
+    halves = balanced_halves(masks.any((1, 2)), 0)
     grey = images.mean(1).double().numpy()
     covered = masks.astype(float)
     maps = activations(tiny_model, images).astype(float)

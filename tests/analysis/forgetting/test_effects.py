@@ -137,7 +137,7 @@ def test_dose_response_agrees_with_drawing_each_dose_anew(tiny_model: DCGAN, tin
 
 
 def test_the_best_dose_is_chosen_on_one_half_and_measured_on_the_other() -> None:
-    from dcgan_viz.analysis.forgetting.dose_response import _best_dose
+    from dcgan_viz.analysis.forgetting.dose_response import best_dose
 
     area = np.ones((40, 4, 2))
     # On the first half dose 2 removes all of object 0 and a twentieth of object 1, dose 3 costs too much.
@@ -145,7 +145,7 @@ def test_the_best_dose_is_chosen_on_one_half_and_measured_on_the_other() -> None
     area[20:, 2] = (0.25, 0.9)
     control = np.ones((40, 4, 2))
     control[:, 2, 0] = 0.75
-    best = _best_dose(area, control, "causal", (0, 3, 5, 9), 0, 1, 0.1, seed=0)
+    best = best_dose(area, control, "causal", (0, 3, 5, 9), 0, 1, 0.1, seed=0)
     assert best.maps == 5
     assert (best.removed.value, best.spared_loss.value) == pytest.approx((0.75, 0.1))
     assert best.margin_over_random.value == pytest.approx(0.5)

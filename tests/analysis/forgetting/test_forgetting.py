@@ -394,10 +394,10 @@ def test_several_objects_and_some_to_keep(
 
 
 def test_what_ranks_does_not_measure_where_there_is_a_judge(
-    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations
 ) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 40)
     options = {
+        "measured_samples": 40,
         "annotations": annotations,
         "layer": 1,
         "top": 2,
@@ -417,10 +417,10 @@ def test_what_ranks_does_not_measure_where_there_is_a_judge(
 
 
 def test_a_segmenter_measures_what_was_done(
-    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+    tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations
 ) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.forgetting.forgetting.MEASURED_SAMPLES", 90)
-    result = forget(tiny_model, annotations=annotations, layer=1, top=3, samples=4, segmenter=tiny_segmenter)
+    options = {"layer": 1, "top": 3, "samples": 4, "measured_samples": 90}
+    result = forget(tiny_model, annotations=annotations, segmenter=tiny_segmenter, **options)
     paper = tuple(m for m in np.argsort(-result.weights[0]) if result.weights[0][m] > 0)
     assert [effect.choice for effect in result.effects] == [
         "chosen maps",

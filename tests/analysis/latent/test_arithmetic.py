@@ -245,9 +245,9 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
 def test_exemplars_are_drawn_anew_for_an_interval_of_their_own(
     tiny_model: DCGAN, concepts: Concepts, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.latent.arithmetic.RESAMPLES", 8)
     monkeypatch.setattr("dcgan_viz.analysis.latent.arithmetic.RESAMPLED_TRIALS", 5)
-    result = arithmetic(tiny_model, concepts, "woman + man", trials=3, expected="man", classifier=classifier, seed=3)
+    options = {"expected": "man", "classifier": classifier}
+    result = arithmetic(tiny_model, concepts, "woman + man", trials=3, resamples=8, seed=3, **options)
     random, everything = np.random.default_rng(stream(stream(3, RESAMPLED), 0)), tiny_model.latents(40, 11).numpy()
     shares = []
     for _ in range(8):
@@ -269,7 +269,7 @@ def test_exemplars_are_drawn_anew_for_an_interval_of_their_own(
     found = result.measurement.rates[0].over_exemplars
     assert (found.low, found.high) == pytest.approx((low, high))
     # Without a last term that is added to, there is nothing to be ahead of.
-    less = arithmetic(tiny_model, concepts, "woman - man", trials=2, expected="man", classifier=classifier)
+    less = arithmetic(tiny_model, concepts, "woman - man", trials=2, resamples=2, **options)
     assert less.measurement.ahead == ()
     assert len(less.alone_trials) == 0
 

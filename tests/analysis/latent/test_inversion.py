@@ -13,7 +13,7 @@ from dcgan_viz.analysis.latent.inversion import (
     UNRELATED,
     Inversion,
     Loss,
-    _verdict,
+    inversion_verdict,
     invert,
     keep_in_prior,
     nearest_samples,
@@ -139,9 +139,9 @@ def test_own_samples_are_found_again_where_the_search_is_long_enough(tiny_model)
 
 def test_the_verdict_blames_the_search_where_it_fails_on_what_exists(result: Inversion) -> None:
     lost, again = (replace(result.own[0], again=a) for a in (False, True))
-    assert "it fails where it could succeed" in _verdict([lost], [lost, lost, again])
-    assert "the generator's failure" in _verdict([lost], [lost, again, again])
-    assert "the generator can draw" in _verdict([again], [again])
+    assert "it fails where it could succeed" in inversion_verdict([lost], [lost, lost, again])
+    assert "the generator's failure" in inversion_verdict([lost], [lost, again, again])
+    assert "the generator can draw" in inversion_verdict([again], [again])
 
 
 def test_an_inversion_follows_its_seed(tiny_model, result: Inversion) -> None:

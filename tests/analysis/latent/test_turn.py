@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from dcgan_viz.analysis.latent.turn import BLIND, MEASURED, RESAMPLED, Turn, _verdict, blind_trial, odd_share, turn
+from dcgan_viz.analysis.latent.turn import BLIND, MEASURED, RESAMPLED, Turn, blind_trial, odd_share, turn, turn_verdict
 from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.card import Card
 from dcgan_viz.data.images import to_pixels
@@ -28,7 +28,7 @@ def concepts(tiny_model: DCGAN) -> Concepts:
 
 @pytest.fixture
 def result(tiny_model: DCGAN, concepts: Concepts) -> Turn:
-    return turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, seed=2)
+    return turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, resamples=50, seed=2)
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -75,7 +75,7 @@ def test_exemplars_are_drawn_anew_with_replacement(tiny_model: DCGAN, result: Tu
     everything, random = tiny_model.latents(12, 11).double().numpy(), np.random.default_rng(stream(2, RESAMPLED))
     z = tiny_model.latents(64, stream(2, MEASURED)).numpy()
     shares = []
-    for _ in range(200):
+    for _ in range(50):
         left, right = (
             everything[np.array(pool)[random.integers(0, len(pool), 4)]].mean(0)
             for pool in ((7, 2, 5, 9, 10), (1, 3, 4, 8))
@@ -146,34 +146,34 @@ def test_a_turn_is_odd_and_an_opening_mouth_is_not(heads: DCGAN) -> None:
     closed, opened = extremes(heads, 1)
     picked = {"looking left": left, "looking right": right, "closed": closed, "open": opened}
     concepts = Concepts(0, 400, heads.generator_digest(), exemplars=picked)
-    turned = turn(heads, concepts, directions=39, seed=1)
+    turned = turn(heads, concepts, directions=39, resamples=39, seed=1)
     assert turned.oddness.value > turned.random_interval.high
     assert turned.p_value == 1 / 40
     assert turned.over_exemplars.low <= turned.oddness.value
-    speaking = turn(heads, concepts, left="closed", right="open", directions=39, seed=1)
+    speaking = turn(heads, concepts, left="closed", right="open", directions=39, resamples=39, seed=1)
     assert speaking.oddness.value < speaking.random_interval.low
     assert speaking.p_value > 0.9
     assert speaking.verdict.startswith("no turn is shown")
     # Backwards is as odd as forwards.
-    back = turn(heads, concepts, left="looking right", right="looking left", directions=39, seed=1)
+    back = turn(heads, concepts, left="looking right", right="looking left", directions=39, resamples=39, seed=1)
     assert back.oddness.value == pytest.approx(turned.oddness.value, abs=1e-4)
     assert np.allclose(back.change, -turned.change, atol=1e-3)
 
 
 def test_a_turn_is_shown_only_if_other_exemplars_show_it_too() -> None:
     steady, shaky = (Estimate(0.7, low, 0.8, 8, "") for low in (0.5, 0.4))
-    assert _verdict(steady, 0.45, 0.01).startswith("the change is odd under mirroring")
-    assert "with others it may not be" in _verdict(shaky, 0.45, 0.01)
-    assert "no odder under mirroring than in random directions" in _verdict(steady, 0.45, 0.2)
+    assert turn_verdict(steady, 0.45, 0.01).startswith("the change is odd under mirroring")
+    assert "with others it may not be" in turn_verdict(shaky, 0.45, 0.01)
+    assert "no odder under mirroring than in random directions" in turn_verdict(steady, 0.45, 0.2)
 
 
 def test_seeds_reproduce(tiny_model: DCGAN, concepts: Concepts, result: Turn) -> None:
-    again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, seed=2)
+    again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, resamples=50, seed=2)
     assert again.numbers() == result.numbers()
     for name, array in result.arrays().items():
         assert np.array_equal(array, again.arrays()[name])
     assert not np.array_equal(
-        turn(tiny_model, concepts, rows=3, positions=5, directions=39, seed=3).pictures, result.pictures
+        turn(tiny_model, concepts, rows=3, positions=5, directions=39, resamples=39, seed=3).pictures, result.pictures
     )
 
 

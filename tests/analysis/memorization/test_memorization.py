@@ -221,9 +221,9 @@ def test_progress_covers_every_phase(tiny_model: DCGAN, monkeypatch: pytest.Monk
 
     def progress(items, stage):
         seen[stage.what] = []
-        for index in items:
+        for index, item in enumerate(items):
             seen[stage.what].append(index)
-            yield index
+            yield item
         assert stage.total == len(seen[stage.what])
 
     memorization(tiny_model, TensorImages(tiny_model.sample(150, seed=1)), samples=120, progress=progress)
