@@ -308,13 +308,13 @@ def _equally_many(
 
 def _copying(
     known: TrainingSet, references: Query, samples: Query, of_references: Nearest, of_samples: Nearest, seed: int
-) -> DataCopying:
+) -> DataCopying | None:
     """The published statistic, in features."""
     distances = (of_references.distance, of_samples.distance)
     return data_copying(known.kept, references.features[0], samples.features[0], *distances, seed)
 
 
-def _dwelling(walks: Nearest, changes: NDArray[np.float64], seed: int) -> Dwelling:
+def _dwelling(walks: Nearest, changes: NDArray[np.float32], seed: int) -> Dwelling:
     shape = (WALKS, WALK_STEPS)
     return dwelling(walks.relative.reshape(shape), walks.number.reshape(shape), changes, NEAR, seed)
 
