@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -18,7 +19,7 @@ from dcgan_viz.versions import versions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RESULT_FILE, ARRAYS_FILE = "result.json", "arrays.npz"
+RESULT_FILE, ARRAYS_FILE, CAPTIONS_FILE = "result.json", "arrays.npz", "captions.txt"
 
 figure_formats: ContextVar[tuple[str, ...]] = ContextVar("figure formats", default=("png",))
 """As which files figures are saved."""
@@ -77,7 +78,7 @@ class Result:
         pages: Mapping[str, str] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write ``result.json``, ``arrays.npz``, each figure (a PNG, see `figure_formats`) and each page, all or nothing.
+        """Write ``result.json``, ``arrays.npz``, figures (PNGs, see `figure_formats`), their captions and pages; all or nothing.
 
         Parameters
         ----------
@@ -104,6 +105,11 @@ class Result:
             np.savez_compressed(stage / ARRAYS_FILE, **arrays)
             for name, array in self.separate_arrays().items():
                 np.save(stage / f"{name}.npy", array)
+            # What a figure has no room for; figures of other people's making say nothing.
+            said = {name: text for name, figure in figures.items() if (text := getattr(figure, "said", ""))}
+            if said:
+                captions = "\n\n".join(f"{name}\n{textwrap.fill(text, 120)}" for name, text in said.items())
+                (stage / CAPTIONS_FILE).write_text(captions + "\n")
             for name, figure in figures.items():
                 for kind in figure_formats.get():
                     figure.savefig(stage / f"{name}.{kind}")

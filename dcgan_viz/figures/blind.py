@@ -60,7 +60,7 @@ def blind_figure(result: BlindResult) -> Figure:
     if with_area:
         _plot_area(plots[1], result)
     _plot_differences(plots[-1], result)
-    caption(figure, _caption(result, len(latents)))
+    caption(figure, *_caption(result, len(latents)))
     return figure
 
 
@@ -138,7 +138,7 @@ def _wrap(name: str) -> str:
     return "\n".join(textwrap.wrap(name, 26))
 
 
-def _caption(result: BlindResult, examples: int) -> str:
+def _caption(result: BlindResult, examples: int) -> tuple[str, str]:
     settings = result.settings
     model = f"Model {settings['model']}. " if "model" in settings else ""
     drawn = f", drawn with seed {settings['seed']}" if "seed" in settings else ""
@@ -148,12 +148,17 @@ def _caption(result: BlindResult, examples: int) -> str:
         else ""
     )
     shown = f"the first {examples} sets" + (" of those judged under most conditions" if result.missing else "")
-    return (
+    shown_text = (
         f"{model}{settings['sets']} matched sets of {len(result.presences)} pictures, one a condition{drawn}; they were "
         f"shuffled (seed {settings['shuffle_seed']}) and {result.judged} of {len(result.pictures)} judged without being "
-        f"told the condition (contributor: {result.contributor}). Above, {shown}, with the answers. Presence: share of "
+        f"told the condition (contributor: {result.contributor}). Above, {shown}, with the answers. Bars: 95 % "
+        "intervals; p: McNemar's exact test; unclear answers are left out."
+    )
+    details = (
+        f"Presence: share of "
         f"the clear pictures with 95 % Wilson intervals; unclear ones are left out. Differences: over the sets that are "
         f"clear under both conditions, with 95 % score intervals (Tango) and McNemar's exact test.{area} "
         f"{result.guesser.sentence[0].upper()}{result.guesser.sentence[1:]} (logistic regression, cross-validated over "
         "latents)."
     )
+    return shown_text, details

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
@@ -27,6 +28,12 @@ SUBJECT_COLOR, REFERENCE_COLOR, CONTROL_COLOR = "#c0392b", "#2c5d8f", "#7f8c8d"
 MATCHED_COLOR, REST_COLOR, BAND_COLOR = "#b3a369", "#c8cdd0", "#d5d8dc"
 """A second control, all the rest, and a null distribution behind what was found."""
 
+OUTLINE_COLOR = "#ffd21f"
+"""Around objects in pictures; on black it stands out from every colour, and to every eye."""
+
+CHANGE_MAP = "inferno"
+"""Colours of what grows from nothing: even in lightness, and readable in grey."""
+
 FINE = 128
 """Pixels of a picture in a row, at least, so that the edges of its own pixels are sharp."""
 
@@ -35,6 +42,9 @@ CAPTION_SIZE, LABEL_SIZE, TITLE_SIZE = 8, 8, 10
 
 class PlainFigure(Figure):
     """A figure whose words are shown as they are: the dollar signs of an object's or a model's name are no formula."""
+
+    said = ""
+    """All that is to be said of it: its caption, and what is no part of the picture."""
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
@@ -46,7 +56,7 @@ class PlainFigure(Figure):
         super().draw(renderer)
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> PlainFigure:
     """An empty figure of a size in inches, without any global plotting state."""
     figure = PlainFigure(figsize=(width, height), dpi=DPI, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
@@ -75,11 +85,15 @@ def captions_apart() -> Iterator[list[str]]:
         _APART.reset(token)
 
 
-def caption(figure: Figure, text: str) -> None:
-    """Write what was done beneath a figure, wrapped to its width."""
+def caption(figure: PlainFigure, text: str, details: str = "") -> None:
+    """Write what was done beneath a figure, wrapped to its width; details stand only where there is room for them.
+
+    That is in ``captions.txt`` beside the saved figure, and in a report.
+    """
+    figure.said = f"{text} {details}".strip()
     apart = _APART.get()
     if apart is not None:
-        apart.append(text)
+        apart.append(figure.said)
         return
     # An 8-point letter is about 0.062 inches wide on average.
     lines = textwrap.wrap(text, int(figure.get_figwidth() / 0.062))
@@ -115,6 +129,19 @@ def show_row(axes: Axes, pictures: NDArray[np.uint8]) -> None:
     show_picture(axes, framed.reshape(fine * height, -1, channels))
     side = framed.shape[2]
     axes.images[0].set_extent((-0.5, count - 0.5, 0, framed.shape[0] / side))
+
+
+def outline(axes: Axes, mask: NDArray[np.bool_]) -> None:
+    """Draw a yellow line on black around what is True in a mask (H, W) of the picture that is shown."""
+    padded = np.pad(mask, 1)
+    # Edges lie between a pixel that is inside and its neighbour that is not; pixel 0 begins at -0.5.
+    upright = [((x, y), (x, y + 1)) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
+    lying = [((x, y), (x + 1, y)) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
+    edges = np.asarray([*upright, *lying], float).reshape(-1, 2, 2) - 0.5
+    for color, width in (("black", 2.4), (OUTLINE_COLOR, 1.2)):
+        axes.add_collection(
+            LineCollection(list(edges), colors=color, linewidths=width, capstyle="projecting", clip_on=False)
+        )
 
 
 def label_row(axes: Axes, text: str, size: float = LABEL_SIZE) -> None:

@@ -56,8 +56,16 @@ def tile(pixels: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
 
 
 def page_columns(count: int) -> int:
-    """Pictures a row that make a page of `count` about square."""
-    return int(np.ceil(np.sqrt(count)))
+    """Pictures a row that make a page of `count` about square, without a hole at its end where that can be.
+
+    Examples
+    --------
+    >>> [page_columns(count) for count in (1, 3, 48, 53, 64)]
+    [1, 2, 8, 8, 8]
+    """
+    square = int(np.ceil(np.sqrt(count)))
+    # Up to twice as wide as high.
+    return next((n for n in range(square, int(1.4 * square) + 1) if count % n == 0), square)
 
 
 def page_shape(shape: tuple[int, ...], columns: int | None = None, gap: int = 2) -> tuple[int, int, int]:

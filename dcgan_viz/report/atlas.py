@@ -14,7 +14,7 @@ from PIL import Image
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
 from dcgan_viz.analysis.attribution.responses import Response
-from dcgan_viz.figures.attribution.guided_backprop import control_text, gradient_picture, units_text
+from dcgan_viz.figures.attribution.guided_backprop import control_text, crop, gradient_picture, units_text
 from dcgan_viz.media.pictures import fit
 
 TILE, GAP = 64, 3
@@ -137,8 +137,10 @@ def atlas_page(result: GuidedBackprop) -> str:
                 width=width,
                 height=height,
                 alt=f"the strongest images of map {number} and their guided gradients",
-                trained=_strip(own, result.pictures[index], result.gradients[index]),
-                random=_strip(control, result.random_pictures[index], result.random_gradients[index]),
+                trained=_strip(own, result.pictures[index], result.gradients[index], result.receptive_field),
+                random=_strip(
+                    control, result.random_pictures[index], result.random_gradients[index], result.receptive_field
+                ),
             )
         )
     layer = result.layer
@@ -150,12 +152,13 @@ def atlas_page(result: GuidedBackprop) -> str:
     )
 
 
-def _strip(responses: tuple[Response, ...], pictures: NDArray[np.uint8], gradients: NDArray[np.float32]) -> str:
+def _strip(
+    responses: tuple[Response, ...], pictures: NDArray[np.uint8], gradients: NDArray[np.float32], field: int
+) -> str:
     """Images and gradients cropped to the receptive fields, side by side, as a data URI."""
     page = Image.new("RGB", (2 * len(responses) * (TILE + GAP) - GAP, TILE), "white")
     for rank, (response, picture, gradient) in enumerate(zip(responses, pictures, gradients, strict=True)):
-        window = response.window
-        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        rows, columns = crop(response, field, picture.shape[0])
         drawn = gradient_picture(gradient[:, rows, columns])
         for place, pixels in ((rank, picture[rows, columns]), (len(responses) + rank, drawn)):
             page.paste(Image.fromarray(fit(pixels, TILE)), (place * (TILE + GAP), 0))

@@ -444,7 +444,7 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
     result = judge(trial, answers)
     figure = blind_figure(result)
     assert len(figure.axes) == 3 * 10 + (3 if kind == "boxes" else 2)
-    text = " ".join(figure.get_supxlabel().split())
+    text = " ".join(figure.said.split())
     assert f"{result.judged} of 36" in text
     assert "a tester" in text
     assert "Wilson" in text

@@ -76,5 +76,9 @@ def test_figures_are_saved_as_asked_and_without_captions(run, tiny_folder) -> No
     assert run(*line, "--plain", "--format", "svg", "--out", "plain").exit_code == 0
     kinds = {name: sorted(f.suffix for f in Path(name).glob("directions.*")) for name in ("asked", "usual")}
     assert kinds == {"asked": [".pdf", ".svg"], "usual": [".png"]}
+    # What the figure does not say is written beside it.
+    said = Path("plain/captions.txt").read_text()
+    assert said.startswith("directions\nModel ")
+    assert said == Path("usual/captions.txt").read_text()
     # Letters are paths in SVG: there are fewer where there is no caption.
     assert len(Path("plain/directions.svg").read_text()) < len(Path("asked/directions.svg").read_text())

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from dcgan_viz.figures.style import caption, new_figure, show_row
+from dcgan_viz.figures.style import caption, new_figure, outline, show_picture, show_row
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -40,3 +40,24 @@ def test_names_are_shown_as_they_are(name: str) -> None:
     assert not any(text.get_parse_math() for text in (title, axes.get_xticklabels()[0]) if "$" in name)
     # Powers of ten stay formulas.
     assert all(text.get_parse_math() for text in axes.get_yticklabels())
+
+
+def test_an_outline_runs_between_what_is_inside_and_what_is_not() -> None:
+    mask = np.zeros((5, 6), bool)
+    mask[0:2, 1:4] = True
+    axes = new_figure(2, 2).add_subplot()
+    show_picture(axes, np.zeros((5, 6, 3), np.uint8))
+    outline(axes, mask)
+    for collection in axes.collections:
+        edges = {tuple(map(tuple, edge.vertices)) for edge in collection.get_paths()}
+        # Around two rows of three pixels, the upper border of the picture among them.
+        assert len(edges) == 2 * (2 + 3)
+        assert {x for edge in edges for x, _ in edge} == {0.5, 1.5, 2.5, 3.5}
+        assert {y for edge in edges for _, y in edge} == {-0.5, 0.5, 1.5}
+
+
+def test_what_a_caption_has_no_room_for_is_kept() -> None:
+    figure = new_figure(3, 2)
+    caption(figure, "What is seen.", "How it was done.")
+    assert figure.get_supxlabel() == "What is seen."
+    assert figure.said == "What is seen. How it was done."

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop, guided_backprop
 from dcgan_viz.figures.attribution.atlas import atlas_figure
+from dcgan_viz.figures.attribution.guided_backprop import crop
 from dcgan_viz.model import DCGAN
 from dcgan_viz.report.atlas import atlas_page
 
@@ -48,14 +49,23 @@ def test_a_strip_shows_images_then_gradients_cropped_to_what_the_unit_sees(resul
     source = re.findall(r'src="data:image/webp;base64,([^"]+)"', atlas_page(result))[0]
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("RGB")).astype(int)
     assert strip.shape == (64, 4 * 67 - 3, 3)
-    window = result.responses[0].window
-    crop = result.pictures[0, 0][window.top : window.bottom, window.left : window.right]
-    scale = 64 / max(crop.shape[:2])
-    height, width = (round(side * scale) for side in crop.shape[:2])
+    # Every picture is cut to the same size, at the border too.
+    assert {picture.shape for picture in cut(result)} == {(result.receptive_field, result.receptive_field, 3)}
+    first = cut(result)[0]
+    scale = 64 / max(first.shape[:2])
+    height, width = (round(side * scale) for side in first.shape[:2])
     top, left = (64 - height) // 2, (64 - width) // 2
-    assert strip[top : top + height, left : left + width].mean() == pytest.approx(crop.mean(), abs=4)
+    assert strip[top : top + height, left : left + width].mean() == pytest.approx(first.mean(), abs=4)
     for margin in (strip[:top, :64], strip[:, :left]):
         assert margin.size == 0 or margin.mean() > 250
+
+
+def cut(result: GuidedBackprop) -> list[np.ndarray]:
+    pictures = result.pictures.reshape(-1, *result.pictures.shape[2:])
+    return [
+        picture[crop(response, result.receptive_field, len(picture))]
+        for picture, response in zip(pictures, result.responses, strict=True)
+    ]
 
 
 def test_the_picture_names_every_map(result: GuidedBackprop) -> None:
@@ -84,7 +94,7 @@ def test_maps_are_found_by_number_in_a_browser(
 
 
 def test_captions_describe_what_is_shown(result: GuidedBackprop) -> None:
-    alone = atlas_figure(result).get_supxlabel().replace("\n", " ")
+    alone = atlas_figure(result).said.replace("\n", " ")
     assert "of 9 <samples> the one that excites it most" in alone
     assert "right half" not in alone
     page = atlas_page(result)

@@ -58,6 +58,9 @@ from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate, stream
 
+BOXED = 8
+"""Annotated samples that are kept with their boxes, to be shown."""
+
 EVIDENCE, CONTROL, CHANGE, EFFECTS, DRAWS = range(1, 6)
 """Streams of random numbers of a seed: the new samples have the seed itself."""
 
@@ -126,6 +129,13 @@ class Forgetting(Result):
     control_ratios : ndarray of float64 (controls, draws)
     before, after, control, controls_drawn : ndarray of uint8 (N, H, W, channels)
         New samples as drawn, without the maps, without `control_maps`, and without as many random maps, others in each.
+    boxed, boxed_after, boxed_control : ndarray of uint8 (n, H, W, channels)
+        Annotated samples, evenly spread from the most to the least changed: as drawn, without the maps, and without
+        `control_maps`.
+    boxed_inside : ndarray of bool (n, H, W)
+        Where their boxes are.
+    boxed_changes : ndarray of float64 (n,)
+        Mean absolute change inside, in grey levels.
     evidence : tuple of Evidence
         What the maps were chosen by, object by object; not saved.
     """
@@ -146,6 +156,11 @@ class Forgetting(Result):
     after: NDArray[np.uint8]
     control: NDArray[np.uint8]
     controls_drawn: NDArray[np.uint8]
+    boxed: NDArray[np.uint8]
+    boxed_after: NDArray[np.uint8]
+    boxed_control: NDArray[np.uint8]
+    boxed_inside: NDArray[np.bool_]
+    boxed_changes: NDArray[np.float64]
     evidence: tuple[Evidence, ...] = field(default=(), repr=False, metadata={"saved": False})
 
     @property
@@ -320,6 +335,7 @@ def forget(
     annotated = AnnotatedSamples([evidence[label] for label in labels], ablation)
     controls, ratios = ratio_controls(annotated, seed=stream(seed, CHANGE))
     pictures = _draw(model, ablation, model.latents(samples, seed), labels, reader, seed)
+    boxed, boxed_changes = annotated.spread(BOXED)
     return Forgetting(
         settings={
             "model": model.card.name,
@@ -350,6 +366,11 @@ def forget(
         weights=np.stack([evidence[label].weights for label in labels]),
         scores=np.stack([scores[label] for label in labels]),
         control_ratios=ratios,
+        boxed=annotated.before[boxed],
+        boxed_after=annotated.drawn(ablation.maps, boxed),
+        boxed_control=annotated.drawn(pictures["control_maps"], boxed),
+        boxed_inside=annotated.inside[boxed],
+        boxed_changes=boxed_changes,
         evidence=tuple(evidence[label] for label in labels),
         **pictures,
     )

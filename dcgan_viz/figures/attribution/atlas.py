@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
-from dcgan_viz.figures.attribution.guided_backprop import gradient_picture, units_text
+from dcgan_viz.figures.attribution.guided_backprop import crop, gradient_picture, units_text
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
 from dcgan_viz.media.pictures import fit
 
@@ -35,8 +35,7 @@ def atlas_figure(result: GuidedBackprop) -> Figure:
     width, height = 2 * TILE + 4 * GAP, TILE + LABEL_ROOM
     page = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for index in range(count):
-        window = result.responses[index * result.top].window
-        part = slice(window.top, window.bottom), slice(window.left, window.right)
+        part = crop(result.responses[index * result.top], result.receptive_field, result.pictures.shape[2])
         gradient = gradient_picture(result.gradients[index, 0][:, *part])
         top, left = index // columns * height + LABEL_ROOM, index % columns * width
         for place, pixels in enumerate((result.pictures[index, 0][part], gradient)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from dcgan_viz.analysis.attribution.detection import Detection
 from dcgan_viz.analysis.attribution.detectors import COMBINATION, MAP, RANDOM, TRAINED
@@ -19,6 +18,7 @@ from dcgan_viz.figures.style import (
     finish_axes,
     label_row,
     new_figure,
+    outline,
     plot_estimates,
     reach,
     show_picture,
@@ -51,7 +51,7 @@ def detection_figure(result: Detection) -> Figure:
     axes = right.subplots(rows, columns, squeeze=False)
     for axis, picture, mask in zip(axes[0], result.pictures, result.masks, strict=True):
         show_picture(axis, picture)
-        _outline(axis, mask)
+        outline(axis, mask)
     label_row(axes[0, 0], f"{result.object}\noutlined", LABEL_SIZE - 1)
     for rank, line in enumerate(axes[1:]):
         best = result.best[rank]
@@ -70,7 +70,7 @@ def detection_figure(result: Detection) -> Figure:
                 extent=(-0.5, side - 0.5, side - 0.5, -0.5),
                 interpolation="nearest",
             )
-            _outline(axis, mask)
+            outline(axis, mask)
         label_row(
             line[0], f"map {best.map}\nAP {best.average_precision.value:.2f}\nIoU {best.iou.value:.2f}", LABEL_SIZE - 1
         )
@@ -131,10 +131,6 @@ def _plot_detectors(axis: Axes, result: Detection) -> None:
                    fontsize=LABEL_SIZE + 1)  # fmt: skip
     finish_axes(axis)
     axis.legend(fontsize=LABEL_SIZE - 1, frameon=False, ncols=2, loc="upper right")
-
-
-def _outline(axis: Axes, mask: NDArray[np.bool_]) -> None:
-    axis.contour(mask, levels=[0.5], colors=["#2ecc71"], linewidths=1)
 
 
 def _caption(result: Detection) -> str:

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
 from dcgan_viz.analysis.attribution.responses import Response
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    OUTLINE_COLOR,
+    TITLE_SIZE,
+    caption,
+    label_row,
+    new_figure,
+    show_picture,
+)
 
 MAPS_A_PAGE = 16
 SATURATION = 0.995
@@ -40,7 +49,7 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
     top = result.top
     rows = range(min(len(result.maps), MAPS_A_PAGE))
     # However few pictures there are, the caption has its width.
-    figure = new_figure(max(0.9 + 0.78 * 4 * top, 7.5), 1.4 + 0.92 * len(rows))
+    figure = new_figure(max(0.9 + 0.64 * 4 * top, 7.5), 1.5 + 0.78 * len(rows))
     figure.suptitle(
         f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
         fontsize=TITLE_SIZE + 1,
@@ -55,20 +64,28 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
         half.suptitle(f"{title}: strongest images, and their guided gradients", fontsize=LABEL_SIZE + 1)
         for line, index in zip(axes, rows, strict=True):
             own = responses[index * top : (index + 1) * top]
-            _row(line, own, pictures[index], gradients[index])
+            _row(line, own, pictures[index], gradients[index], result)
             if half is halves[0]:
-                line[0].text(
-                    -0.1,
-                    0.5,
-                    f"map\n{result.maps[index]}",
-                    transform=line[0].transAxes,
-                    ha="right",
-                    va="center",
-                    fontsize=LABEL_SIZE,
-                )
-    shown = units_text(result, top, "the activation above each")
+                label_row(line[0], f"map\n{result.maps[index]}")
+    shown = units_text(result, top, "the activation above each").replace(
+        "; beside", ", the unit's place framed; beside", 1
+    )
     caption(figure, f"{shown} {control_text(result, 'the right half')}")
     return figure
+
+
+def crop(response: Response, field: int, side: int) -> tuple[slice, slice]:
+    """Rows and columns of what a unit sees: a square of the receptive field's size, at the border shifted inside.
+
+    Examples
+    --------
+    >>> from dcgan_viz.networks.receptive_field import Window
+    >>> crop(Response(0, 0, 0, 0, 1, 2.0, Window(0, 3, 7, 13)), field=10, side=16)
+    (slice(0, 10, None), slice(3, 13, None))
+    """
+    size = min(field, side)
+    top, left = (min(first, side - size) for first in (response.window.top, response.window.left))
+    return slice(top, top + size), slice(left, left + size)
 
 
 def _row(
@@ -76,14 +93,18 @@ def _row(
     responses: Sequence[Response],
     pictures: NDArray[np.uint8],
     gradients: NDArray[np.float32],
+    result: GuidedBackprop,
 ) -> None:
-    top = len(responses)
+    top, side = len(responses), pictures.shape[1]
+    stride = side / result.layer.size
     for rank, (response, picture, gradient) in enumerate(zip(responses, pictures, gradients, strict=True)):
-        window = response.window
-        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        rows, columns = crop(response, result.receptive_field, side)
         show_picture(axes[rank], picture[rows, columns])
-        axes[rank].set_title(f"{response.value:.2f}", fontsize=LABEL_SIZE - 2, pad=2)
+        axes[rank].set_title(f"{response.value:.1f}", fontsize=LABEL_SIZE - 2, pad=2)
         show_picture(axes[top + rank], gradient_picture(gradient[:, rows, columns]))
+        corner = response.column * stride - columns.start - 0.5, response.row * stride - rows.start - 0.5
+        for axis in (axes[rank], axes[top + rank]):
+            axis.add_patch(Rectangle(corner, stride, stride, fill=False, edgecolor=OUTLINE_COLOR, linewidth=0.9))
 
 
 def units_text(result: GuidedBackprop, images: int, activations: str) -> str:
@@ -97,8 +118,8 @@ def units_text(result: GuidedBackprop, images: int, activations: str) -> str:
     excite = "that excite it most" if images > 1 else "the one that excites it most"
     return (
         f"Model {settings['model']}. For each map {strongest} {settings['image_count']} {settings['images']} {excite}, with "
-        f"{activations}, cropped to the receptive field of the strongest unit ({result.receptive_field} pixels a side, "
-        f"clipped at the border); beside the image{'s' * (images > 1)} the guided gradient of that unit, rule "
+        f"{activations}, cropped to what its strongest unit sees ({result.receptive_field} pixels a side, at the border "
+        f"shifted inside); beside the image{'s' * (images > 1)} the guided gradient of that unit, rule "
         f"“{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its own, its strongest "
         f"0.5 % saturated."
     )

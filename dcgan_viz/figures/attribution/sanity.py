@@ -33,7 +33,7 @@ def sanity_figure(result: SanityCheck) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(11, 4.2)
+    figure = new_figure(11, 4.1)
     figure.suptitle(
         f"Do guided gradients of discriminator layer {result.explained_layer} depend on what was learned?",
         fontsize=TITLE_SIZE + 1,
@@ -66,26 +66,31 @@ def sanity_figure(result: SanityCheck) -> Figure:
         axis.set_xlabel("layer drawn anew", fontsize=LABEL_SIZE)
         finish_axes(axis)
     axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
-    axes[-1].legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
-    caption(figure, _caption(result))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=LABEL_SIZE, frameon=False, loc="outside upper center", ncols=len(labels))
+    caption(figure, *_caption(result))
     return figure
 
 
-def _caption(result: SanityCheck) -> str:
+def _caption(result: SanityCheck) -> tuple[str, str]:
     settings = result.settings
-    return (
+    shown = (
         f"Model {settings['model']}, rule “{settings['rule']}”, seed {settings['seed']}: guided gradients of "
         f"{settings['units']} units (each map's strongest) inside their receptive fields, compared with those of the "
         "same units on the same images after weights were drawn anew and batch-norm statistics measured again "
-        "(Adebayo et al. 2018). Cascading: all layers from the units' own down to the one named; independent: that one "
+        f"(Adebayo et al. 2018). {_sentence(result.warning)}"
+    )
+    details = (
+        "Cascading: all layers from the units' own down to the one named; independent: that one "
         "alone. Mean and 95 % bootstrap interval over units; dashed with its band: different units on different "
         "images; dotted: the next map at the same place of the same image, and the trained network with nothing but its "
-        f"batch-norm statistics measured anew. {_sentence(result.warning)}"
+        "batch-norm statistics measured anew. "
         "An attribution that stays above the band when a layer is randomised shows the image and the "
         "architecture and not what that layer learned. Guided backpropagation shows which edges could excite a "
         "unit; it cannot show that the network needs them, and it is known to change little with the higher layers "
         "(Nie et al. 2018, Sixt et al. 2020)."
     )
+    return shown, details
 
 
 def _sentence(text: str) -> str:

@@ -16,6 +16,8 @@ from dcgan_viz.figures.style import (
     caption,
     finish_axes,
     new_figure,
+    reach,
+    with_minus,
 )
 
 OTHER_COLORS = ("#16a085", "#d35400", "#34495e")
@@ -39,36 +41,43 @@ def dose_response_figure(result: DoseResponse) -> Figure:
         f"{result.layer.channels} maps",
         fontsize=TITLE_SIZE + 1,
     )
-    gone, spared, against = figure.subplots(1, 3)
+    gone, spared, best = figure.subplots(1, 3)
     target, other = result.objects.index(result.object), result.objects.index(result.spared)
     _curves(gone, result, target)
     gone.set_title(f"{result.object} pixels gone", fontsize=LABEL_SIZE + 1)
     _curves(spared, result, other)
     spared.set_title(f"{result.spared} pixels gone", fontsize=LABEL_SIZE + 1)
-    for row, name in enumerate(result.rankings):
-        x, y = 100 * result.removed[row, :, other], 100 * result.removed[row, :, target]
-        against.plot(x, y, color=_color(result, name), linestyle=_style(name), marker=".", markersize=4, linewidth=1.2)
-    for dose in result.best:
-        against.plot(
-            100 * dose.spared_loss.value,
-            100 * dose.removed.value,
-            marker="o",
-            markersize=7,
-            fillstyle="none",
-            color=_color(result, dose.ranking),
-        )
-    against.axvline(100 * result.allowed_loss, color="black", linewidth=0.8, linestyle="--")
-    against.set_xlim(-25, 105)
-    against.set_ylim(-25, 105)
-    against.set_xlabel(f"{result.spared} pixels gone (%)", fontsize=LABEL_SIZE)
-    against.set_ylabel(f"{result.object} pixels gone (%)", fontsize=LABEL_SIZE)
-    against.set_title("one against the other: up and left is good", fontsize=LABEL_SIZE + 1)
-    for axes in (gone, spared, against):
+    _best_doses(best, result)
+    for axes in (gone, spared):
         axes.axhline(0, color="black", linewidth=0.6)
         finish_axes(axes)
     spared.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper left")
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
+
+
+def _best_doses(axes: Axes, result: DoseResponse) -> None:
+    """For every ranking the dose that removes most and spares enough, as a ring with its interval."""
+    places = np.arange(len(result.best))[::-1]
+    for place, dose in zip(places, result.best, strict=True):
+        color = _color(result, dose.ranking)
+        ends = reach([dose.removed], 100)
+        axes.errorbar(
+            100 * dose.removed.value, place, xerr=ends, fmt="o", color=color, markersize=7, fillstyle="none", capsize=2
+        )
+    labels = [
+        f"{dose.ranking}\n{dose.maps} maps, {result.spared} {with_minus(f'{100 * dose.spared_loss.value:.0f}')} %"
+        for dose in result.best
+    ]
+    axes.set_yticks(places, labels)
+    axes.set_ylim(-0.6, len(places) - 0.4)
+    axes.axvline(0, color="black", linewidth=0.6)
+    axes.set_xlim(min(-5.0, axes.get_xlim()[0]), 105)
+    axes.set_xlabel(f"{result.object} pixels gone (%)", fontsize=LABEL_SIZE)
+    axes.set_title(
+        f"the best dose at {100 * result.allowed_loss:.0f} % of {result.spared} or less", fontsize=LABEL_SIZE + 1
+    )
+    finish_axes(axes)
 
 
 def _color(result: DoseResponse, name: str) -> str:
@@ -92,17 +101,18 @@ def _curves(axes: Axes, result: DoseResponse, index: int) -> None:
     axes.set_ylabel("(%)", fontsize=LABEL_SIZE)
 
 
-def _caption(result: DoseResponse) -> str:
+def _caption(result: DoseResponse) -> tuple[str, str]:
     settings = result.settings
     best = "; ".join(
         f"{dose.ranking} {dose.maps} maps, {dose.removed:.0%} of "
         f"{result.object} at {100 * dose.spared_loss.value:.0f} % of {result.spared}"
         for dose in result.best
     )
-    return (
+    shown = (
         f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}), objects found by a "
-        f"segmenter; share of their pixels that is gone, below 0 where there are more than before; bands: 95 % bootstrap "
-        f"over samples. Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: the dose "
-        f"that removes most {result.object} while {result.spared} changes by no more than {100 * result.allowed_loss:.0f} %, "
-        f"chosen on one half of the samples and measured on the other: {best}."
+        f"segmenter; share of their pixels that is gone, below 0 where there are more than before; bands and bars: 95 % "
+        f"bootstrap over samples. Rings: the dose that removes most {result.object} while {result.spared} changes by no more "
+        f"than {100 * result.allowed_loss:.0f} %, chosen on one half of the samples and measured on the other."
     )
+    details = f"Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: {best}."
+    return shown, details

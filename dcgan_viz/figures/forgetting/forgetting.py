@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
 from dcgan_viz.analysis.forgetting.forgetting import Forgetting
 from dcgan_viz.figures.style import (
     BAND_COLOR,
+    CHANGE_MAP,
     CONTROL_COLOR,
     LABEL_SIZE,
     MATCHED_COLOR,
@@ -22,13 +25,15 @@ from dcgan_viz.figures.style import (
     finish_axes,
     label_row,
     new_figure,
+    outline,
     plot_estimates,
     reach,
-    show_row,
+    show_picture,
     with_minus,
 )
 
-COLUMNS = 12
+LARGEST_CHANGE = 128
+"""Grey levels that are drawn brightest, as all that is above."""
 
 
 def forgetting_figure(result: Forgetting) -> Figure:
@@ -41,43 +46,62 @@ def forgetting_figure(result: Forgetting) -> Figure:
     Returns
     -------
     Figure
-        Four rows of up to 12 samples over two plots, the scores of the maps and the change inside the objects' boxes
-        and outside, and a third where a segmenter measured what happened to every object.
+        Annotated samples with and without the maps, and without random ones, with what changed, over two plots: the
+        scores of the maps, and what happened to every object where a segmenter measured it, or else the change inside
+        the boxes and outside.
     """
-    count = min(COLUMNS, len(result.before))
-    # A picture is 0.85 inches wide; the labels of the rows take another 1.35.
-    figure = new_figure(1.35 + 0.85 * max(count, 8), 7.2)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.5, 2.4], squeeze=False)[:, 0]
+    count = len(result.boxed)
     known, total = len(result.maps), result.layer.channels
+    how = "zeroed" if result.ablation.strength == 1 else "scaled"
+    rows = {
+        "as drawn": result.boxed,
+        f"{known} {result.names}\nmaps {how}": result.boxed_after,
+        f"{known} random\nmaps {how}": result.boxed_control,
+    }
+    # A picture is about an inch wide; the labels of the rows take another 1.2.
+    figure = new_figure(1.2 + 1.02 * max(count, 8), 8.6)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.04 * (2 * len(rows) - 1), 2.4], squeeze=False)[:, 0]
     done = result.ablation.done.removesuffix(" everywhere")
     figure.suptitle(
         f"Forgetting “{result.names}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
         fontsize=TITLE_SIZE + 1,
     )
-    how = "zeroed" if result.ablation.strength == 1 else "scaled"
-    rows = {
-        "as drawn": result.before[:count],
-        f"{known} {result.names}\nmaps {how}": result.after[:count],
-        "difference": _difference(result.before[:count], result.after[:count]),
-        f"{known} random\nmaps {how}": result.control[:count],
-    }
-    for axes, (label, pictures) in zip(top.subplots(len(rows), 1), rows.items(), strict=True):
-        show_row(axes, pictures)
-        label_row(axes, label)
+    _show_rows(top.subplots(2 * len(rows) - 1, count, squeeze=False), rows, result)
     if result.effects:
-        weights, change, effects = bottom.subplots(1, 3, width_ratios=[1.1, 0.8, 1.5])
+        weights, effects = bottom.subplots(1, 2, width_ratios=[1, 1.7])
         _plot_effects(effects, result)
     else:
-        weights, change = bottom.subplots(1, 2, width_ratios=[1.25, 1])
+        weights, change = bottom.subplots(1, 2, width_ratios=[1.1, 1])
+        _plot_change(change, result)
     _plot_scores(weights, result)
-    _plot_change(change, result)
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
-def _difference(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    signed = after.astype(np.int16) - before.astype(np.int16)
-    return (127.5 + signed).clip(0, 255).astype(np.uint8)
+def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]], result: Forgetting) -> None:
+    """Pictures with the boxes outlined and, beneath all but the first row, how far each pixel has changed."""
+    line = 0
+    for axis, change in zip(axes[0], result.boxed_changes, strict=True):
+        axis.set_title(f"inside {change:.0f}", fontsize=LABEL_SIZE, pad=3)
+    for label, pictures in rows.items():
+        label_row(axes[line, 0], label)
+        for axis, picture, inside in zip(axes[line], pictures, result.boxed_inside, strict=True):
+            show_picture(axis, picture)
+            outline(axis, inside)
+        line += 1
+        if pictures is result.boxed:
+            continue
+        label_row(axes[line, 0], f"change, 0 to {LARGEST_CHANGE}\ngrey levels")
+        for axis, change, inside in zip(axes[line], _change(result.boxed, pictures), result.boxed_inside, strict=True):
+            axis.imshow(change, cmap=CHANGE_MAP, vmin=0, vmax=LARGEST_CHANGE, interpolation="nearest")
+            axis.set_axis_off()
+            outline(axis, inside)
+        line += 1
+
+
+def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean absolute change of a pixel's channels (N, H, W), in grey levels."""
+    return np.abs(after.astype(np.float32) - before.astype(np.float32)).mean(-1)
 
 
 def _plot_scores(axes: Axes, result: Forgetting) -> None:
@@ -91,7 +115,7 @@ def _plot_scores(axes: Axes, result: Forgetting) -> None:
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked for {first.object}", fontsize=LABEL_SIZE)
     axes.set_ylabel(result.score_axis, fontsize=LABEL_SIZE)
     axes.set_title(
-        f"AUC on unseen images {first.auc:.2f}\nbrightness and position alone {first.baselines.brightness_auc.value:.2f}, "
+        f"AUC {first.auc:.2f}; brightness and\nposition {first.baselines.brightness_auc.value:.2f}, "
         f"shuffled boxes {first.baselines.shuffled_auc:.2f}",
         fontsize=LABEL_SIZE + 1,
     )
@@ -134,7 +158,17 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
             value = 100 * effect.on(name).removed.value
             if value < -100:  # A bar that leaves the plot says how far.
                 x = place + (k - (len(effects) - 1) / 2) * width
-                axes.text(x, -96, f"{value:.0f}", rotation=90, ha="center", va="bottom", fontsize=LABEL_SIZE - 2)
+                axes.text(
+                    x,
+                    -94,
+                    with_minus(f"{value:.0f}"),
+                    rotation=90,
+                    ha="center",
+                    va="bottom",
+                    fontsize=LABEL_SIZE - 1,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                    zorder=5,
+                )
     axes.set_ylabel("pixels that are gone (%)", fontsize=LABEL_SIZE)
     axes.set_title(
         f"on {result.settings['measured_samples']} new samples; SSIM of the rest "
@@ -173,7 +207,7 @@ def _plot_change(axes: Axes, result: Forgetting) -> None:
     axes.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper right", ncols=2)
 
 
-def _caption(result: Forgetting) -> str:
+def _caption(result: Forgetting) -> tuple[str, str]:
     settings, change, first = result.settings, result.change, result.objects[0]
     negatives = {
         "random": "random positions outside them",
@@ -200,20 +234,27 @@ def _caption(result: Forgetting) -> str:
         measured = (
             " Right: share of each object's pixels that a segmenter no longer finds (negative: more than before, cut at −100), "
             "the controls with other maps for every sample; dimmed alike: the pictures as drawn, region and rest moved by the "
-            f"mean change that the maps cause there, beyond which they remove {result.effects[-1].margin:.0%}; SSIM of luminance "
+            f"mean change that the maps cause there, beyond which they remove {result.effects[-1].margin:.0%}; SSIM of "
+            f"luminance "
             f"outside the object's region. Measured by {settings['measured_by']}."
         )
-    return (
-        f"Model {settings['model']}. {_author(settings['boxes_by'])} An L2 logistic regression (C = "
-        f"{settings['regularization']:g}, features "
-        f"scaled to unit standard deviation) separates {fitted} from {negatives}; {chosen}{kept}, and {result.ablation.done} "
-        f"after the rectifier. AUC on unseen images: gain over brightness and position "
-        f"{with_minus(f'{first.baselines.gain:+.2f}')}. New "
-        f"samples, seed {settings['seed']}; the difference is grey where nothing changed. Mean absolute change inside the boxes "
-        f"{change.inside:.1f}, outside {change.outside:.1f} grey levels, ratio {change.ratio:.2f}; as many random maps: "
-        f"{controls}. Brightness inside moved by {with_minus(f'{change.brightness_inside.value:+.1f}')}, outside by "
-        f"{with_minus(f'{change.brightness_outside.value:+.1f}')}. Intervals: 95 %.{measured}"
+    shown = (
+        f"Model {settings['model']}. Above, {len(result.boxed)} of the annotated samples that the maps were chosen on, from "
+        f"the "
+        f"most to the least changed inside the boxes (yellow): {chosen}{kept}. Mean absolute change inside the boxes "
+        f"{change.inside:.1f}, outside "
+        f"{change.outside:.1f} grey levels, ratio {change.ratio:.2f}. Intervals: 95 %."
     )
+    details = (
+        f"{_author(settings['boxes_by'])} An L2 logistic regression (C = "
+        f"{settings['regularization']:g}, features "
+        f"scaled to unit standard deviation) separates {fitted} from {negatives}; chosen maps are {result.ablation.done} after "
+        f"the rectifier. AUC on unseen images: gain over brightness and position "
+        f"{with_minus(f'{first.baselines.gain:+.2f}')}. Ratio of as many random maps: "
+        f"{controls}. Brightness inside moved by {with_minus(f'{change.brightness_inside.value:+.1f}')}, outside by "
+        f"{with_minus(f'{change.brightness_outside.value:+.1f}')}.{measured}"
+    )
+    return shown, details
 
 
 def _author(name: str) -> str:

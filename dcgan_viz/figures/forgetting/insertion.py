@@ -11,6 +11,7 @@ from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     LABEL_SIZE,
     MATCHED_COLOR,
+    OUTLINE_COLOR,
     REST_COLOR,
     SUBJECT_COLOR,
     TITLE_SIZE,
@@ -54,7 +55,7 @@ def insertion_figure(result: Insertion) -> Figure:
             show_picture(axis, picture)
             y, x = np.flatnonzero(place.any(1)), np.flatnonzero(place.any(0))
             axis.add_patch(
-                Rectangle((x[0] - 0.5, y[0] - 0.5), len(x), len(y), fill=False, edgecolor="#39ff14", linewidth=1)
+                Rectangle((x[0] - 0.5, y[0] - 0.5), len(x), len(y), fill=False, edgecolor=OUTLINE_COLOR, linewidth=1)
             )
         label_row(line[0], label)
     plot = right.subplots()
@@ -72,15 +73,15 @@ def insertion_figure(result: Insertion) -> Figure:
     settings = result.settings
     caption(
         figure,
-        f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}); {settings['place']} (green) "
+        f"Model {settings['model']}, {settings['samples']} new samples (seed {settings['seed']}); {settings['place']} (framed) "
         f"in each, where the maps are set to their {settings['level']}. With the maps raised {result.object} covers "
         f"{result.inserted:.1%} of "
-        f"the place by a segmenter, with them zeroed {100 * result.ablated.value:.1f} %. Average causal "
-        f"effect (Bau et al. 2018): "
-        f"{100 * result.effect.value:.1f} points, random maps, others in every sample, "
-        f"{100 * result.control_effect.value:.1f} (bars: 95 % "
-        f"bootstrap intervals). A plain patch of the mean colour that the raised maps give the place is {result.object} on "
-        f"{result.patch:.1%} of it, a white one on {result.white_patch:.1%}; beyond the patch of the same colour the maps draw "
-        f"{with_minus(f'{result.beyond_patch:+.1%}')}. Measured by {result.measured_by}.",
+        f"the place by a segmenter, with them zeroed {100 * result.ablated.value:.1f} % (bars: 95 % bootstrap intervals); "
+        f"beyond a patch of the same colour the maps draw {with_minus(f'{result.beyond_patch:+.1%}')}.",
+        f"Average causal effect (Bau et al. 2018): "
+        f"{with_minus(f'{100 * result.effect.value:.1f}')} points, random maps, others in every sample, "
+        f"{with_minus(f'{100 * result.control_effect.value:.1f}')}. A plain patch of the mean colour that the raised "
+        f"maps give the place is {result.object} on {result.patch:.1%} of it, a white one on {result.white_patch:.1%}. "
+        f"Measured by {result.measured_by}.",
     )
     return figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
-from dcgan_viz.figures.style import TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import TITLE_SIZE, caption, new_figure, show_picture, with_minus
 from dcgan_viz.media.pictures import tile
 
 COLUMNS = 6
@@ -26,7 +26,7 @@ def map_pictures_figure(result: MapPictures) -> Figure:
     """
     columns = min(COLUMNS, len(result.maps))
     rows = -(-len(result.maps) // columns)
-    figure = new_figure(1.9 * columns, 0.9 + 2.1 * rows)
+    figure = new_figure(1.9 * columns, 1.0 + 2.1 * rows)
     figure.suptitle(
         f"The maps of generator layer {result.layer.number} that rank highest for “{result.label}” by "
         f"{result.settings['ranking']}",
@@ -40,7 +40,9 @@ def map_pictures_figure(result: MapPictures) -> Figure:
     ):
         lit = np.stack([_lit(picture, active) for picture, active in zip(before, activations, strict=True)])
         show_picture(
-            axis, tile(np.concatenate([before, lit, after]), columns=len(before)), f"map {number}: {score:.2f}"
+            axis,
+            tile(np.concatenate([before, lit, after]), columns=len(before)),
+            f"map {number}: {with_minus(f'{score:.2g}')}",
         )
     caption(
         figure,

@@ -61,15 +61,14 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
     _draw_trials(parts[1], result, shown)
     if result.measurement is not None:
         _plot_rates(parts[2].subplots(), result.measurement)
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
 def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     operands, averaged = result.exemplars.shape[:2]
     rows = averaged + 1
-    # The control is as large as the result that it stands beside.
-    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 1.1], wspace=0.03)
+    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 1.4], wspace=0.03)
     left = grid[0].subgridspec(rows, operands)
     for column, operand in enumerate(result.operands):
         sign = "−" if operand.sign < 0 else ("+" if column else "")
@@ -90,8 +89,11 @@ def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     show_picture(axis, tile(np.stack(pictures), columns=3, gap=GAP), "= arithmetic on z, amid neighbours")
     height, width = result.picture.shape[:2]
     _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
-    axis = part.add_subplot(grid[2], anchor="C")
-    show_picture(axis, result.pixel_picture, "the same\non pixels")
+    # The control stands in the middle of three rows, as large as the result that it is beside.
+    axis = part.add_subplot(grid[2], anchor="NW")
+    blank = np.full_like(result.pixel_picture, 255)
+    show_picture(axis, tile(np.stack([blank, result.pixel_picture, blank]), columns=1, gap=GAP))
+    axis.text(width / 2, height, "the same on pixels", ha="center", va="bottom", fontsize=LABEL_SIZE)
 
 
 def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
@@ -147,14 +149,19 @@ def _wrap(name: str) -> str:
     return "\n".join(lines)
 
 
-def _caption(result: Arithmetic) -> str:
+def _caption(result: Arithmetic) -> tuple[str, str]:
     settings, reach, single = result.settings, result.reach, result.single_reach
     pools = ", ".join(f"{name} {count}" for name, count in settings["pools"].items())
+    shown = (
+        f"Model {settings['model']}, samples of seed {settings['samples_seed']} by number. Columns: three exemplars of each "
+        f"concept and, framed, what the generator draws from their mean z. Framed in blue: the sum of the means; around it the "
+        f"sum with noise. Rows: the same with exemplars drawn anew, and its controls."
+    )
+    if result.measurement is not None:
+        shown += " Rates: 95 % intervals, light over exemplars; dashed: ordinary samples."
     sentences = [
-        f"Model {settings['model']}, samples of seed {settings['samples_seed']} by number (picked by: {settings['picked_by']}). "
-        f"Columns: three exemplars of each concept and, framed, what the generator draws from their mean z. Framed in blue: "
-        f"the sum of the means; around it the sum with noise ({settings['noise']}; seed {settings['seed']}). Pixels: "
-        f"{settings['pixel_arithmetic']}. Rows: the same with exemplars drawn anew from all that were picked ({pools}), each "
+        f"Exemplars were picked by: {settings['picked_by']}. Noise: {settings['noise']}; seed {settings['seed']}. Pixels: "
+        f"{settings['pixel_arithmetic']}. Exemplars drawn anew are of all that were picked ({pools}), each "
         f"moved by noise of ±0.25; two trials of {settings['trials']} differ by {result.instability:.1f} grey levels with "
         f"three exemplars and {result.single_instability:.1f} with one. The sum is {reach.length:.2f} times as long as an "
         f"ordinary z (single exemplars: {single.length:.2f})"
@@ -174,4 +181,4 @@ def _caption(result: Arithmetic) -> str:
             f"photographs: {accuracies} (split: {result.measurement.split}); it was not trained on what a generator draws, and "
             "says nothing of what else the result should show."
         )
-    return "".join(sentences)
+    return shown, "".join(sentences)

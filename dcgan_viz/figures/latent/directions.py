@@ -19,6 +19,7 @@ from dcgan_viz.figures.style import (
     plot_estimates,
     show_picture,
 )
+from dcgan_viz.words import counted
 
 
 def directions_figure(result: Directions) -> Figure:
@@ -59,7 +60,7 @@ def directions_figure(result: Directions) -> Figure:
             _plot_change(axis, change, result.random_changes[k], tops[k], last=row == rows - 1, alone=direction is None)
             if row == 0:
                 axis.set_title(("grey levels", "features")[k], fontsize=LABEL_SIZE, pad=3)
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
@@ -88,25 +89,29 @@ def _plot_change(axis: Axes, change: Movement, random: Movement, top: float, *, 
     finish_axes(axis, left=False)
 
 
-def _caption(result: Directions) -> str:
+def _caption(result: Directions) -> tuple[str, str]:
     settings = result.settings
     principal = [d for d in result.found if d.method == "principal"]
     again = ", ".join(f"{d.found_again:.2f}" for d in principal)
     agreement = ", ".join(f"{d.agreement:.2f}" for d in principal)
     grey, features = result.random_changes
     kept = [d.kept for d in result.found]
-    return (
-        f"Model {settings['model']}, seed {settings['seed']}. Principal: components of the first layer's activations (after "
+    moved = result.pictures.shape[1]
+    shown = (
+        f"Model {settings['model']}, seed {settings['seed']}. Each row moves the same {counted(moved, 'sample')} along one "
+        f"direction, by up to {settings['reach']:g} standard deviations of z. Right: how far the picture at the ends is from "
+        f"the sample (95 % bootstrap over {settings['measured_samples']} samples); features: 1 = unrelated samples; band: "
+        f"{settings['random_directions']} random directions of the same length."
+    )
+    details = (
+        f"Principal: components of the first layer's activations (after "
         f"the ReLU) of {settings['activations']} latents, carried back to z by least squares (Härkönen et al. 2020), with "
         "their share of the variance; factorised: eigenvectors of AᵀA, A the first layer's weight with the gain of its "
-        "batch normalisation (Shen & Zhou 2021), with their share of the eigenvalues. Each row moves the same "
-        f"{result.pictures.shape[1]} samples to either side by {settings['reach']:g} standard deviations of z along a direction "
-        f"({settings['length']:.2f}); {settings['kept_in_prior']}, which leaves {100 * min(kept):.0f} to "
-        f"{100 * max(kept):.0f} % of the way ({100 * settings['random_kept']:.0f} % on random directions). Right: how far the "
-        f"picture at the ends is from the sample, over {settings['measured_samples']} samples with 95 % bootstrap intervals, "
-        f"in grey levels (root mean square) and in features (1 = unrelated samples; "
-        f"{settings['features']}); band: the middle 95 % of "
-        f"{settings['random_directions']} random directions of the same length (line: mean, {grey.distance.value:.1f} and "
+        "batch normalisation (Shen & Zhou 2021), with their share of the eigenvalues. A row reaches a length of "
+        f"{settings['length']:.2f} to either side; {settings['kept_in_prior']}, which leaves {100 * min(kept):.0f} to "
+        f"{100 * max(kept):.0f} % of the way ({100 * settings['random_kept']:.0f} % on random directions). Grey levels: root "
+        f"mean square; features: {settings['features']}; band: the middle 95 % (line: mean, {grey.distance.value:.1f} and "
         f"{features.distance.value:.2f}). Absolute cosine of the principal directions found on either half of the "
         f"latents: {again}; with the most alike factorised one: {agreement}."
     )
+    return shown, details

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.latent.inversion import Inversion, Inverted
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, label_row, new_figure, show_picture
 
 FOUND_COLOR, NEAREST_COLOR, UNRELATED_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
 SHOWN = 8
@@ -32,26 +32,32 @@ def inversion_figure(result: Inversion) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(10.5, 9.6)
+    columns = min(SHOWN, max(len(result.photographs), len(result.own_samples)))
+    # Few pictures stand side by side, the photographs left of the model's own; many below each other.
+    beside = 2 * columns <= SHOWN
+    figure = new_figure(10.5, 5.9 if beside else 9.6)
     figure.suptitle("Photographs through the latent space", fontsize=TITLE_SIZE + 1)
-    parts = figure.subfigures(3, 1, height_ratios=[3.3, 3.3, 1.7], squeeze=False)[:, 0]
-    _show(parts[0], "photograph", result.inverted, (result.photographs, result.pictures, result.nearest))
-    _show(parts[1], "own sample", result.own, (result.own_samples, result.own_pictures, result.own_nearest))
-    for axis, measure in zip(parts[2].subplots(1, 3, sharey=True), MEASURES, strict=True):
+    top, bottom = figure.subfigures(2, 1, height_ratios=[3.3 if beside else 6.6, 1.7], squeeze=False)[:, 0]
+    parts = top.subfigures(*((1, 2) if beside else (2, 1)), squeeze=False).ravel()
+    _show(parts[0], "photograph", result.inverted, (result.photographs, result.pictures, result.nearest), columns)
+    _show(parts[1], "own sample", result.own, (result.own_samples, result.own_pictures, result.own_nearest), columns)
+    for axis, measure in zip(bottom.subplots(1, 3, sharey=True), MEASURES, strict=True):
         _plot_errors(axis, result, measure)
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
-def _show(part: SubFigure, wanted: str, found: Sequence[Inverted], rows: tuple[NDArray[np.uint8], ...]) -> None:
-    axes = part.subplots(len(rows), SHOWN, squeeze=False)
+def _show(
+    part: SubFigure, wanted: str, found: Sequence[Inverted], rows: tuple[NDArray[np.uint8], ...], columns: int
+) -> None:
+    axes = part.subplots(len(rows), columns, squeeze=False)
     for line, label, pictures in zip(axes, (wanted, "found", "nearest\nrandom"), rows, strict=True):
         for axis in line:
             axis.set_axis_off()
         for number, (axis, picture) in enumerate(zip(line, pictures, strict=False)):
             match = {"found": found[number].found, "nearest\nrandom": found[number].nearest}.get(label)
             show_picture(axis, picture, None if match is None else f"{match.pixels:.0f} · {match.features:.2f}")
-        line[0].text(-0.1, 0.5, label, transform=line[0].transAxes, ha="right", va="center", fontsize=LABEL_SIZE)
+        label_row(line[0], label)
 
 
 def _plot_errors(axis: Axes, result: Inversion, measure: str) -> None:
@@ -77,20 +83,25 @@ def _plot_errors(axis: Axes, result: Inversion, measure: str) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _caption(result: Inversion) -> str:
+def _caption(result: Inversion) -> tuple[str, str]:
     settings, unrelated = result.settings, result.unrelated
     count = min(len(result.inverted), SHOWN)
     shown = "" if count == len(result.inverted) else f"the first {count} of "
-    return (
+    what = (
         f"Model {settings['model']}, seed {settings['seed']}: {shown}{len(result.inverted)} photographs, and "
-        f"{len(result.own)} of the model's own samples, which can be drawn. The nearest of {settings['samples']} random samples "
+        f"{len(result.own)} of the model's own samples, which can be drawn. Above the "
+        f"pictures: root mean square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} "
+        f"pairs of unrelated samples. {result.verdict}"
+    )
+    details = (
+        f"The nearest of {settings['samples']} random samples "
         f"(nearest random) are the starts; Adam improves {settings['starts']} of each for {settings['steps_of_all_starts']} "
         f"steps and the best for {settings['steps'] - settings['steps_of_all_starts']} more, {settings['evaluations']} "
         f"evaluations a picture; z stays {settings['kept_in_prior']}. Loss: squared differences of pixels at scales "
         f"down to 4x4, and of the "
-        f"discriminator's features ({settings['features']}), both 1 between unrelated samples. Above the pictures: root mean "
-        f"square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} pairs of unrelated "
-        f"samples ({unrelated.pixels:.1f}, SSIM {unrelated.ssim:.2f}, {unrelated.features:.2f}). {result.verdict} Found again: "
+        f"discriminator's features ({settings['features']}), both 1 between unrelated samples, which are "
+        f"{unrelated.pixels:.1f} grey levels, SSIM {unrelated.ssim:.2f} and {unrelated.features:.2f} apart. Found again: "
         f"within {settings['found_within']:g} of the distance between unrelated samples in both, {result.again:.0%} "
         f"of the own samples (95 %, exact)."
     )
+    return what, details

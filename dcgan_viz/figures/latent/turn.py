@@ -68,7 +68,7 @@ def turn_figure(result: Turn) -> Figure:
     change, oddness = bottom.subplots(1, 2, width_ratios=[1, 2.6])
     _show_change(change, result)
     _plot_oddness(oddness, result)
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
@@ -94,21 +94,26 @@ def _plot_oddness(axis: Axes, result: Turn) -> None:
     axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper right")
 
 
-def _caption(result: Turn) -> str:
+def _caption(result: Turn) -> tuple[str, str]:
     settings, oddness = result.settings, result.oddness
     kept = (
         f", not kept in the prior ({100 * result.outside:.0f} % of the coordinates at the ends lie beyond ±1)"
         if settings["prior"] == "uniform"
         else ""
     )
-    return (
-        f"Model {settings['model']}; exemplars are samples of seed {settings['samples_seed']} by number (picked by: "
-        f"{settings['picked_by']}). Turn vector: the mean z of the right four minus that of the left four, length "
-        f"{settings['length']:.2f}. Rows: new samples (seed {settings['seed']}) plus so many turn vectors{kept}. Below: what "
-        f"moving from the left end to the right one changes, averaged over {settings['measured_samples']} other samples, and "
-        f"how much of it, shading taken away, is the negative of its mirror image: {oddness:.2f} "
+    shown = (
+        f"Model {settings['model']}; exemplars by number. Rows: new samples (seed {settings['seed']}) plus so many turn "
+        f"vectors. Below: what moving from one end to the other changes, averaged over {settings['measured_samples']} other "
+        f"samples, and how much of it is the negative of its mirror image (95 %). {result.verdict[0].upper()}"
+        f"{result.verdict[1:]}."
+    )
+    details = (
+        f"Exemplars are samples of seed {settings['samples_seed']} (picked by: {settings['picked_by']}). Turn vector: the mean "
+        f"z of the right four minus that of the left four, length {settings['length']:.2f}{kept}. Shading taken away, odd "
+        f"under mirroring is {oddness:.2f} of the change "
         f"({oddness.how}), with exemplars drawn anew [{result.over_exemplars.low:.2f}, {result.over_exemplars.high:.2f}], with "
         f"shading {result.with_shading:.2f}; "
         f"{settings['random_directions']} random directions of the same length: {result.random_oddness:.2f}, the middle 95 % "
-        f"in grey (p = {result.p_value:.2g}). {result.verdict[0].upper()}{result.verdict[1:]}."
+        f"in grey (p = {result.p_value:.2g})."
     )
+    return shown, details

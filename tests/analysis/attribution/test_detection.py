@@ -109,7 +109,7 @@ def test_too_few_objects_are_refused(tiny_model: DCGAN, scenes) -> None:
 def test_the_figure_shows_object_and_maps(tiny_model: DCGAN, scenes) -> None:
     figure = detection_figure(rank(tiny_model, scenes))
     assert figure.get_suptitle() == "Which maps of discriminator layer 1 see “square”?"
-    assert "by chance" in figure.get_supxlabel().replace("\n", " ")
+    assert "by chance" in figure.said.replace("\n", " ")
 
 
 def test_weighted_average_precision_is_that_of_repeated_images() -> None:

@@ -132,4 +132,4 @@ def test_the_figure_shows_every_measure_and_depth(tiny_model: DCGAN, units: list
         "HOG correlation",
     ]
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["3", "2", "1"]
-    assert "cannot show" in figure.get_supxlabel().replace("\n", " ")
+    assert "cannot show" in figure.said.replace("\n", " ")

@@ -311,8 +311,28 @@ def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Anno
     scores = other.scores[0]
     assert list(scores[list(other.maps)]) == sorted(scores, reverse=True)[: len(other.maps)]
     assert other.score_axis == RANKINGS[ranking].axis
-    assert f"rank highest by {ranking}" in forgetting_figure(other).get_supxlabel().replace("\n", " ")
+    assert f"rank highest by {ranking}" in forgetting_figure(other).said.replace("\n", " ")
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
+
+
+def test_the_boxed_samples_go_from_the_most_to_the_least_changed(tiny_model: DCGAN, annotations: Annotations) -> None:
+    result = forget(tiny_model, annotations=annotations, layer=1, top=3, samples=2)
+    assert list(result.boxed_changes) == sorted(result.boxed_changes, reverse=True)
+    latents = tiny_model.latents(annotations.count, annotations.seed)
+    before, after = (to_pixels(p) for p in draw_with(tiny_model, [result.ablation.of(()), result.ablation], latents))
+    changes = {}
+    for box in annotations.boxes:
+        rows = slice(int(box.top), int(box.top + box.height))
+        columns = slice(int(box.left), int(box.left + box.width))
+        difference = after[box.image].astype(float) - before[box.image]
+        changes[box.image] = np.abs(difference[rows, columns]).mean()
+    order = sorted(changes.values(), reverse=True)
+    assert result.boxed_changes[[0, -1]] == pytest.approx([order[0], order[-1]], abs=0.2)
+    figure = forgetting_figure(result)
+    # As drawn; then twice pictures and what changed.
+    assert [axis.get_title() for axis in figure.axes[: len(result.boxed)]] == [
+        f"inside {change:.0f}" for change in result.boxed_changes
+    ]
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.3])

@@ -201,7 +201,7 @@ def test_a_gaussian_prior_has_no_cube(make_model: Callable[..., DCGAN]) -> None:
     result = arithmetic(model, concepts, "a", trials=2)
     assert result.clamping == 0
     assert result.reach.length == pytest.approx(3**-0.5, abs=0.1)
-    assert "not kept in the prior" not in arithmetic_figure(result).get_supxlabel()
+    assert "not kept in the prior" not in arithmetic_figure(result).said
 
 
 def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Concepts, classifier: Classifier) -> None:
@@ -237,7 +237,7 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert rates["ordinary samples"].share.value == pytest.approx((ordinary[:, 0] >= ordinary[:, 1]).mean(), abs=0.02)
     assert 0 < rates["ordinary samples"].share.value < 1
     figure = arithmetic_figure(result)
-    assert "100.0 %" in figure.get_supxlabel()
+    assert "100.0 %" in figure.said
     labels = [t.get_text() for axis in figure.axes for t in axis.get_yticklabels()]
     assert "exemplars of smiling man" in labels
 
@@ -319,7 +319,7 @@ def test_other_weights_classes_and_missing_controls_are_refused(
 
 def test_the_figure_says_what_was_done(result: Arithmetic) -> None:
     figure = arithmetic_figure(result)
-    text = figure.get_supxlabel()
+    text = figure.said
     assert f"{result.instability:.1f} grey levels with three" in text.replace("\n", " ")
     assert "(picked by: a tester)" in text.replace("\n", " ")
     titles = [axis.get_title() for axis in figure.axes]

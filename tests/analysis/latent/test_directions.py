@@ -135,7 +135,7 @@ def test_the_figure_says_what_was_done(make_model) -> None:
     result = directions(model, count=2, samples=1, seed=1)
     figure = directions_figure(result)
     assert len(figure.axes) == 5 * (POSITIONS + 2)
-    text = figure.get_supxlabel().replace("\n", " ")
+    text = figure.said.replace("\n", " ")
     assert "the length of z is kept" in text
     assert f"{result.random_changes[0].distance.value:.1f}" in text
     assert f"{result.found[0].found_again:.2f}" in text

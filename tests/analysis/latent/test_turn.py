@@ -208,7 +208,7 @@ def test_wrong_requests_are_refused(tiny_model: DCGAN, concepts: Concepts, optio
 
 def test_the_figure_says_what_was_done(result: Turn) -> None:
     figure = turn_figure(result)
-    text = figure.get_supxlabel().replace("\n", " ")
+    text = figure.said.replace("\n", " ")
     assert f"{result.oddness.value:.2f} [" in text
     assert "(seed 2)" in text
     titles = [axis.get_title() for axis in figure.axes]

@@ -222,7 +222,7 @@ def test_points_outside_the_prior_are_counted(tiny_model) -> None:
     points[0, :4] = 1.5
     result = short_walk(tiny_model, points, steps=3)
     assert result.settings["outside_prior"] == 0.25
-    assert "25.0 % of their coordinates lie outside" in walk_figure(result).get_supxlabel().replace("\n", " ")
+    assert "25.0 % of their coordinates lie outside" in walk_figure(result).said.replace("\n", " ")
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (3, 7), (8,)])
@@ -263,8 +263,13 @@ def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     result = short_walk(tiny_model, rows=2, steps=3, closed=closed)
     sudden = replace(result.rows[1], sudden=True, at=2, p_value=0.0025)
     figure = walk_figure(replace(result, rows=(replace(result.rows[0], sudden=False), sudden)))
-    assert len(figure.axes) == 1 + 2 * (1 + 1 + 2 * len(MEASURES))
-    text = figure.get_supxlabel().replace("\n", " ")
+    # A legend; a row of pictures and its steps, with words beside each.
+    assert len(figure.axes) == 1 + 2 * 4
+    drawn = [line.get_ydata() for line in figure.axes[3].lines]
+    assert [list(line) for line in drawn[1:]] == [
+        pytest.approx(np.divide(result.rows[0].steps[k], result.spreads[k].high)) for k in range(len(MEASURES))
+    ]
+    text = figure.said.replace("\n", " ")
     assert f"{result.spreads[0].unrelated:.3g} (pixels)" in text
     assert "straight lines" in text
     assert "at most 1 % of ordinary rows" in text

@@ -251,7 +251,7 @@ def test_the_figures_tell_the_verdict(drawing, rooms) -> None:
     found = judge(drawing(others), training, None)
     figure = memorization_figure(found)
     assert figure.get_suptitle().endswith("No sign of copying")
-    caption = figure.get_supxlabel().replace("\n", " ")
+    caption = figure.said.replace("\n", " ")
     assert "cannot be concluded" in caption
     assert found.rule in caption
     pictures = nearest_figure(judge(drawing(training), training, held_out))

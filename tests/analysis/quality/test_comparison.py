@@ -63,7 +63,7 @@ def test_every_model_is_measured_on_the_same_latents_and_images(tiny_model: DCGA
     assert np.array_equal(result.pictures[0], to_pixels(tiny_model.sample(12, seed=2)))
     assert result.settings["images of each"] == 220
     figure = comparison_figure(result)
-    assert "Every column is one latent" in figure.get_supxlabel()
+    assert "Every column is one latent" in figure.said
 
 
 def test_a_worse_model_is_farther(make_model: Callable[..., DCGAN], tiny_model: DCGAN) -> None:
