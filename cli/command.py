@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Collection, Iterator
@@ -16,8 +19,9 @@ import click
 
 from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.folders import current_command
-from dcgan_viz.progress import say
+from dcgan_viz.progress import duration, say
 from dcgan_viz.untrusted import printable
+from dcgan_viz.versions import versions
 
 
 def echo(text: str, err: bool = False) -> None:
@@ -94,12 +98,21 @@ class Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A command that takes ``--debug`` and turns errors into sentences."""
+    """A command that takes ``--debug`` and ``--verbose`` and turns errors into sentences."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(
             click.Option(["--debug"], is_flag=True, expose_value=False, callback=_remember, help="Show tracebacks.")
+        )
+        self.params.append(
+            click.Option(
+                ["-v", "--verbose"],
+                is_flag=True,
+                expose_value=False,
+                callback=_begin_account,
+                help="Say on standard error what runs, with which versions, and what time and memory it took.",
+            )
         )
 
     def invoke(self, context: click.Context) -> Any:
@@ -139,6 +152,31 @@ def _notices_as_lines() -> Iterator[None]:
 
 def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.meta["dcgan_viz.debug"] = value
+
+
+def _begin_account(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    start = time.perf_counter(), time.process_time()
+    say(", ".join(f"{name} {version}" for name, version in versions().items()))
+    say(f"{os.cpu_count()} cores, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}")
+
+    def end() -> None:
+        wall, processor = time.perf_counter() - start[0], time.process_time() - start[1]
+        say(f"{command_line(context)}\ntook {duration(wall)}, {duration(processor)} of processor time{_peak()}")
+
+    context.call_on_close(end)
+
+
+def _peak() -> str:
+    """The most memory that this process has had, in words, where the system says so."""
+    if sys.platform == "win32":
+        return ""
+    import resource
+
+    # In KiB on Linux, in bytes on a Mac.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f", up to {peak / 2**20:.0f} MiB of memory"
 
 
 RECORDED = ("model", "seed", "device", "precision")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option, seed_option, shard_option
+from dcgan_viz.cli.planning import Clock, Planned, announce, dry_run_option, seconds_a_picture
 
 DEFAULT_OUT = "results/dedup"
+
+TRIED_STEPS = 20
+"""Of the autoencoder, to know how long one takes."""
 
 
 @click.command(cls=Command, short_help="Find near-duplicates among images, and list what to keep.")
@@ -31,6 +36,7 @@ DEFAULT_OUT = "results/dedup"
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 @shard_option
+@dry_run_option
 @seed_option
 @out_option(DEFAULT_OUT)
 @json_option
@@ -40,6 +46,7 @@ def dedup(
     threshold: float,
     workers: int | None,
     shard: str | None,
+    dry_run: bool,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -67,6 +74,9 @@ def dedup(
     from dcgan_viz.report.duplicates import duplicates_page
 
     check_apart(source, out)
+    if dry_run:
+        announce(_plan(source, out or Path(DEFAULT_OUT), workers, shard), as_json)
+        return
     if shard is not None:
         folder = out or Path(DEFAULT_OUT)
         part = cut_crops(source, folder, part=Part.parse(shard), workers=workers, progress=show)
@@ -85,3 +95,28 @@ def dedup(
     figures, pages = {"duplicates": duplicates_figure(result)}, {"duplicates": duplicates_page(result)}
     result.save(folder, figures, pages, overwrite=overwrite)
     finish(result, folder, sentences(result), as_json)
+
+
+def _plan(source: Path, out: Path, workers: int | None, shard: str | None) -> Planned:
+    import numpy as np
+
+    from dcgan_viz.data.duplicates.autoencoder import BATCH, SIDE, STEPS, train_autoencoder
+    from dcgan_viz.data.parts import Part
+    from dcgan_viz.data.sources.opening import open_images
+
+    found = open_images(source)
+    pictures = len(found) if shard is None else len(Part.parse(shard).rows(len(found)))
+    processes = workers or os.cpu_count() or 1
+    clock = Clock()
+    noise = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
+    train_autoencoder(noise, steps=TRIED_STEPS, progress=clock)
+    learning = 0.0 if shard is not None else STEPS * clock.seconds_an_item()
+    return Planned(
+        does=f"cut a crop of 32x32 out of each of {pictures:,} pictures of {source}"
+        + ("" if shard is not None else f", train an autoencoder for {STEPS:,} steps, and compare those of like codes"),
+        seconds=pictures * seconds_a_picture(found, SIDE, 3) / processes + learning,
+        measured=f"decoding some of them, on {processes} processes, and {TRIED_STEPS} steps; comparing comes on top and "
+        "grows with the number of duplicates",
+        size=pictures * SIDE * SIDE * 3,
+        place=out,
+    )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, shard_option
+from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture
+
+if TYPE_CHECKING:
+    from dcgan_viz.model import DCGAN
 
 
 @click.command(cls=Command, short_help="Write the discriminator's features of images to an array.")
@@ -25,6 +31,7 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 @click.option("--remeasure", is_flag=True, help="Measure batch-norm's statistics anew, on DATA.")
 @shard_option
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
+@dry_run_option
 @device_option
 @overwrite_option
 @json_option
@@ -36,6 +43,7 @@ def features(
     remeasure: bool,
     shard: str | None,
     skip_broken: bool,
+    dry_run: bool,
     device: str,
     overwrite: bool,
     as_json: bool,
@@ -60,6 +68,9 @@ def features(
 
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape
+    if dry_run:
+        announce(_plan(loaded, data, out, precision, shard), as_json)
+        return
     images = load_images(data, size, channels, skip_broken=skip_broken, progress=show)
     network = remeasured(loaded.discriminator, spread_over(images)) if remeasure else loaded.discriminator
     chosen = chosen_precision(network, precision)  # type: ignore[arg-type]
@@ -92,3 +103,29 @@ def features(
         return
     again = f", {written.first:,} of them by an earlier run" if written.first else ""
     echo(f"{columns:,} features of {rows:,} images{again}, {chosen}, written to {written.path}")
+
+
+def _plan(model: DCGAN, data: Path, out: Path, precision: str, shard: str | None) -> Planned:
+    from dcgan_viz.analysis.features.pooled import discriminator_extractor
+    from dcgan_viz.data.parts import Part
+    from dcgan_viz.data.sources.opening import open_images
+
+    found = open_images(data)
+    pictures = len(found) if shard is None else len(Part.parse(shard).rows(len(found)))
+    channels, size, _ = model.image_shape
+    extractor = discriminator_extractor(model.discriminator, precision)  # type: ignore[arg-type]
+    batch = model.sample(TRIED_PICTURES)
+    # The first batch pays for what is made once.
+    extractor.compute(batch)
+    start = time.perf_counter()
+    extractor.compute(batch)
+    a_picture = (time.perf_counter() - start) / len(batch)
+    columns = sum(extractor.parts.values())
+    return Planned(
+        does=f"write {columns:,} features of each of {pictures:,} images of {data}",
+        seconds=len(found) * seconds_a_picture(found, size, channels) + pictures * a_picture,
+        measured=f"reading some of the images and by the features of {len(batch)} samples",
+        size=2 * columns * pictures,
+        place=out.parent,
+        memory=len(found) * size * size * channels,
+    )

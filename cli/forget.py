@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from dcgan_viz.cli.options import (
     out_folder,
     out_option,
 )
+from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.figure import Figure
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
     from dcgan_viz.analysis.forgetting.probe import Negatives
     from dcgan_viz.judges.segmenter import Segmenter
+    from dcgan_viz.model import DCGAN
     from dcgan_viz.results import Result
 
 
@@ -112,6 +115,7 @@ DEFAULT_OUT = "results/forget"
     type=click.Path(path_type=Path),
     help="Also save the model that has forgotten, as a folder for --model.",
 )
+@dry_run_option
 @device_option
 @out_option(DEFAULT_OUT)
 @json_option
@@ -135,6 +139,7 @@ def forget(
     blind: Path | None,
     seed: int,
     save_as: Path | None,
+    dry_run: bool,
     device: str,
     out: Path | None,
     overwrite: bool,
@@ -170,6 +175,11 @@ def forget(
     measuring = find_judge(loaded) if judge is None else load_segmenter(judge, device)
     if reader is None and (dose_response or insertion):
         raise click.UsageError("--dose-response and --insertion need a segmenter: give one with --segmenter")
+    if dry_run:
+        asked = {"dose-response": dose_response, "insertion": insertion, "blind": blind is not None}
+        plan = _plan(loaded, layer, labels, samples, measuring is not None, asked, out or Path(DEFAULT_OUT))
+        announce(plan, as_json)
+        return
     result = forgetting.forget(
         loaded,
         labels,
@@ -204,6 +214,48 @@ def forget(
         edited(loaded, result.ablation).save(save_as, overwrite)
         sentences.append(f"the model that has forgotten is in {save_as}")
     finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _plan(
+    model: DCGAN,
+    layer: str | None,
+    labels: tuple[str, ...],
+    samples: int,
+    measured: bool,
+    asked: Mapping[str, bool],
+    out: Path,
+) -> Planned:
+    """How many pictures are drawn, and how long that takes."""
+    from dcgan_viz.analysis.forgetting import ablation, change, forgetting
+    from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+
+    chosen = ablation.choose_layer(model, layer)
+    nothing = ablation.Ablation(chosen, ())
+    latents = model.latents(TRIED_PICTURES, 0)
+    start = time.perf_counter()
+    ablation.draw_with(model, [nothing], latents)
+    a_picture = (time.perf_counter() - start) / TRIED_PICTURES
+    drawn = {
+        f"{samples} samples as drawn, without the maps and without random ones": 4 * samples,
+        "200 draws of as many random maps, of the others and of all": 2 * change.DRAWS * change.CONTROL_IMAGES,
+    }
+    if measured:
+        drawn["what became of every object on new samples"] = 5 * forgetting.MEASURED_SAMPLES
+    if asked["dose-response"]:
+        drawn["12 doses of every ranking"] = 12 * (len(RANKINGS) + 2) * forgetting.MEASURED_SAMPLES
+    if asked["insertion"]:
+        drawn["maps raised at a place"] = 5 * forgetting.MEASURED_SAMPLES
+    channels, height, width = model.image_shape
+    pixels = channels * height * width
+    blind = ", and write a blind trial" if asked["blind"] else ""
+    return Planned(
+        does=f"fit a regression on the boxes of {' and '.join(labels)} at layer {chosen.number}, draw {sum(drawn.values()):,} "
+        f"pictures ({'; '.join(drawn)}){blind}",
+        seconds=sum(drawn.values()) * a_picture,
+        measured=f"drawing {TRIED_PICTURES} of them; regressions and rankings come on top",
+        size=4 * samples * pixels + (3 * samples * pixels if asked["blind"] else 0) + 1_000_000,
+        place=out,
+    )
 
 
 def _further(

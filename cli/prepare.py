@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option, shard_option
+from dcgan_viz.cli.planning import Planned, announce, dry_run_option, seconds_a_picture
 
 
 @click.command(cls=Command, short_help="Write images of any source into one array that stays on disk.")
@@ -23,6 +25,7 @@ from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_optio
 @shard_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 @click.option("--strict", is_flag=True, help="Stop at an image that does not decode instead of leaving it out.")
+@dry_run_option
 @overwrite_option
 @json_option
 def prepare(
@@ -35,6 +38,7 @@ def prepare(
     shard: str | None,
     workers: int | None,
     strict: bool,
+    dry_run: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -45,6 +49,7 @@ def prepare(
     is broken and why, OUT.names.jsonl has the names.
 
     \b
+    dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --size 64 --dry-run
     dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --size 64
     dcgan-viz prepare x-rays/ x-rays.npy --channels 1 --bits 12 --strict
     dcgan-viz prepare bedroom_train_lmdb bedrooms.npy --shard 2/8
@@ -57,6 +62,9 @@ def prepare(
     from dcgan_viz.data.prepare import prepare as run
     from dcgan_viz.progress import show
 
+    if dry_run:
+        announce(_plan(source, out, size, int(channels), keep_list, shard, workers), as_json)
+        return
     result = run(
         source,
         out,
@@ -84,3 +92,23 @@ def prepare(
             echo(f"{len(pictures):,} {what}, such as {pictures[0].name}: {pictures[0].reason}")
     if result.broken or result.unturned:
         echo(f"all of them are listed in {result.path.with_suffix('.json')}")
+
+
+def _plan(
+    source: Path, out: Path, size: int, channels: int, keep_list: Path | None, shard: str | None, workers: int | None
+) -> Planned:
+    from dcgan_viz.data.parts import Part
+    from dcgan_viz.data.sources.opening import open_images
+
+    found = open_images(source, keep_list)
+    part = None if shard is None else Part.parse(shard)
+    pictures = len(found if part is None else part.rows(len(found)))
+    processes = workers or os.cpu_count() or 1
+    names = sum(len(name) + 3 for name in found.names) * pictures // len(found)
+    return Planned(
+        does=f"write {pictures:,} pictures of {size}x{size} with {channels} channels, of {source}",
+        seconds=pictures * seconds_a_picture(found, size, channels) / processes,
+        measured=f"decoding some of them, on {processes} processes",
+        size=pictures * size * size * channels + names,
+        place=out.parent,
+    )

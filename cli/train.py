@@ -9,12 +9,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo, in_options
 from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
+from dcgan_viz.cli.planning import Clock, Planned, announce, dry_run_option, seconds_a_picture
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 PRESET_NAMES = ("lsun64", "faces64", "imagenet32", "svhn32")
 DEFAULT_EPOCHS = 25
+
+TRIED_STEPS = 5
+"""To know how long one takes; every fourth has the gradient penalty, if it is asked for."""
 
 
 # Most options have no default here: what is not asked for is the preset's, the model's or the resumed run's own.
@@ -108,6 +113,7 @@ DEFAULT_EPOCHS = 25
 @click.option("--name", help="On the model's card.  [default: untitled]")
 @click.option("--data-note", help="On the card: what the images are.  [default: not stated]")
 @click.option("--terms", help="On the card: the terms of the images.  [default: not stated]")
+@dry_run_option
 @overwrite_option
 @json_option
 def train(
@@ -150,6 +156,7 @@ def train(
     name: str | None,
     data_note: str | None,
     terms: str | None,
+    dry_run: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -162,6 +169,7 @@ def train(
     Ctrl-C saves a checkpoint and says how to go on; --resume needs no other option.
 
     \b
+    dcgan-viz train photographs/ --out runs/mine --dry-run
     dcgan-viz train photographs/ --out runs/mine
     dcgan-viz train faces.zip --preset faces64 --width 64 --flip --augment translation --ema 0.999 --out runs/faces
     dcgan-viz train photographs/ --out runs/mine --resume --epochs 50
@@ -213,6 +221,11 @@ def train(
         skip_broken,
         {"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
     )
+    if dry_run:
+        if resume:
+            raise UserError("--dry-run is about a new run: leave out --resume")
+        announce(_plan(wanted), as_json)
+        return
     try:
         result, asked = _resume(wanted, from_step, overwrite) if resume else _begin(wanted)
     except KeyboardInterrupt:
@@ -246,15 +259,23 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
-    """A new run. All that can be refused is refused before images are decoded."""
-    from dcgan_viz.card import Card
+@dataclass(frozen=True)
+class _Prepared:
+    """A new run that nothing speaks against, before images are decoded; its number of steps may still be unknown."""
+
+    model: DCGAN | None
+    networks: NetworkSpec
+    settings: TrainingSettings
+    device: str
+    precision: Precision
+
+
+def _prepare(wanted: _Wanted) -> _Prepared:
+    """All that can be refused is refused before images are decoded."""
     from dcgan_viz.folders import check_apart
     from dcgan_viz.model import load
-    from dcgan_viz.progress import show
     from dcgan_viz.training.execution import choose_device, choose_execution
     from dcgan_viz.training.loop import check_new
-    from dcgan_viz.training.loop import train as run
 
     check_apart(wanted.data, wanted.out)
     model = None if wanted.start_from is None else load(wanted.start_from)
@@ -263,6 +284,58 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     device = choose_device(wanted.device)
     precision = choose_execution(device, wanted.precision).precision
     check_new(wanted.out)
+    return _Prepared(model, networks, settings, device, precision)
+
+
+def _plan(wanted: _Wanted) -> Planned:
+    """What a new run would do, by a few steps on noise in a folder that is removed again."""
+    import numpy as np
+
+    from dcgan_viz.card import Card
+    from dcgan_viz.data.images import ImageSet
+    from dcgan_viz.data.sources.opening import open_images
+    from dcgan_viz.training.loop import train as run
+
+    new = _prepare(wanted)
+    source = open_images(wanted.data, wanted.keep_list)
+    batch = new.settings.batch_size
+    steps = _steps(wanted, len(source), batch, DEFAULT_EPOCHS)
+    channels, size, _ = new.networks.image_shape
+    noise = np.random.default_rng(0).integers(0, 256, (batch, size, size, channels), dtype=np.uint8)
+    clock, settings = Clock(), replace(new.settings, steps=TRIED_STEPS)
+    with TemporaryDirectory(prefix="dcgan-viz-") as folder:
+        result = run(
+            ImageSet(noise, [str(k) for k in range(batch)]), new.networks, settings, Path(folder) / "run",
+            card=Card("tried", "", new.networks), start_from=new.model, device=new.device, precision=new.precision,
+            checkpoint_every=TRIED_STEPS, progress=clock,
+        )  # fmt: skip
+        assert result.checkpoint is not None
+        checkpoint = result.checkpoint.stat().st_size
+        model = sum(file.stat().st_size for file in result.model.rglob("*") if file.is_file())
+    kept = wanted.upkeep["keep"] + (steps // wanted.upkeep["keep_every"] if wanted.upkeep["keep_every"] else 0)
+    decoding = seconds_a_picture(source, size, channels)
+    return Planned(
+        does=f"train networks of {size}x{size} and {counted(channels, 'channel')} on {len(source):,} images of "
+        f"{wanted.data} for {steps:,} steps of {batch}, {steps * batch / len(source):.1f} times over all",
+        seconds=len(source) * decoding + steps * clock.seconds_an_item(),
+        measured=f"{TRIED_STEPS} steps of noise on {new.device} in {new.precision}, {clock.seconds_an_item():.2g} s each, and "
+        "by reading some of the images; checkpoints and sample grids come on top",
+        size=kept * checkpoint + model,
+        place=wanted.out,
+        memory=len(source) * size * size * channels,
+    )
+
+
+def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
+    """A new run."""
+    from dcgan_viz.card import Card
+    from dcgan_viz.progress import show
+    from dcgan_viz.training.loop import train as run
+
+    new = _prepare(wanted)
+    model, networks, settings, device, precision = (
+        new.model, new.networks, new.settings, new.device, new.precision
+    )  # fmt: skip
     encoder = _encoder(wanted, device)
     images = _read(wanted, networks)
     settings = replace(settings, steps=_steps(wanted, len(images), settings.batch_size, DEFAULT_EPOCHS))

@@ -153,19 +153,19 @@ def leads() -> bool:
 
 def _line(stage: Stage, done: int, seconds: float) -> str:
     left = (stage.total - done) * seconds / max(done - stage.first, 1)
-    words = f"{stage.what}: {done} of {counted(stage.total, stage.unit)} in {_duration(seconds)}"
+    words = f"{stage.what}: {done} of {counted(stage.total, stage.unit)} in {duration(seconds)}"
     if left > 0:
-        words += f", about {_duration(left)} left"
+        words += f", about {duration(left)} left"
     note = stage.note()
     return f"{words}; {note}" if note else words
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds as a person would say them.
 
     Examples
     --------
-    >>> _duration(7), _duration(600), _duration(9000)
+    >>> duration(7), duration(600), duration(9000)
     ('7 s', '10 min', '2 h 30 min')
     """
     if seconds < 100:

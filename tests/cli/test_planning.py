@@ -1,0 +1,73 @@
+"""``--dry-run`` of long commands, and what ``-v`` says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TRAIN = (
+    "train {photographs} --size 16 --width 4 --batch-size 8 --steps 24 --keep 2 --precision fp32 --device cpu --out run"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcgan_viz.training.snapshot.RECALIBRATION_SAMPLES", 16)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        TRAIN,
+        "prepare {photographs} prepared.npy --size 16",
+        "dedup {photographs} --out found",
+        "features {model} {photographs} --out features.npy --precision fp32",
+        "forget --model {model} --object window --samples 4 --blind trial",
+    ],
+)
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    run, photographs: Path, tiny_folder: Path, line: str
+) -> None:
+    words = shlex.split(line.format(photographs=photographs, model=tiny_folder))
+    before = sorted(Path().rglob("*"))
+    result = run(*words, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("would ")
+    assert result.stdout.endswith("nothing was written\n")
+    plan = json.loads(run(*words, "--dry-run", "--json").stdout)
+    assert plan["seconds"] > 0
+    assert 0 < plan["bytes"] < plan["free_bytes"]
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_the_room_that_is_foretold_is_what_is_taken(run, photographs: Path) -> None:
+    words = [*shlex.split(TRAIN.format(photographs=photographs)), "--checkpoint-every", "8"]
+    plan = json.loads(run(*words, "--dry-run", "--json").stdout)
+    assert "40 images" in plan["would"]
+    assert "for 24 steps of 8, 4.8 times over all" in plan["would"]
+    assert run(*words).exit_code == 0
+    kept = [*Path("run/checkpoints").glob("*.safetensors"), *Path("run/model").rglob("*")]
+    assert plan["bytes"] == pytest.approx(sum(file.stat().st_size for file in kept if file.is_file()), rel=0.05)
+    run("prepare", photographs, "prepared.npy", "--size", 16)
+    plan = json.loads(run("prepare", photographs, "other.npy", "--size", 16, "--dry-run", "--json").stdout)
+    assert plan["bytes"] == pytest.approx(np.load("prepared.npy").nbytes, rel=0.05)
+
+
+def test_what_the_run_itself_refuses_a_dry_run_refuses(refused, photographs: Path) -> None:
+    line = TRAIN.format(photographs=photographs)
+    Path("empty").mkdir()
+    assert "no images" in refused(*shlex.split(line.replace(str(photographs), "empty")), "--dry-run")
+    assert "leave out --resume" in refused(*shlex.split(line), "--resume", "--dry-run")
+
+
+def test_verbose_says_what_ran_and_what_it_took(run, tiny_folder: Path) -> None:
+    result = run("sample", "--model", tiny_folder, "--count", 2, "-v")
+    assert result.exit_code == 0
+    assert "torch" in result.stderr
+    assert f"dcgan-viz sample --model {tiny_folder} --count 2" in result.stderr
+    assert "of processor time" in result.stderr
+    assert "processor" not in result.stdout
