@@ -44,6 +44,7 @@ export function show(view, about, address) {
   async function fetchTable() {
     const { side, layer: own } = state, current = () => present && side === state.side && own === state.layer;
     found = null;
+    pane.hidden = true;
     listing.replaceChildren();
     waiting.textContent = "making the table: each map is zeroed alone; it is kept for the next time";
     meter.hidden = false;
