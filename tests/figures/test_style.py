@@ -1,11 +1,25 @@
 from __future__ import annotations
 
 import io
+from itertools import combinations
 
 import numpy as np
 import pytest
 
-from dcgan_viz.figures.style import caption, new_figure, outline, show_picture, show_row
+from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+from dcgan_viz.figures.latent.walks import MEASURE_STYLES
+from dcgan_viz.figures.style import (
+    CONTROL_COLOR,
+    MATCHED_COLOR,
+    REFERENCE_COLOR,
+    REST_COLOR,
+    SUBJECT_COLOR,
+    caption,
+    new_figure,
+    outline,
+    show_picture,
+    show_row,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -61,3 +75,35 @@ def test_what_a_caption_has_no_room_for_is_kept() -> None:
     caption(figure, "What is seen.", "How it was done.")
     assert figure.get_supxlabel() == "What is seen."
     assert figure.said == "What is seen. How it was done."
+
+
+# What long-, middle- and short-wave cones that are missing make of linear RGB (Machado et al. 2009).
+DEFICIENCIES = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def lab(color: str, seen_by: list[list[float]]) -> np.ndarray:
+    encoded = np.array([int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = to_xyz @ (seen_by @ linear).clip(0, 1) / [0.9505, 1, 1.089]
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+@pytest.mark.parametrize(
+    "colors",
+    [
+        [SUBJECT_COLOR, REFERENCE_COLOR, CONTROL_COLOR, MATCHED_COLOR, REST_COLOR],
+        [ranking.color for ranking in RANKINGS.values()],
+        [color for color, _ in MEASURE_STYLES],
+    ],
+)
+def test_colours_of_a_figure_are_told_apart_by_the_colour_blind(colors: list[str], deficiency: str) -> None:
+    # A difference of 2.3 is just noticeable, one of 20 is plain in a thin line.
+    seen = [lab(color, DEFICIENCIES[deficiency]) for color in colors]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 20

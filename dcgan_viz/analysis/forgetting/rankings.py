@@ -245,7 +245,7 @@ def _expected_pixels(segmenter: Segmenter, images: Tensor) -> Tensor:
 
 for _ranking in (
     Ranking("regression", lambda evidence: evidence.weights, "weight in the regression", "#c0392b", cheap=True),
-    Ranking("iou", _iou, "IoU with the boxes\nat the best threshold", "#e08e0b", cheap=True),
+    Ranking("iou", _iou, "IoU with the boxes\nat the best threshold", "#e69f00", cheap=True),
     Ranking(
         "difference",
         _difference,
@@ -257,10 +257,10 @@ for _ranking in (
         "causal",
         _causal,
         "zeroed alone: change inside\nminus outside (grey levels)",
-        "#27824a",
+        "#7fc4ee",
         segmented_axis="zeroed alone: share of the\nobject gone, less collateral",
     ),
-    Ranking("learned", learn_ablation, "scaled down by\na learned ablation", "#8e44ad", needs="segmenter"),
+    Ranking("learned", learn_ablation, "scaled down by\na learned ablation", "#111111", needs="segmenter"),
 ):
     register(_ranking)
 
