@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 PRESET_NAMES = ("lsun64", "faces64", "imagenet32", "svhn32")
 DEFAULT_EPOCHS = 25
 
-TRIED_STEPS = 5
-"""To know how long one takes; every fourth has the gradient penalty, if it is asked for."""
+TRIED_STEPS = 3
+"""To know how long one takes."""
 
 
 # Most options have no default here: what is not asked for is the preset's, the model's or the resumed run's own.
@@ -295,6 +295,7 @@ def _plan(wanted: _Wanted) -> Planned:
     from dcgan_viz.data.images import ImageSet
     from dcgan_viz.data.sources.opening import open_images
     from dcgan_viz.training.loop import train as run
+    from dcgan_viz.training.step import R1_EVERY
 
     new = _prepare(wanted)
     source = open_images(wanted.data, wanted.keep_list)
@@ -302,12 +303,14 @@ def _plan(wanted: _Wanted) -> Planned:
     steps = _steps(wanted, len(source), batch, DEFAULT_EPOCHS)
     channels, size, _ = new.networks.image_shape
     noise = np.random.default_rng(0).integers(0, 256, (batch, size, size, channels), dtype=np.uint8)
-    clock, settings = Clock(), replace(new.settings, steps=TRIED_STEPS)
+    # The gradient penalty belongs to every fourth.
+    tried = TRIED_STEPS + (R1_EVERY if new.settings.r1 else 0)
+    clock, settings = Clock(), replace(new.settings, steps=tried)
     with TemporaryDirectory(prefix="dcgan-viz-") as folder:
         result = run(
             ImageSet(noise, [str(k) for k in range(batch)]), new.networks, settings, Path(folder) / "run",
             card=Card("tried", "", new.networks), start_from=new.model, device=new.device, precision=new.precision,
-            checkpoint_every=TRIED_STEPS, progress=clock,
+            checkpoint_every=tried, progress=clock,
         )  # fmt: skip
         assert result.checkpoint is not None
         checkpoint = result.checkpoint.stat().st_size
@@ -318,7 +321,7 @@ def _plan(wanted: _Wanted) -> Planned:
         does=f"train networks of {size}x{size} and {counted(channels, 'channel')} on {len(source):,} images of "
         f"{wanted.data} for {steps:,} steps of {batch}, {steps * batch / len(source):.1f} times over all",
         seconds=len(source) * decoding + steps * clock.seconds_an_item(),
-        measured=f"{TRIED_STEPS} steps of noise on {new.device} in {new.precision}, {clock.seconds_an_item():.2g} s each, and "
+        measured=f"{tried} steps of noise on {new.device} in {new.precision}, {clock.seconds_an_item():.2g} s each, and "
         "by reading some of the images; checkpoints and sample grids come on top",
         size=kept * checkpoint + model,
         place=wanted.out,
