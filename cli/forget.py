@@ -177,7 +177,7 @@ def forget(
         raise click.UsageError("--dose-response and --insertion need a segmenter: give one with --segmenter")
     if dry_run:
         asked = {"dose-response": dose_response, "insertion": insertion, "blind": blind is not None}
-        plan = _plan(loaded, layer, labels, samples, measuring is not None, asked, out or Path(DEFAULT_OUT))
+        plan = _plan(loaded, layer, labels, samples, (measuring or reader) is not None, asked, out or Path(DEFAULT_OUT))
         announce(plan, as_json)
         return
     result = forgetting.forget(
