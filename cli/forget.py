@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "results/forget"
 
+MEASURED_SAMPLES = 1000
+"""On which a segmenter measures, in `forget`, `dose_response` and `insert` alike."""
+
 
 @click.command(cls=Command, short_help="Zero the maps that draw an object.")
 @click.option(
@@ -226,7 +229,7 @@ def _plan(
     out: Path,
 ) -> Planned:
     """How many pictures are drawn, and how long that takes."""
-    from dcgan_viz.analysis.forgetting import ablation, change, forgetting
+    from dcgan_viz.analysis.forgetting import ablation, change
     from dcgan_viz.analysis.forgetting.rankings import RANKINGS
 
     chosen = ablation.choose_layer(model, layer)
@@ -240,11 +243,11 @@ def _plan(
         "200 draws of as many random maps, of the others and of all": 2 * change.DRAWS * change.CONTROL_IMAGES,
     }
     if measured:
-        drawn["what became of every object on new samples"] = 5 * forgetting.MEASURED_SAMPLES
+        drawn["what became of every object on new samples"] = 5 * MEASURED_SAMPLES
     if asked["dose-response"]:
-        drawn["12 doses of every ranking"] = 12 * (len(RANKINGS) + 2) * forgetting.MEASURED_SAMPLES
+        drawn["12 doses of every ranking"] = 12 * (len(RANKINGS) + 2) * MEASURED_SAMPLES
     if asked["insertion"]:
-        drawn["maps raised at a place"] = 5 * forgetting.MEASURED_SAMPLES
+        drawn["maps raised at a place"] = 5 * MEASURED_SAMPLES
     channels, height, width = model.image_shape
     pixels = channels * height * width
     blind = ", and write a blind trial" if asked["blind"] else ""

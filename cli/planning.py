@@ -72,8 +72,8 @@ def announce(plan: Planned, as_json: bool) -> None:
     held = f"\n{in_bytes(plan.memory)} of memory for the images" if plan.memory else ""
     short = "" if plan.size < free else ": too little"
     echo(
-        f"would {plan.does}\nabout {duration(plan.seconds)} while the machine is as busy as now, by {plan.measured}\nabout {in_bytes(plan.size)} in {plan.place}, "
-        f"where {in_bytes(free)} are free{short}{held}\nnothing was written"
+        f"would {plan.does}\nabout {duration(plan.seconds)} while the machine is as busy as now, by {plan.measured}\n"
+        f"about {in_bytes(plan.size)} in {plan.place}, where {in_bytes(free)} are free{short}{held}\nnothing was written"
     )
 
 
