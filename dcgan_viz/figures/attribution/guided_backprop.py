@@ -23,6 +23,8 @@ from dcgan_viz.figures.style import (
 )
 
 MAPS_A_PAGE = 16
+
+RESEMBLANCE = "Guided gradients resemble the image even where nothing was learned"
 SATURATION = 0.995
 """Quantile of a gradient's magnitudes that is drawn black or white; one pixel can be far above the rest."""
 
@@ -67,10 +69,14 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
             _row(line, own, pictures[index], gradients[index], result)
             if half is halves[0]:
                 label_row(line[0], f"map\n{result.maps[index]}")
-    shown = units_text(result, top, "the activation above each").replace(
-        "; beside", ", the unit's place framed; beside", 1
+    settings = result.settings
+    caption(
+        figure,
+        f"Model {settings['model']}. For each map the images of {settings['image_count']} {settings['images']} that excite it "
+        f"most, with the activation, cropped to what the strongest unit sees; its place is framed. Beside them the unit's "
+        f"guided gradient; grey is 0. {RESEMBLANCE}: compare with the right half.",
+        f"{units_text(result, top, 'the activation above each')} {control_text(result, 'the right half')}",
     )
-    caption(figure, f"{shown} {control_text(result, 'the right half')}")
     return figure
 
 
@@ -129,6 +135,5 @@ def control_text(result: GuidedBackprop, place: str) -> str:
     """What random filters are, and where they are to be compared with, in words."""
     settings = result.settings
     return (
-        f"Random filters: {settings['random_filters']}, seed {settings['seed']}. Guided gradients resemble the image even "
-        f"where nothing was learned: compare with {place}."
+        f"Random filters: {settings['random_filters']}, seed {settings['seed']}. {RESEMBLANCE}: compare with {place}."
     )
