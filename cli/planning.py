@@ -119,5 +119,5 @@ def seconds_a_picture(source: Source, size: int, channels: int) -> float:
     for place in places:
         # What does not decode costs time as well, and is the command's business.
         with suppress(UnreadableError):
-            decode_square(source[place], size, channels)
+            decode_square(source.entry(place), size, channels)
     return (time.perf_counter() - start) / len(places)

@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcgan_viz.cli.planning import seconds_a_picture
+from dcgan_viz.data.decoding import decode_square
+from dcgan_viz.data.sources.opening import open_images
+
 TRAIN = (
     "train {photographs} --size 16 --width 4 --batch-size 8 --steps 24 --keep 2 --precision fp32 --device cpu --out run"
 )
@@ -71,3 +75,16 @@ def test_verbose_says_what_ran_and_what_it_took(run, tiny_folder: Path) -> None:
     assert f"dcgan-viz sample --model {tiny_folder} --count 2" in result.stderr
     assert "of processor time" in result.stderr
     assert "processor" not in result.stdout
+
+
+def test_pictures_are_decoded_to_know_how_long_that_takes(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def count(entry: object, size: int, channels: int) -> object:
+        decoded.append(decode_square(entry, size, channels))
+        return decoded[-1]
+
+    monkeypatch.setattr("dcgan_viz.data.decoding.decode_square", count)
+    (photographs / "broken.png").write_bytes(b"no picture")
+    assert seconds_a_picture(open_images(photographs), 16, 3) > 0
+    assert [pixels.shape for pixels, _ in decoded] == [(16, 16, 3)] * 40
