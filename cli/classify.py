@@ -66,6 +66,13 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     "--centroids", type=click.IntRange(2, 10_000), default=800, show_default=True, help="Centroids of K-means."
 )
 @click.option(
+    "--cnn-settings",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Settings of the supervised network to choose from by validation (64 in the paper).",
+)
+@click.option(
     "--features",
     "kept",
     type=click.Path(path_type=Path),
@@ -87,6 +94,7 @@ def classify(
     baselines: tuple[str, ...],
     curve: str | None,
     centroids: int,
+    cnn_settings: int,
     kept: Path | None,
     skip_broken: bool,
     seed: int,
@@ -138,6 +146,7 @@ def classify(
             baselines=chosen,  # type: ignore[arg-type]
             curve=counts,
             centroids=centroids,
+            cnn_settings=cnn_settings,
             seed=seed,
             source=data.name,
             progress=show,

@@ -10,6 +10,7 @@ import torch
 
 from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
+from dcgan_viz.analysis.features import svm
 from dcgan_viz.analysis.latent.walks import walk
 from dcgan_viz.analysis.memorization.memorization import memorization
 from dcgan_viz.data.images import ImageSet, TensorImages
@@ -39,6 +40,25 @@ def test_analyses_agree_with_the_cpu(tiny_model: DCGAN, tiny_folder: Path) -> No
     ]
     assert walk(there, rows=2, steps=3).pictures.shape == (2, 3, 16, 16, 3)
     assert memorization(there, TensorImages(here.sample(120, seed=3)), samples=120).verdict
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["kept", "streamed"])
+@pytest.mark.parametrize("rows", [120, 600], ids=["few", "many"])
+def test_linear_classifiers_agree_with_the_cpu(share: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svm, "DEVICE_SHARE", share)
+    monkeypatch.setattr(svm, "MOST_ROWS", 300)
+    monkeypatch.setattr(svm, "MANY", 300)
+    monkeypatch.setattr(svm, "SAMPLED", 200)
+    random = np.random.default_rng(0)
+    features = random.normal(size=(rows, 400)).astype(np.float16)
+    labels = random.integers(0, 4, rows)
+    here, there = (
+        svm.fit_path(features, labels, (features, labels), (1e-4, 1e-3), tol=1e-6, device=device)
+        for device in ("cpu", "cuda")
+    )
+    for slow, fast in zip(here, there, strict=True):
+        np.testing.assert_allclose(fast.svm.objective_, slow.svm.objective_, rtol=1e-5)
+        assert (fast.svm.predict(features) == slow.svm.predict(features)).mean() > 0.99
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])

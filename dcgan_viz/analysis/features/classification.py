@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
@@ -21,8 +22,8 @@ from dcgan_viz.analysis.features.extraction import (
 from dcgan_viz.analysis.features.kmeans import kmeans_extractor
 from dcgan_viz.analysis.features.looks import Look, looks_of
 from dcgan_viz.analysis.features.pooled import chosen_precision, discriminator_extractor
-from dcgan_viz.analysis.features.protocols import Protocol, Published, Task
-from dcgan_viz.analysis.features.supervised import supervised_predictions
+from dcgan_viz.analysis.features.protocols import TRAINING, TUNING, Protocol, Published, Task
+from dcgan_viz.analysis.features.supervised import Setting, drawn_settings, train_supervised
 from dcgan_viz.analysis.features.trials import Trials, run_trials
 from dcgan_viz.data.images import ImageSet, spread_over
 from dcgan_viz.errors import UserError
@@ -173,6 +174,7 @@ def classify(
     baselines: Sequence[Baseline] = BASELINES,
     curve: Sequence[int] | None = None,
     centroids: int = 800,
+    cnn_settings: int = 1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     seed: int = 0,
     source: str = "images",
@@ -196,6 +198,9 @@ def classify(
         Labels of each class for the learning curve; by default 1, 2, 5, … as far as there are; none for ``()``.
     centroids : int
         Of K-means.
+    cnn_settings : int
+        Settings of the supervised network that are tried, the usual one and random others; the best on the validation
+        images is taken. The paper's control is the best of 64.
     precision : {"auto", "fp32", "bf16"}
         Of the discriminator.
     seed : int
@@ -228,12 +233,14 @@ def classify(
         if method == SUBJECT:
             columns = extractor.columns
 
+    # Fits are in float64 in parts, which Apple's devices do not have.
+    device = network.device if network.device.type == "cuda" else torch.device("cpu")
     trials: dict[str, Trials] = {}
     curves: dict[str, tuple[CurvePoint, ...]] = {}
     for method, values in progress(features.items(), Stage("fitting to features", len(features), "method")):
         exact = protocol.exact and method == SUBJECT
-        trials[method] = run_trials(values, task, protocol, seed, exact=exact)
-        curves[method] = tuple(_curve(values, task, protocol, counts, seed))
+        trials[method] = run_trials(values, task, protocol, seed, exact=exact, device=device)
+        curves[method] = tuple(_curve(values, task, protocol, counts, seed, device))
     truth = task.numbers[task.test]
     subject = trials[SUBJECT].predictions == truth
     scores = [
@@ -241,9 +248,11 @@ def classify(
         for method, found in trials.items()
     ]
     scores = [replace(score, curve=curves[score.method]) for score in scores]
+    setting = None
     if "cnn" in baselines:
-        scores.append(_supervised(network, task, protocol, subject, seed, progress))
-    layers = _by_layer(features, columns, task, protocol, seed, progress)
+        setting, score = _supervised(network, task, protocol, subject, cnn_settings, seed, progress)
+        scores.append(score)
+    layers = _by_layer(features, columns, task, protocol, seed, device, progress)
     looks, pictures, gradients = looks_of(network, task, features[SUBJECT], columns, trials[SUBJECT].svm)
     svms = trials[SUBJECT].predictions
     return Classification(
@@ -256,8 +265,9 @@ def classify(
             "seed": seed,
             "precision": chosen_precision(network, precision),
             "centroids": centroids if "kmeans" in baselines else None,
+            "supervised CNN": None if setting is None else f"best of {cnn_settings}: {setting}",
             "random weights": "one network, statistics of the training images",
-            "grid": "the authors' alone" if protocol.exact else "the authors', continued past its better end",
+            "grid": "the authors' grid alone" if protocol.exact else "the authors' grid, continued past its better end",
         },
         protocol=protocol,
         classes=task.classes,
@@ -298,7 +308,7 @@ def _extractors(
     if "pixels" in baselines:
         yield "pixels", pixels_extractor(training)
     if "kmeans" in baselines:
-        yield "kmeans", kmeans_extractor(training, centroids, seed)
+        yield "kmeans", kmeans_extractor(training, centroids, seed, network.device)
 
 
 def _score(
@@ -331,19 +341,29 @@ def _supervised(
     task: Task,
     protocol: Protocol,
     subject: NDArray[np.bool_],
+    count: int,
     seed: int,
     progress: Progress,
-) -> Score:
+) -> tuple[Setting, Score]:
     validation, test = np.arange(task.pool, task.training), np.arange(task.training, len(task.numbers))
+    settings = drawn_settings(count, seed)
+    rows = task.draw(protocol.per_class, (seed, TUNING, 0))
+    found = []
+    if count > 1:
+        for setting in progress(settings, Stage("choosing how to train supervised networks", count, "network")):
+            tried = train_supervised(
+                network, task.images, task.numbers, rows, validation, test[:0], setting, (seed, TUNING)
+            )
+            found.append(tried.validation)
+    best = settings[int(np.argmax(found))] if found else settings[0]
     draws = range(min(protocol.draws, CNN_DRAWS))
     predictions = []
     for k in progress(draws, Stage("training supervised networks", len(draws), "network")):
-        rows = task.draw(protocol.per_class, (seed, 0, k))
-        predictions.append(
-            supervised_predictions(network, task.images, task.numbers, rows, validation, test, (seed, k))
-        )
+        rows = task.draw(protocol.per_class, (seed, TRAINING, k))
+        trained = train_supervised(network, task.images, task.numbers, rows, validation, test, best, (seed, k))
+        predictions.append(trained.predictions)
     right = np.array(predictions) == task.numbers[task.test]
-    return _score("cnn", right, subject, seed, len(rows))
+    return best, _score("cnn", right, subject, seed, len(rows))
 
 
 def _curve_counts(task: Task, wanted: Sequence[int] | None) -> tuple[int, ...]:
@@ -359,14 +379,19 @@ def _curve_counts(task: Task, wanted: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _curve(
-    features: NDArray[np.float16], task: Task, protocol: Protocol, counts: Sequence[int], seed: int
+    features: NDArray[np.float16],
+    task: Task,
+    protocol: Protocol,
+    counts: Sequence[int],
+    seed: int,
+    device: torch.device,
 ) -> Iterator[CurvePoint]:
     for count in counts:
         labels = count * len(task.classes)
         draws = int(np.clip(CURVE_LABELS // labels, 1, CURVE_DRAWS))
         tuning = min(CURVE_TUNING, draws)
         part = replace(protocol, per_class=count, draws=draws, tuning_draws=tuning)
-        found = run_trials(features, task, part, seed, exact=False)
+        found = run_trials(features, task, part, seed, exact=False, device=device)
         right = found.predictions == task.numbers[task.test]
         over = "draws of labels and test images" if draws > 1 else "test images"
         yield CurvePoint(labels, crossed_estimate(right, seed=seed, over=over), found.C)
@@ -378,6 +403,7 @@ def _by_layer(
     task: Task,
     protocol: Protocol,
     seed: int,
+    device: torch.device,
     progress: Progress,
 ) -> tuple[LayerScore, ...]:
     draws, tuning = min(protocol.draws, CURVE_DRAWS), min(protocol.tuning_draws, CURVE_TUNING)
@@ -389,7 +415,7 @@ def _by_layer(
         accuracies, values = [], []
         for method in (SUBJECT, "random"):
             if method in features:
-                trials = run_trials(features[method][:, where], task, part, seed, exact=False)
+                trials = run_trials(features[method][:, where], task, part, seed, exact=False, device=device)
                 accuracies.append(crossed_estimate(trials.predictions == truth, seed=seed, over=over))
                 values.append(trials.C)
         found.append(LayerScore(name, where.stop - where.start, accuracies[0], (*accuracies, None)[1], values[0]))

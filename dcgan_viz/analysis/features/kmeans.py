@@ -27,7 +27,9 @@ STANDARDISED_ON = 2048
 AT_ONCE = 32
 
 
-def kmeans_extractor(images: Images, centroids: int = 800, seed: int = 0) -> Extractor:
+def kmeans_extractor(
+    images: Images, centroids: int = 800, seed: int = 0, device: str | torch.device = "cpu"
+) -> Extractor:
     """Features of the distances to the centroids of small patches, without labels.
 
     Patches of 6x6 pixels are normalised in brightness and contrast, whitened (ZCA) and clustered. An image's every patch
@@ -41,6 +43,8 @@ def kmeans_extractor(images: Images, centroids: int = 800, seed: int = 0) -> Ext
     centroids : int
         The paper's comparison has 4,800.
     seed : int
+    device : str or torch.device
+        Where images are encoded; the centroids are fitted on the CPU.
 
     Returns
     -------
@@ -65,9 +69,10 @@ def kmeans_extractor(images: Images, centroids: int = 800, seed: int = 0) -> Ext
     prepared = (patches - mean) @ whiten
     fitted = MiniBatchKMeans(centroids, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(prepared.numpy())
     centres = torch.from_numpy(np.asarray(fitted.cluster_centers_, np.float32))
+    there = [tensor.to(device) for tensor in (mean, whiten, centres)]
 
     def encode(batch: Tensor) -> Tensor:
-        return torch.cat([_encode(part, mean, whiten, centres) for part in batch.cpu().float().split(AT_ONCE)])
+        return torch.cat([_encode(part, *there) for part in batch.to(device).float().split(AT_ONCE)]).cpu()
 
     chosen = np.sort(random.permutation(len(images))[:STANDARDISED_ON])
     features = torch.cat([encode(images.tensor(part)) for part in np.array_split(chosen, -(-len(chosen) // AT_ONCE))])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -18,6 +19,14 @@ from dcgan_viz.errors import UserError
 
 BLOCK_BYTES = 4 * 2**20
 """Of features at a time, as they are computed with: what fits in a processor's cache is read from memory only once."""
+
+CPU = torch.device("cpu")
+
+DEVICE_BLOCK_BYTES = 256 * 2**20
+"""The same on an accelerator, where few large products are fast."""
+
+DEVICE_SHARE = 0.5
+"""Of an accelerator's free memory that features are kept in; larger ones are sent there again in every pass."""
 
 FORCING = 0.1
 """A Newton step is solved to this share of the gradient, as LIBLINEAR does (Lin, Weng & Keerthi 2008)."""
@@ -43,6 +52,8 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
         Ends after the step that promised to lower the objective of no class by more than this share of it.
     max_iter : int
         Newton steps at most.
+    device : str or torch.device
+        Where to compute: ``cpu`` or a CUDA device.
 
     Attributes
     ----------
@@ -70,10 +81,18 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
     n_iter_: int
     passes_: int
 
-    def __init__(self, C: float = 1.0, *, tol: float = 1e-5, max_iter: int = 50) -> None:  # noqa: N803
+    def __init__(
+        self,
+        C: float = 1.0,  # noqa: N803
+        *,
+        tol: float = 1e-5,
+        max_iter: int = 50,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
+        self.device = device
 
     def fit(self, X: ArrayLike, y: ArrayLike, start: LinearSVM | None = None) -> Self:  # noqa: N803
         """Fit to features (n, d) and classes (n,).
@@ -93,41 +112,48 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
             If there are fewer than two classes, a feature is not finite, or the numbers of rows differ.
         """
         features, labels = self._checked(X, y)
+        shorter = _shorter(features, self.device) if start is None else None
+        if shorter is None:
+            return self._fit(_Blocks(features, self.device), labels, start)
+        few = LinearSVM(self.C, tol=self.tol, max_iter=self.max_iter)._fit(_Blocks(shorter.numpy()), labels)
+        (found,) = _in_features([few], shorter, features, self.device)
+        for name in ("classes_", "coef_", "intercept_", "objective_", "n_iter_", "passes_"):
+            setattr(self, name, getattr(found, name))
+        return self
+
+    def _fit(self, blocks: _Blocks, labels: NDArray[Any], start: LinearSVM | None = None) -> Self:
+        """Fit to features that have been checked."""
+        if not np.isfinite(self.C) or self.C <= 0:
+            raise ValueError(f"C must be positive and finite, not {self.C}")
+        self.n_features_in_ = blocks.shape[1]
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs at least two classes, and there is 1 class: {self.classes_[0]!r}")
         columns = 1 if len(self.classes_) == 2 else len(self.classes_)
         positive = [1] if columns == 1 else range(columns)
-        kind = torch.float64 if features.dtype == np.float64 else torch.float32
-        signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)).to(kind) for k in positive], 1)
-        shorter = _shorter(features) if start is None else None
-        if shorter is not None:
-            few = LinearSVM(self.C, tol=self.tol, max_iter=self.max_iter).fit(shorter.numpy(), labels)
-            (found_few,) = _in_features([few], shorter, features)
-            for name in ("coef_", "intercept_", "objective_", "n_iter_", "passes_"):
-                setattr(self, name, getattr(found_few, name))
-            return self
-        weights = torch.zeros(features.shape[1] + 1, columns, dtype=kind)
+        signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)) for k in positive], 1)
+        weights = torch.zeros(blocks.shape[1] + 1, columns, dtype=blocks.kind)
         if start is not None:
-            if not np.array_equal(start.classes_, self.classes_) or start.coef_.shape[1] != features.shape[1]:
+            if not np.array_equal(start.classes_, self.classes_) or start.coef_.shape[1] != blocks.shape[1]:
                 raise ValueError("a fit starts from one with the same classes and features")
-            weights[:-1] = torch.from_numpy(start.coef_.T).to(kind)
-            weights[-1] = torch.from_numpy(start.intercept_).to(kind)
-        found = _minimise(_Blocks(features, kind), signs, float(self.C), self.tol, self.max_iter, weights)
-        self.coef_ = found.weights[:-1].T.contiguous().numpy()
-        self.intercept_ = found.weights[-1].numpy()
-        self.objective_ = found.objective.numpy()
-        self.n_iter_, self.passes_ = found.steps, found.passes
+            weights[:-1] = torch.from_numpy(start.coef_.T)
+            weights[-1] = torch.from_numpy(start.intercept_)
+        before = blocks.passes
+        signs, weights = signs.to(blocks.device, blocks.kind), weights.to(blocks.device)
+        found = _minimise(blocks, signs, float(self.C), self.tol, self.max_iter, weights)
+        self.coef_ = found.weights[:-1].T.contiguous().cpu().numpy()
+        self.intercept_ = found.weights[-1].cpu().numpy()
+        self.objective_ = found.objective.cpu().numpy()
+        self.n_iter_, self.passes_ = found.steps, blocks.passes - before
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Signed distances ``w·x + b``: (n, K), or (n,) for two classes."""
         check_is_fitted(self)
         features = self._features(X, reset=False)
-        kind = torch.float64 if features.dtype == np.float64 else torch.float32
-        weights = torch.from_numpy(np.vstack([self.coef_.T, self.intercept_])).to(kind)
-        blocks = _Blocks(features, kind)
-        scores = torch.cat([blocks.times(block, weights) for block in blocks.each()]).numpy()
+        blocks = _Blocks(features, self.device, keep=False)
+        weights = torch.from_numpy(np.vstack([self.coef_.T, self.intercept_])).to(blocks.device, blocks.kind)
+        scores = torch.cat([blocks.times(block, weights) for block in blocks.each()]).cpu().numpy()
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
@@ -138,8 +164,6 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
         return found
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: N803
-        if not np.isfinite(self.C) or self.C <= 0:
-            raise ValueError(f"C must be positive and finite, not {self.C}")
         if isinstance(X, np.ndarray) and X.dtype == np.float16:
             labels: NDArray[Any] = np.asarray(y)
             if labels.shape != (len(X),):
@@ -165,42 +189,71 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
         return X
 
 
-def _rows(shape: tuple[int, ...]) -> list[slice]:
-    """Slices of rows that come to `BLOCK_BYTES` in float32."""
-    size = max(BLOCK_BYTES // (4 * shape[1]), 1)
-    return [slice(start, min(start + size, shape[0])) for start in range(0, shape[0], size)]
+def _rows(shape: tuple[int, ...], device: torch.device = CPU) -> list[slice]:
+    """Slices of rows that come to a block in float32."""
+    count = max((BLOCK_BYTES if device == CPU else DEVICE_BLOCK_BYTES) // (4 * shape[1]), 1)
+    return [slice(start, min(start + count, shape[0])) for start in range(0, shape[0], count)]
 
 
 class _Blocks:
-    """Features (n, d) with a column of ones, a block of rows at a time."""
+    """Features (n, d) with a column of ones, a block of rows at a time.
 
-    def __init__(self, features: NDArray[Any], kind: torch.dtype) -> None:
-        self.features, self.kind = features, kind
-        self.rows = _rows(features.shape)
+    On an accelerator they are sent there once, if they fit and `keep`, as they are; otherwise in every pass.
+    """
+
+    def __init__(self, features: NDArray[Any], device: str | torch.device = "cpu", *, keep: bool = True) -> None:
+        self.features, self.device = features, torch.device(device)
+        self.shape = features.shape
+        self.kind = torch.float64 if features.dtype == np.float64 else torch.float32
+        self.rows = _rows(self.shape, self.device)
         self.passes = 0
+        self.kept: list[Tensor] | None = None
+        if keep and self.device != CPU:
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if features.nbytes <= DEVICE_SHARE * free:
+                self.kept = [self._tensor(rows).to(self.device) for rows in self.rows]
 
-    def each(self) -> Any:
+    def each(self) -> Iterator[Tensor]:
         """The blocks of one pass, as tensors (rows, d), in which everything is computed."""
         self.passes += 1
-        for rows in self.rows:
-            block = self.features[rows]
-            # Tensors cannot be made of what is read-only or strided backwards, and nothing here writes to them.
-            yield torch.from_numpy(np.array(block, copy=None if block.flags.writeable else True, order="C")).to(
-                self.kind
-            )
+        blocks = (self._tensor(rows) for rows in self.rows) if self.kept is None else self.kept
+        for block in blocks:
+            yield block.to(self.device).to(self.kind)
+
+    def _tensor(self, rows: slice) -> Tensor:
+        block = self.features[rows]
+        # Tensors cannot be made of what is read-only or strided backwards, and nothing here writes to them.
+        return torch.from_numpy(np.array(block, copy=None if block.flags.writeable else True, order="C"))
 
     @staticmethod
     def times(block: Tensor, weights: Tensor) -> Tensor:
         """Scores (rows, K)."""
         return torch.addmm(weights[-1:], block, weights[:-1])
 
+    @cached_property
     def squares(self) -> Tensor:
         """The sums over all rows of squared features (d + 1,)."""
-        total = torch.zeros(self.features.shape[1] + 1, dtype=self.kind)
+        total = torch.zeros(self.shape[1] + 1, dtype=self.kind, device=self.device)
         for block in self.each():
             total[:-1] += block.square().sum(0)
-        total[-1] = len(self.features)
+        total[-1] = self.shape[0]
         return total
+
+    @cached_property
+    def axes(self) -> _Axes | None:
+        """About the principal axes of all rows, from some of them (Nyström); None where there are few rows or features."""
+        count, size = self.shape
+        if count <= MOST_ROWS or size < MANY:
+            return None
+        rows = np.linspace(0, count - 1, SAMPLED).round().astype(np.int64)
+        sample = torch.from_numpy(np.ascontiguousarray(self.features[rows])).to(self.device).to(self.kind)
+        sample = torch.cat([sample, torch.ones_like(sample[:, :1])], 1)
+        values, vectors = torch.linalg.eigh((sample @ sample.T).double())
+        kept = slice(-AXES, None)
+        strong = values[kept] > 1e-6 * values[-1]
+        values, vectors = values[kept][strong], vectors[:, kept][:, strong]
+        directions = sample.T @ (vectors / values.sqrt()).to(self.kind)
+        return _Axes(directions, (values * (count / SAMPLED)).to(self.kind))
 
     def gather(self, of_rows: Callable[[slice, Tensor], Tensor], like: Tensor) -> Tensor:
         """The sum over all rows of each row's features times its `of_rows` (rows, K): (d + 1, K), in one pass."""
@@ -217,7 +270,6 @@ class _Minimum:
     weights: Tensor
     objective: Tensor
     steps: int
-    passes: int
 
 
 def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, weights: Tensor) -> _Minimum:  # noqa: N803
@@ -228,9 +280,9 @@ def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, w
         scores[rows] = blocks.times(block, weights)
         return -2 * C * signs[rows] * (1 - signs[rows] * scores[rows]).clamp_min(0)
 
-    squares, axes = blocks.squares(), _leading_axes(blocks)
+    squares, axes = blocks.squares, blocks.axes
     gradient = blocks.gather(residual, weights) + weights
-    active = torch.ones(signs.shape[1], dtype=torch.bool)
+    active = torch.ones(signs.shape[1], dtype=torch.bool, device=signs.device)
     steps = 0
     while steps < most and active.any():
         steps += 1
@@ -246,7 +298,7 @@ def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, w
         active &= length > 0
         weights = weights + direction * length
         gradient = blocks.gather(residual, weights) + weights
-    return _Minimum(weights, _objective(weights.square().sum(0), scores, signs, C), steps, blocks.passes)
+    return _Minimum(weights, _objective(weights.square().sum(0), scores, signs, C), steps)
 
 
 def _objective(square: Tensor, scores: Tensor, signs: Tensor, C: float) -> Tensor:  # noqa: N803
@@ -267,22 +319,6 @@ class _Axes:
 
     directions: Tensor
     squares: Tensor
-
-
-def _leading_axes(blocks: _Blocks) -> _Axes | None:
-    """About the principal axes of all rows, from some of them (Nyström); None where there are few rows or features."""
-    count, size = blocks.features.shape
-    if count <= MOST_ROWS or size < MANY:
-        return None
-    rows = np.linspace(0, count - 1, SAMPLED).round().astype(np.int64)
-    sample = torch.from_numpy(np.ascontiguousarray(blocks.features[rows])).to(blocks.kind)
-    sample = torch.cat([sample, torch.ones(len(sample), 1, dtype=blocks.kind)], 1)
-    values, vectors = torch.linalg.eigh((sample @ sample.T).double())
-    kept = slice(-AXES, None)
-    strong = values[kept] > 1e-6 * values[-1]
-    values, vectors = values[kept][strong], vectors[:, kept][:, strong]
-    directions = sample.T @ (vectors / values.sqrt()).to(blocks.kind)
-    return _Axes(directions, (values * (count / SAMPLED)).to(blocks.kind))
 
 
 class _Scale(Protocol):
@@ -391,16 +427,15 @@ def predict_many(svms: Sequence[LinearSVM], features: NDArray[Any]) -> NDArray[A
     classes = svms[0].classes_
     if any(not np.array_equal(svm.classes_, classes) for svm in svms):
         raise ValueError("fits that predict together have the same classes")
-    kind = torch.float64 if features.dtype == np.float64 else torch.float32
     stacked = [np.vstack([svm.coef_.T, svm.intercept_]) for svm in svms]
-    weights = torch.from_numpy(np.concatenate(stacked, axis=1)).to(kind)
-    blocks = _Blocks(features, kind)
+    blocks = _Blocks(features, svms[0].device, keep=False)
+    weights = torch.from_numpy(np.concatenate(stacked, axis=1)).to(blocks.device, blocks.kind)
     columns = len(svms[0].intercept_)
     chosen = []
     for block in blocks.each():
         scores = blocks.times(block, weights).unflatten(1, (len(svms), columns))
         chosen.append((scores[..., 0] > 0).long() if columns == 1 else scores.argmax(2))
-    found: NDArray[Any] = classes[torch.cat(chosen).T.numpy()]
+    found: NDArray[Any] = classes[torch.cat(chosen).T.cpu().numpy()]
     return found
 
 
@@ -408,38 +443,41 @@ MOST_ROWS = 3000
 """Up to so many rows, a path is fitted to their coordinates in the space that they span, where that is smaller."""
 
 
-def _shorter(features: NDArray[Any]) -> Tensor | None:
-    """Rows (n, r) with the same inner products as those of features (n, d), along their principal axes.
+def _shorter(features: NDArray[Any], device: str | torch.device) -> Tensor | None:
+    """Rows (n, r) on the CPU with the same inner products as those of features (n, d), along their principal axes.
 
     None where that saves nothing.
     """
     count, size = features.shape
     if count > MOST_ROWS or count >= size:
         return None
-    products = torch.zeros(count, count, dtype=torch.float64)
-    kind = np.float64 if features.dtype == np.float64 else np.float32
+    products = torch.zeros(count, count, dtype=torch.float64, device=device)
+    kind = torch.float64 if features.dtype == np.float64 else torch.float32
     for start in range(0, size, 4096):
-        part = torch.from_numpy(np.array(features[:, start : start + 4096], kind, order="C"))
+        part = torch.from_numpy(np.array(features[:, start : start + 4096], order="C")).to(device).to(kind)
         products += (part @ part.T).double()
     values, vectors = torch.linalg.eigh(products)
     # Along these axes the products of columns vanish, so that the diagonal of the curvature is nearly all of it.
     spanned = values > 1e-7 * values[-1]
-    return vectors[:, spanned] * values[spanned].sqrt()
+    return (vectors[:, spanned] * values[spanned].sqrt()).cpu()
 
 
-def _in_features(svms: Sequence[LinearSVM], shorter: Tensor, features: NDArray[Any]) -> list[LinearSVM]:
+def _in_features(
+    svms: Sequence[LinearSVM], shorter: Tensor, features: NDArray[Any], device: str | torch.device
+) -> list[LinearSVM]:
     """Fits to `_shorter` rows as fits to the features: their weights are sums of the features' rows."""
     columns = len(svms[0].intercept_)
     weights = torch.from_numpy(np.concatenate([svm.coef_ for svm in svms])).double()
-    blocks = _Blocks(features, torch.float64 if features.dtype == np.float64 else torch.float32)
-    shares = ((weights / shorter.square().sum(0)) @ shorter.T).to(blocks.kind)
-    coefficients = torch.zeros(len(weights), features.shape[1], dtype=blocks.kind)
+    blocks = _Blocks(features, device, keep=False)
+    shares = ((weights / shorter.square().sum(0)) @ shorter.T).to(blocks.device, blocks.kind)
+    coefficients = torch.zeros(len(weights), features.shape[1], dtype=blocks.kind, device=blocks.device)
     for rows, block in zip(blocks.rows, blocks.each(), strict=True):
         coefficients += shares[:, rows] @ block
+    coefficients = coefficients.cpu()
     for number, svm in enumerate(svms):
         svm.coef_ = coefficients[number * columns : (number + 1) * columns].numpy()
         svm.intercept_ = svm.intercept_.astype(svm.coef_.dtype)
-        svm.n_features_in_ = features.shape[1]
+        svm.n_features_in_, svm.device = features.shape[1], device
     return list(svms)
 
 
@@ -486,13 +524,15 @@ def fit_path(
     """
     if not grid:
         raise UserError("a path needs at least one C")
-    shorter = _shorter(features)
-    rows: NDArray[Any] = features if shorter is None else shorter.numpy()
+    first = LinearSVM(**options)
+    checked, labels = first._checked(features, labels)
+    shorter = _shorter(checked, first.device)
+    blocks = _Blocks(checked, first.device) if shorter is None else _Blocks(shorter.numpy())
     svms: list[LinearSVM] = []
     for value in sorted(grid):
-        svms.append(LinearSVM(value, **options).fit(rows, labels, svms[-1] if svms else None))
+        svms.append(LinearSVM(value, **options)._fit(blocks, labels, svms[-1] if svms else None))
     if shorter is not None:
-        svms = _in_features(svms, shorter, features)
+        svms = _in_features(svms, shorter, checked, first.device)
     shares = (predict_many(svms, validation[0]) == validation[1]).mean(1)
     points = [PathPoint(svm.C, float(share), svm) for svm, share in zip(svms, shares, strict=True)]
     return tuple(points)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.features.protocols import GRID, TRAINING, TUNING, Protocol, Task
@@ -49,6 +50,7 @@ def run_trials(
     *,
     exact: bool | None = None,
     tol: float = 1e-4,
+    device: str | torch.device = "cpu",
 ) -> Trials:
     """Choose C on draws of labels of their own, fit to each draw, and predict the test images.
 
@@ -64,6 +66,7 @@ def run_trials(
     exact : bool, optional
         Overrides the protocol's: a baseline may always have the C that suits it.
     tol : float
+    device : str or torch.device
         Of the fits, as in `LinearSVM`.
 
     Returns
@@ -79,7 +82,7 @@ def run_trials(
     def accuracy(grid: tuple[float, ...]) -> list[float]:
         found = []
         for rows in draws:
-            points = fit_path(_rows(features, rows), task.numbers[rows], validation, grid, tol=tol)
+            points = fit_path(_rows(features, rows), task.numbers[rows], validation, grid, tol=tol, device=device)
             found.append([point.accuracy for point in points])
         return np.mean(found, axis=0).tolist()
 
@@ -87,12 +90,12 @@ def run_trials(
     best = max(path, key=lambda point: (point[1], -point[0]))[0]
     if everything:
         rows = np.arange(task.training)
-        svms = [LinearSVM(best, tol=tol).fit(features[: task.training], task.numbers[: task.training])]
+        svms = [LinearSVM(best, tol=tol, device=device).fit(features[: task.training], task.numbers[: task.training])]
     else:
         svms = []
         for k in range(protocol.draws):
             rows = task.draw(protocol.per_class, (seed, TRAINING, k))
-            svms.append(LinearSVM(best, tol=tol).fit(_rows(features, rows), task.numbers[rows]))
+            svms.append(LinearSVM(best, tol=tol, device=device).fit(_rows(features, rows), task.numbers[rows]))
     predictions = predict_many(svms, features[task.test]).astype(np.int64)
     return Trials(predictions, best, path, len(rows), svms[0])
 

@@ -39,6 +39,8 @@ MOST_CLASSES = 20
 def classification_figure(result: Classification) -> Figure:
     """Accuracies with the paper's, the learning curve, accuracy by layer, and the confusion matrix.
 
+    Without a learning curve the search for C is in its place.
+
     Parameters
     ----------
     result : Classification
@@ -55,7 +57,10 @@ def classification_figure(result: Classification) -> Figure:
     )
     axes = figure.subplots(2, 2, width_ratios=(1.15, 1))
     _accuracies(axes[0, 0], result)
-    _curves(axes[0, 1], result)
+    if any(score.curve for score in result.scores):
+        _curves(axes[0, 1], result)
+    else:
+        _searches(axes[0, 1], result)
     _layers(axes[1, 0], result)
     _confusion(axes[1, 1], result)
     caption(figure, _caption(result))
@@ -177,6 +182,22 @@ def _curves(axes: Axes, result: Classification) -> None:
     axes.set_xlabel("labels", fontsize=LABEL_SIZE)
     axes.set_ylabel("right (%)", fontsize=LABEL_SIZE)
     axes.set_title("by the number of labels", fontsize=LABEL_SIZE + 1)
+    axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
+    finish_axes(axes)
+
+
+def _searches(axes: Axes, result: Classification) -> None:
+    for score in result.scores:
+        if not score.path:
+            continue
+        values, accuracies = zip(*score.path, strict=True)
+        color, percent = COLORS[score.method], [100 * accuracy for accuracy in accuracies]
+        axes.plot(values, percent, color=color, linewidth=1, marker=".", markersize=4, label=NAMES[score.method])
+        axes.plot(score.C, percent[values.index(score.C)], color=color, marker="o", fillstyle="none")
+    axes.set_xscale("log")
+    axes.set_xlabel("C (circle: the one that is taken)", fontsize=LABEL_SIZE)
+    axes.set_ylabel("validation images that are right (%)", fontsize=LABEL_SIZE)
+    axes.set_title("the search for C", fontsize=LABEL_SIZE + 1)
     axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
     finish_axes(axes)
 

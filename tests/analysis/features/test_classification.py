@@ -8,6 +8,7 @@ import pytest
 from dcgan_viz.analysis.features.classification import BASELINES, Classification, classify
 from dcgan_viz.analysis.features.pooled import pooled_features
 from dcgan_viz.analysis.features.protocols import Protocol, Task, make_task
+from dcgan_viz.analysis.features.supervised import drawn_settings
 from dcgan_viz.analysis.features.svm import fit_path
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
@@ -104,3 +105,21 @@ def test_it_is_saved_with_its_figures(result: Classification, tmp_path: Path) ->
 def test_a_curve_beyond_the_pool_is_refused(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot have 500 labels a class: the smallest class has"):
         classify(tiny_model, task, PROTOCOL, tmp_path, curve=(500,))
+
+
+def test_the_supervised_network_is_the_best_of_several_settings(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
+    result = classify(
+        tiny_model, task, PROTOCOL, tmp_path, baselines=("cnn",), curve=(), cnn_settings=2, precision="fp32"
+    )
+    assert str(result.settings["supervised CNN"]).startswith("best of 2: rate ")
+    first, cnn = result.scores
+    assert (first.method, cnn.method, cnn.draws) == ("discriminator", "cnn", 3)
+    # Without a curve the search for C is drawn.
+    titles = [axes.get_title() for axes in classification_figure(result).axes]
+    assert "the search for C" in titles
+    assert "by the number of labels" not in titles
+
+
+def test_settings_are_drawn_from_a_seed() -> None:
+    assert drawn_settings(5, 1) == drawn_settings(5, 1) != drawn_settings(5, 2)
+    assert drawn_settings(5, 1)[:3] == drawn_settings(3, 1)

@@ -119,7 +119,7 @@ def test_a_path_in_the_space_of_few_rows_is_the_same(classes: int, monkeypatch: 
     features[7] = features[8]
     labels = random.integers(0, classes, 60)
     validation = random.normal(size=(50, 300)).astype(np.float16), random.integers(0, classes, 50)
-    assert module._shorter(features) is not None
+    assert module._shorter(features, "cpu") is not None
     short = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-8)
     monkeypatch.setattr(module, "MOST_ROWS", 10)
     long = fit_path(features, labels, validation, (1e-3, 1e-1), tol=1e-8)
@@ -155,8 +155,8 @@ def test_many_rows_need_fewer_passes_and_end_alike(monkeypatch: pytest.MonkeyPat
 def test_rows_that_span_as_many_directions_are_fitted_to_once() -> None:
     features = np.random.default_rng(0).normal(size=(20, 100))
     labels = np.arange(20) % 2
-    shorter = module._shorter(features)
+    shorter = module._shorter(features, "cpu")
     assert shorter is not None
     assert shorter.shape == (20, 20)
-    assert module._shorter(shorter.numpy()) is None
+    assert module._shorter(shorter.numpy(), "cpu") is None
     assert np.array_equal(LinearSVM(10.0).fit(features, labels).predict(features), labels)
