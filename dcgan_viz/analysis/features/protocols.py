@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 """Of C, as in the authors' code for SVHN."""
 
 TRAINING, TUNING, VALIDATION = 0, 1, 2
 """Streams of a seed: draws of labels that are measured, those that C is chosen on, and the validation images."""
+
+ENOUGH = 100
+"""Validation images from which on the C that they choose costs less than a point of accuracy (docs/features.md)."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def make_task(split: LabelledSplit, protocol: Protocol, held_out: float = 0.3, s
 
     Where there is no test set the last pictures of each class, in the order of the source, are kept for it: neighbours are
     often alike (the digits of one house number, a burst of photographs), and drawn at random some of them would be in the
-    training set.
+    training set. With fewer than `ENOUGH` validation images there is a `Notice`.
 
     Parameters
     ----------
@@ -188,6 +192,12 @@ def make_task(split: LabelledSplit, protocol: Protocol, held_out: float = 0.3, s
         raise UserError(
             f"{count:,} of the training images are for validation, and there are {len(training):,}: give more, or leave out "
             "`protocol`"
+        )
+    if count < ENOUGH:
+        warnings.warn(
+            f"C is chosen on {count} validation images, and on fewer than {ENOUGH} that can cost points of accuracy",
+            Notice,
+            stacklevel=2,
         )
     order = np.random.default_rng([seed, VALIDATION]).permutation(len(training))
     pool, validation = training.chosen(np.sort(order[count:])), training.chosen(np.sort(order[:count]))

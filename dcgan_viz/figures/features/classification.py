@@ -188,7 +188,7 @@ def _curves(axes: Axes, result: Classification) -> None:
 
 def _searches(axes: Axes, result: Classification) -> None:
     for score in result.scores:
-        if not score.path:
+        if score.C is None:
             continue
         values, accuracies = zip(*score.path, strict=True)
         color, percent = COLORS[score.method], [100 * accuracy for accuracy in accuracies]

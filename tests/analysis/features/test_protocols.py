@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 from dcgan_viz.analysis.features.protocols import PROTOCOLS, Protocol, make_task
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 
 
 def data(counts: tuple[int, ...], first: int = 0) -> LabelledImages:
@@ -70,3 +72,11 @@ def test_the_protocols_of_the_paper() -> None:
     assert svhn.published[0].accuracy == pytest.approx(1 - 0.2248)
     assert cifar.per_class is None
     assert cifar.published[0].accuracy == 0.828
+
+
+def test_few_validation_images_are_said() -> None:
+    with pytest.warns(Notice, match="C is chosen on 26 validation images, and on fewer than 100"):
+        make_task(LabelledSplit(data((100, 50)), None), GENERAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_task(LabelledSplit(data((100, 140)), data((3, 3))), Protocol("general", 2, 100))
