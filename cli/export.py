@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import overwrite_option
+from dcgan_viz.cli.options import json_option, overwrite_option
 
 
 @click.command(cls=Command)
@@ -26,8 +28,15 @@ from dcgan_viz.cli.options import overwrite_option
     help="Write a static page that draws in the visitor's browser; fetches onnxruntime-web from npm.",
 )
 @overwrite_option
+@json_option
 def export(
-    model: str, onnx: Path | None, pytorch: Path | None, program: Path | None, web: Path | None, overwrite: bool
+    model: str,
+    onnx: Path | None,
+    pytorch: Path | None,
+    program: Path | None,
+    web: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Write a model's networks in forms that other tools run.
 
@@ -46,27 +55,37 @@ def export(
     from dcgan_viz.model import load
 
     loaded = load(model)
+    sentences: list[str] = []
+    numbers: dict[str, Any] = {}
     if onnx is not None:
         from dcgan_viz.foreign.onnx_files import export_onnx
 
-        for name, difference in export_onnx(loaded, onnx, overwrite).items():
-            echo(f"{onnx / name}: differs from torch by {difference:.1g} at most under onnxruntime")
+        differences = export_onnx(loaded, onnx, overwrite)
+        numbers["onnx"] = {str(onnx / name): difference for name, difference in differences.items()}
+        for name, difference in differences.items():
+            sentences.append(f"{onnx / name}: differs from torch by {difference:.1g} at most under onnxruntime")
     if pytorch is not None:
         from dcgan_viz.foreign.pytorch_files import export_pytorch
 
-        echo(f"{', '.join(export_pytorch(loaded, pytorch, overwrite))} written to {pytorch}")
+        files = export_pytorch(loaded, pytorch, overwrite)
+        numbers["pytorch"] = [str(pytorch / name) for name in files]
+        sentences.append(f"{', '.join(files)} written to {pytorch}")
     if program is not None:
         from dcgan_viz.foreign.programs import export_programs
 
-        echo(f"{', '.join(export_programs(loaded, program, overwrite))} written to {program}")
+        files = export_programs(loaded, program, overwrite)
+        numbers["program"] = [str(program / name) for name in files]
+        sentences.append(f"{', '.join(files)} written to {program}")
     if web is not None:
         from dcgan_viz.progress import show
         from dcgan_viz.web.page import export_web
 
         written = export_web(loaded, web, overwrite, progress=show)
         bits = {"half": 16, "bytes": 8}[written.weights]
-        echo(
+        numbers["web"] = {"folder": str(written.folder), "bytes": written.size, "grey_levels_off": written.difference}
+        sentences.append(
             f"{written.folder}: {written.size / 1e6:.1f} MB, kernels in {bits} bits, pictures differ from torch's by "
             f"{written.difference:.2f} grey levels on average; serve it, for example with python -m http.server "
             f"--directory {written.folder}"
         )
+    echo(json.dumps(numbers, indent=2) if as_json else "\n".join(sentences))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import device_option, model_option, out_folder, overwrite_option, parse_zeroed, seed_option
+from dcgan_viz.cli.options import (
+    device_option,
+    json_option,
+    model_option,
+    out_folder,
+    overwrite_option,
+    parse_zeroed,
+    seed_option,
+)
 from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
@@ -38,6 +47,7 @@ DEFAULT_PICTURE, DEFAULT_FOLDER = Path("samples.png"), "samples"
     "with a number where that exists]",
 )
 @overwrite_option
+@json_option
 def sample(
     model: str,
     count: int,
@@ -48,6 +58,7 @@ def sample(
     device: str,
     out: Path | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Draw samples, as one picture or each on its own.
 
@@ -61,16 +72,21 @@ def sample(
     from dcgan_viz.annotations.sample_files import save_samples
     from dcgan_viz.model import load
 
-    loaded, done = load(model, device), ""
+    loaded, ablations = load(model, device), []
     for layer, maps in map(parse_zeroed, zeroed):
-        ablation = Ablation(choose_layer(loaded, layer), maps)
-        loaded, done = edited(loaded, ablation), f"{done}, {ablation}"
+        ablations.append(Ablation(choose_layer(loaded, layer), maps))
+        loaded = edited(loaded, ablations[-1])
     if each:
         place = out_folder(out, DEFAULT_FOLDER)
         save_samples(loaded, place, count=count, seed=seed, scale=scale, overwrite=overwrite)
     else:
         place = _draw_page(loaded, count, scale, seed, out, overwrite)
-    echo(f"{counted(count, 'sample')} of {model} (seed {seed}){done} written to {place}")
+    if as_json:
+        zero = [{"layer": a.layer.number, "maps": a.maps} for a in ablations]
+        echo(json.dumps({"path": str(place), "model": model, "samples": count, "seed": seed, "zeroed": zero}, indent=2))
+    else:
+        done = "".join(f", {ablation}" for ablation in ablations)
+        echo(f"{counted(count, 'sample')} of {model} (seed {seed}){done} written to {place}")
 
 
 def _draw_page(model: DCGAN, count: int, scale: int, seed: int, out: Path | None, overwrite: bool) -> Path:

@@ -90,6 +90,8 @@ def test_maps_are_zeroed_by_hand(run, tiny_folder: Path) -> None:
     assert (
         "2 maps of generator layer 1 zeroed everywhere, 1 maps of generator layer 2 zeroed everywhere" in outcome.stdout
     )
+    told = json.loads(run(*line, "--out", "told", "--zero-maps", "1:2,5", "--json").stdout)
+    assert (told["path"], told["zeroed"]) == ("told", [{"layer": 1, "maps": [2, 5]}])
     generator = load(tiny_folder).generator
     maps = generator.activations(load(tiny_folder).latents(4, 0), 1)
     maps[:, [2, 5]] = 0
