@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import model_option, overwrite_option
+from dcgan_viz.cli.options import json_option, model_option, overwrite_option
 from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from dcgan_viz.annotations.boxes import Annotations
     from dcgan_viz.model import DCGAN
 
 
@@ -67,6 +69,7 @@ USED = {
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @overwrite_option
+@json_option
 def annotate(
     label: str,
     model: str,
@@ -81,6 +84,7 @@ def annotate(
     contributor: str,
     port: int,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Draw boxes around an object in the browser, on a model's samples or on your photographs.
 
@@ -117,20 +121,25 @@ def annotate(
         else "on the page"
     )
     _check_options(way)
+    numbers: dict[str, Any] = {"object": label, "path": str(export_samples or path)}
+    use = f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}"
     if images:
         _draw_on_photographs(images, label, path, count, contributor, port)
-        return
-    loaded = load(model)
-    if export_samples:
-        _export(loaded, export_samples, count, seed, scale, f"--object {label} --model {model}")
-        return
-    if source:
-        _import(loaded, label, source, path, contributor, overwrite)
-    elif auto:
-        _find(loaded, label, path, count, seed, overwrite)
+        use = f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}"
+    elif export_samples:
+        use = _export(load(model), export_samples, count, seed, scale, f"--object {label} --model {model}")
+        numbers |= {"samples": count, "seed": seed, "scale": scale}
+    elif source or auto:
+        found, sentence = (
+            _import(load(model), label, source, path, contributor, overwrite)
+            if source
+            else _find(load(model), label, path, count, seed, overwrite)
+        )
+        numbers |= {"boxes": len(found.boxes), "samples": found.count, "seed": found.seed, "method": found.method}
+        use = f"{sentence}\n{use}"
     else:
-        _draw(loaded, label, path, count, seed, contributor, port)
-    echo(f"boxes in {path}: dcgan-viz forget --object {label} --model {model} --annotations {path}")
+        _draw(load(model), label, path, count, seed, contributor, port)
+    echo(json.dumps(numbers) if as_json else use)
 
 
 def _draw(model: DCGAN, label: str, path: Path, count: int, seed: int, contributor: str, port: int) -> None:
@@ -159,7 +168,6 @@ def _draw_on_photographs(images: Path, label: str, path: Path, count: int, contr
         echo(f"{some} are in {path}: --count says how many in a new one", err=True)
     what = f"{len(boxes.reviewed)} of {counted(len(boxes.photographs), 'photograph')}"
     _serve(lambda: photographs_app(source, label, boxes, path), port, what)
-    echo(f"boxes in {path}: dcgan-viz guided-backprop --object {label} --images {images} --annotations {path}")
 
 
 def _check_options(way: str) -> None:
@@ -170,7 +178,7 @@ def _check_options(way: str) -> None:
         for parameter in context.command.params
         if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
     ]
-    useless = [option for option in given if option not in ("--object", "--debug", *USED[way])]
+    useless = [option for option in given if option not in ("--object", "--json", "--debug", *USED[way])]
     if useless:
         raise click.UsageError(f"{' and '.join(useless)} mean{'s' * (len(useless) == 1)} nothing {way}: leave out")
 
@@ -183,8 +191,8 @@ def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:
         serve(app, port, lambda address: echo(f"{what} looked at; open {address} (Ctrl-C ends)", err=True))
 
 
-def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite: bool) -> None:
-    """By the model's segmenter."""
+def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite: bool) -> tuple[Annotations, str]:
+    """By the model's segmenter; the boxes, and what came out in a sentence."""
     from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
     from dcgan_viz.annotations.boxes import save_annotations
     from dcgan_viz.errors import UserError
@@ -197,9 +205,8 @@ def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite
     annotations = automatic_boxes(model, segmenter, (label,), count=count, seed=seed)
     save_annotations(annotations, path, overwrite)
     shown = len({box.image for box in annotations.boxes})
-    echo(
-        f"{counted(len(annotations.boxes), 'box')} of {label} on {shown} of {counted(count, 'sample')}, by a segmenter"
-    )
+    boxes = f"{counted(len(annotations.boxes), 'box')} of {label}"
+    return annotations, f"{boxes} on {shown} of {counted(count, 'sample')}, by a segmenter"
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -212,27 +219,29 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
         )
 
 
-def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, options: str) -> None:
-    """For another tool."""
+def _export(model: DCGAN, folder: Path, count: int, seed: int, scale: int, options: str) -> str:
+    """For another tool; what to do then, in a sentence."""
     from dcgan_viz.annotations.sample_files import export_samples
 
     export_samples(model, folder, count=count, seed=seed, scale=scale)
     side = model.image_shape[1] * scale
-    echo(
+    return (
         f"{counted(count, 'sample')} of {side}x{side} pixels (seed {seed}) written to {folder}; annotate them there, then: "
         f"dcgan-viz annotate {options} --from {folder}"
     )
 
 
-def _import(model: DCGAN, label: str, source: Path, path: Path, contributor: str, overwrite: bool) -> None:
-    """From another tool."""
+def _import(
+    model: DCGAN, label: str, source: Path, path: Path, contributor: str, overwrite: bool
+) -> tuple[Annotations, str]:
+    """From another tool; the boxes, and what came out in a sentence."""
     from dcgan_viz.annotations.boxes import save_annotations
     from dcgan_viz.annotations.sample_files import find_samples, import_boxes
 
     _refuse_existing(path, overwrite)
     annotations = import_boxes(source, label, find_samples(source), model, contributor=contributor)
     save_annotations(annotations, path, overwrite)
-    echo(
+    return annotations, (
         f"{counted(len(annotations.boxes), 'box')} of {label} on {len({box.image for box in annotations.boxes})} of "
         f"{len(annotations.reviewed_images())} samples that were looked at (of {annotations.count}); "
         f"{annotations.method.rpartition(', ')[2]}"

@@ -1,18 +1,21 @@
-"""What every command shares: ``--debug``, errors and notices that are a sentence, and the line that would run it again."""
+"""What every command shares: ``--debug``, ``--model``, errors that are a sentence, Ctrl-C, the line that runs it again."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -98,10 +101,23 @@ class Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A command that takes ``--debug`` and ``--verbose`` and turns errors into sentences."""
+    """A command that takes ``--debug`` and ``--verbose`` and turns errors into sentences.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Parameters
+    ----------
+    goes_on : bool
+        Whether the same command goes on where it was stopped.
+    """
+
+    def __init__(self, *args: Any, goes_on: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.goes_on = goes_on
+        self.takes_model = any(isinstance(p, click.Argument) and p.name in ("model", "models") for p in self.params)
+        if self.takes_model:
+            # For --help: the words are taken out before click sees them.
+            self.params.append(
+                click.Option(["--model", "as_option"], expose_value=False, metavar="MODEL", help="The same as MODEL.")
+            )
         self.params.append(
             click.Option(["--debug"], is_flag=True, expose_value=False, callback=_remember, help="Show tracebacks.")
         )
@@ -115,22 +131,90 @@ class Command(click.Command):
             )
         )
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Take ``--model MODEL`` for the argument MODEL where there is one, so that every command knows the option."""
+        return super().parse_args(context, _models_first(args) if self.takes_model else args)
+
     def invoke(self, context: click.Context) -> Any:
         """Run the command; errors keep their traceback only under ``--debug``."""
         token = current_command.set(command_line(context))
+        interrupted = _Interrupted()
         try:
-            with _notices_as_lines():
+            with _notices_as_lines(), interrupted:
                 return super().invoke(context)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, BrokenPipeError):
             raise
-        except Exception as error:
-            if context.meta["dcgan_viz.debug"]:
+        except BaseException as error:
+            if context.meta["dcgan_viz.debug"] or isinstance(error, SystemExit):
+                raise
+            if interrupted.now or isinstance(error, KeyboardInterrupt):
+                # In the middle of an import Ctrl-C comes out of C code as whatever error.
+                raise Stopped(self.goes_on) from error
+            if isinstance(error, click.ClickException | click.Abort) or not isinstance(error, Exception):
                 raise
             if isinstance(error, UserError | OSError | MemoryError):
                 raise Failure(in_options(str(error) or "not enough memory", self)) from error
             raise Bug(error) from error
         finally:
             current_command.reset(token)
+
+
+class Stopped(click.ClickException):
+    """Ctrl-C, as a sentence; exit status 130, as shells have it."""
+
+    exit_code = 130
+
+    def __init__(self, goes_on: bool) -> None:
+        super().__init__("the same command goes on where it was" if goes_on else "")
+
+    def show(self, file: Any = None) -> None:
+        """Say it."""
+        echo(f"\nstopped by Ctrl-C{self.message and ': '}{self.message}", err=True)
+
+
+class _Interrupted:
+    """In its block, whether Ctrl-C was pressed."""
+
+    now = False
+
+    def __enter__(self) -> None:
+        self.before: Any = None
+        # A handler of somebody else's, such as pytest's, stays.
+        if threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self.before = signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.now = True
+        signal.default_int_handler(number, frame)
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
+
+
+def _models_first(args: list[str]) -> list[str]:
+    """Command line words with what ``--model`` names before all others.
+
+    Examples
+    --------
+    >>> _models_first(["--fast", "--model", "rooms"])
+    ['rooms', '--fast']
+    """
+    models: list[str] = []
+    others: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            others += [word, *words]
+        elif word == "--model" and (name := next(words, None)) is not None:
+            models.append(name)
+        elif word.startswith("--model="):
+            models.append(word.removeprefix("--model="))
+        else:
+            others.append(word)
+    return [*models, *others]
 
 
 @contextmanager

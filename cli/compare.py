@@ -82,6 +82,7 @@ def compare(
         source = f"procedural rooms that {of_rooms.card.name} was not trained on"
     else:
         raise UserError("samples are measured against real images, and none come with these models: give --data")
+    names = [model.card.name for model in loaded]
     result = run(
         loaded,
         images,
@@ -89,6 +90,8 @@ def compare(
         samples=samples,
         seed=seed,
         source=source,
+        # Two of one name are told apart by what was typed.
+        names=[typed if names.count(name) > 1 else name for name, typed in zip(names, models, strict=True)],
         progress=show,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"compare": comparison_figure(result)}, overwrite=overwrite)

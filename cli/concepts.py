@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import model_option, overwrite_option
+from dcgan_viz.cli.options import json_option, model_option, overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.annotations.concepts import Concepts
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @overwrite_option
+@json_option
 def concepts(
     model: str,
     out: Path | None,
@@ -46,6 +48,7 @@ def concepts(
     sheet: Path | None,
     port: int,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Pick the samples of a model that show a concept, such as "smiling woman".
 
@@ -72,16 +75,25 @@ def concepts(
     def current() -> Concepts:
         return open_concepts(loaded, path, count=count, seed=seed, contributor=contributor, method=method)
 
-    if sheet is not None:
-        for file in _draw_sheets(loaded, current(), sheet, overwrite):
+    sheets = [] if sheet is None else _draw_sheets(loaded, current(), sheet, overwrite)
+    if not as_json:
+        for file in sheets:
             echo(f"samples of {model} (seed {current().seed}) with their numbers written to {file}")
     if given:
         named = _parse(given)
         # A page of the same file may be open.
         with one_at_a_time(path):
             _name(current(), named, path)
-    if sheet is None and not given:
+    elif sheet is None:
         _serve(loaded, current(), path, port)
+    if as_json:
+        found = {name: list(numbers) for name, numbers in current().exemplars.items()}
+        echo(json.dumps({"path": str(path), "concepts": found, "sheets": [str(file) for file in sheets]}))
+    elif given:
+        listing = ", ".join(f"{name} ({len(numbers)})" for name, numbers in current().exemplars.items())
+        echo(f"{listing}\nwritten to {path}")
+    elif sheet is None:
+        echo(f"concepts in {path}")
 
 
 def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
@@ -93,7 +105,6 @@ def _serve(model: DCGAN, current: Concepts, path: Path, port: int) -> None:
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):
         serve_concepts(model, current, path, port=port, ready=ready)
-    echo(f"concepts in {path}")
 
 
 def _parse(given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -118,8 +129,6 @@ def _name(current: Concepts, named: dict[str, tuple[int, ...]], path: Path) -> N
 
     changed = replace(current, exemplars=check_exemplars({**current.exemplars, **named}, current.count))
     save_concepts(changed, path)
-    listing = ", ".join(f"{name} ({len(numbers)})" for name, numbers in changed.exemplars.items())
-    echo(f"{listing}\nwritten to {path}")
 
 
 def _draw_sheets(model: DCGAN, current: Concepts, path: Path, overwrite: bool) -> list[Path]:

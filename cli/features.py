@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
 
 
-@click.command(cls=Command, short_help="Write the discriminator's features of images to an array.")
+@click.command(cls=Command, goes_on=True, short_help="Write the discriminator's features of images to an array.")
 @click.argument("model", metavar="MODEL")
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F.npy", help="The array to write.")

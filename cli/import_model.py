@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import overwrite_option
+from dcgan_viz.cli.options import json_option, overwrite_option
 
 if TYPE_CHECKING:
     from dcgan_viz.foreign.importing import Imported
@@ -100,6 +101,7 @@ class Numbers(click.ParamType):
 @click.option("--data-note", default="not stated", show_default=True, help="On the card: what it was trained on.")
 @click.option("--terms", default="not stated", show_default=True, help="On the card: under which terms.")
 @overwrite_option
+@json_option
 def import_model(
     generator: str,
     discriminator: str | None,
@@ -110,6 +112,7 @@ def import_model(
     data_note: str,
     terms: str,
     overwrite: bool,
+    as_json: bool,
     **told: Any,
 ) -> None:
     """Make a model of weights that were trained elsewhere.
@@ -154,6 +157,9 @@ def import_model(
             echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
     model = imported.model(name, data_note, terms)
     folder = model.save(out, overwrite, exact=True)
+    if as_json:
+        echo(json.dumps({"folder": str(folder), **model.card.to_dict()}))
+        return
     echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
 
 

@@ -69,11 +69,11 @@ def keep_list_option(function: Function) -> Function:
 
 
 def overwrite_option(function: Function) -> Function:
-    """``--overwrite``: whether somebody else's files may be replaced."""
+    """``--overwrite``: whether what is there may be replaced."""
     return click.option(
         "--overwrite",
         is_flag=True,
-        help="Replace files of the same names that this command did not write, or that were changed since.",
+        help="Replace an earlier result, and files of the same names, whosever they are; what goes is said.",
     )(function)
 
 

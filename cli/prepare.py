@@ -13,7 +13,7 @@ from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_optio
 from dcgan_viz.cli.planning import Planned, announce, dry_run_option, seconds_a_picture
 
 
-@click.command(cls=Command, short_help="Write images of any source into one array that stays on disk.")
+@click.command(cls=Command, goes_on=True, short_help="Write images of any source into one array that stays on disk.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.npy")
 @click.option("--size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Side of the pictures.")

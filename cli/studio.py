@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import device_option
+from dcgan_viz.cli.options import device_option, json_option
 
 
 @click.command(cls=Command, short_help="Look at a model in the browser: samples, forgetting, units, arithmetic.")
@@ -38,7 +39,10 @@ from dcgan_viz.cli.options import device_option
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
 @device_option
-def studio(model: str, label: str, trial: Path | None, folder: Path, host: str, port: int, device: str) -> None:
+@json_option
+def studio(
+    model: str, label: str, trial: Path | None, folder: Path, host: str, port: int, device: str, as_json: bool
+) -> None:
     """Look at a model in the browser.
 
     Opens a page on this machine: an endless wall of samples with walks and sliders; forgetting objects, everywhere or
@@ -58,7 +62,10 @@ def studio(model: str, label: str, trial: Path | None, folder: Path, host: str, 
     loaded = load(model, device)
 
     def ready(address: str) -> None:
-        echo(f"open {address} (Ctrl-C ends)", err=True)
+        if as_json:
+            echo(json.dumps({"address": address, "model": model}))
+        else:
+            echo(f"open {address} (Ctrl-C ends)", err=True)
 
     # Ctrl-C is how the page is closed.
     with suppress(KeyboardInterrupt):

@@ -224,10 +224,10 @@ def train(
     if dry_run:
         if resume:
             raise UserError("--dry-run is about a new run: leave out --resume")
-        announce(_plan(wanted), as_json)
+        announce(_plan(wanted, overwrite), as_json)
         return
     try:
-        result, asked = _resume(wanted, from_step, overwrite) if resume else _begin(wanted)
+        result, asked = _resume(wanted, from_step, overwrite) if resume else _begin(wanted, overwrite)
     except KeyboardInterrupt:
         echo(f"stopped; {_way_on(out)}", err=True)
         click.get_current_context().exit(130)
@@ -270,7 +270,7 @@ class _Prepared:
     precision: Precision
 
 
-def _prepare(wanted: _Wanted) -> _Prepared:
+def _prepare(wanted: _Wanted, overwrite: bool) -> _Prepared:
     """All that can be refused is refused before images are decoded."""
     from dcgan_viz.folders import check_apart
     from dcgan_viz.model import load
@@ -283,11 +283,11 @@ def _prepare(wanted: _Wanted) -> _Prepared:
     settings = _settings(wanted)
     device = choose_device(wanted.device)
     precision = choose_execution(device, wanted.precision).precision
-    check_new(wanted.out)
+    check_new(wanted.out, overwrite)
     return _Prepared(model, networks, settings, device, precision)
 
 
-def _plan(wanted: _Wanted) -> Planned:
+def _plan(wanted: _Wanted, overwrite: bool) -> Planned:
     """What a new run would do, by a few steps on noise in a folder that is removed again."""
     import numpy as np
 
@@ -297,7 +297,7 @@ def _plan(wanted: _Wanted) -> Planned:
     from dcgan_viz.training.loop import train as run
     from dcgan_viz.training.step import R1_EVERY
 
-    new = _prepare(wanted)
+    new = _prepare(wanted, overwrite)
     source = open_images(wanted.data, wanted.keep_list)
     batch = new.settings.batch_size
     steps = _steps(wanted, len(source), batch, DEFAULT_EPOCHS)
@@ -329,13 +329,13 @@ def _plan(wanted: _Wanted) -> Planned:
     )
 
 
-def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
+def _begin(wanted: _Wanted, overwrite: bool) -> tuple[TrainingResult, Stopping]:
     """A new run."""
     from dcgan_viz.card import Card
     from dcgan_viz.progress import show
     from dcgan_viz.training.loop import train as run
 
-    new = _prepare(wanted)
+    new = _prepare(wanted, overwrite)
     model, networks, settings, device, precision = (
         new.model, new.networks, new.settings, new.device, new.precision
     )  # fmt: skip
@@ -355,7 +355,7 @@ def _begin(wanted: _Wanted) -> tuple[TrainingResult, Stopping]:
     with stopping("this step") as asked:
         result = run(
             images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
-            quality=_quality(encoder, images), stop=asked, say=_say, progress=show, **wanted.upkeep,
+            overwrite=overwrite, quality=_quality(encoder, images), stop=asked, say=_say, progress=show, **wanted.upkeep,
         )  # fmt: skip
     return result, asked
 

@@ -8,11 +8,12 @@ import os
 import platform
 import re
 import secrets
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 
 # Whose computer and process a temporary file is of stands in its name, so that those of dead ones can be told.
 _HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
@@ -114,6 +115,12 @@ def refuse_existing(path: Path, overwrite: bool = False, is_ours: Callable[[Path
         raise UserError(f"{path} is a folder, and a file is to be written: choose another name")
     if path.exists() and not overwrite and not is_ours(path):
         raise UserError(f"{path} already exists: choose another name, or replace it with `overwrite=True`")
+
+
+def say_replaced(path: Path) -> None:
+    """Say in a `Notice` that a file goes, where one is there; to be called before another takes its place."""
+    if path.exists():
+        warnings.warn(Notice(f"{path} replaced: it was there before"), stacklevel=3)
 
 
 def json_holds(path: Path, *fields: str) -> bool:

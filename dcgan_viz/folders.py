@@ -1,12 +1,14 @@
 """Folders that a command writes beside whatever else lies in them.
 
-What was written is listed with digests in ``manifest.json``. A file is replaced or removed only if it stands there and
-is as it was written; everything else in the folder is somebody's, and stays.
+What was written is listed with digests in ``manifest.json``. What lies there already is replaced only by whom says so: an
+earlier result by ``overwrite``, and what was replaced is said; a run's own files by the run that goes on. Everything else
+in the folder is somebody's, and stays.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -14,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.files import digest_of, discard, remove_leftovers, temporary_name, writing
 from dcgan_viz.versions import versions
+from dcgan_viz.words import counted
 
 MANIFEST_FILE = "manifest.json"
 
@@ -136,7 +139,9 @@ def check_apart(source: Path, out: Path | None) -> None:
         )
 
 
-def check_folder(folder: Path, kind: str, names: Iterable[str] = (), overwrite: bool = False) -> None:
+def check_folder(
+    folder: Path, kind: str, names: Iterable[str] = (), overwrite: bool = False, again: bool = False
+) -> None:
     """Refuse a folder in which something is in the way, before anything is computed for it.
 
     Parameters
@@ -147,23 +152,32 @@ def check_folder(folder: Path, kind: str, names: Iterable[str] = (), overwrite: 
     names : iterable of str
         Those of its files that are known.
     overwrite : bool
-        Whether files of these names may be replaced, whosever they are.
+        Whether an earlier result, and files of these names, may be replaced, whosever they are.
+    again : bool
+        Whether an earlier writing of the same kind may be replaced as far as nobody has changed it, as by a run that
+        goes on.
 
     Raises
     ------
     UserError
-        If `folder` is a file, or one of the names is taken by a folder, or by a file that was not written as part of
-        the same kind or was changed since.
+        If `folder` is a file, holds a result, or one of the names is taken by a folder, or by a file that was not
+        written as part of the same kind or was changed since.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, and a folder is to be written: choose another name")
     manifest = read_manifest(folder)
-    if manifest is not None and not manifest.is_of(kind) and not overwrite:
+    if manifest is not None and not overwrite:
         writer = f" by {manifest.command:.200}" if manifest.command else ""
-        raise UserError(
-            f"{folder} holds something else ({manifest.kind}, written{writer}): choose another folder, or replace files "
-            "of the same names with `overwrite=True`"
-        )
+        if not manifest.is_of(kind):
+            raise UserError(
+                f"{folder} holds something else ({manifest.kind}, written{writer}): choose another folder, or replace "
+                "files of the same names with `overwrite=True`"
+            )
+        if manifest.finished and not again:
+            raise UserError(
+                f"{folder} holds an earlier result ({manifest.kind}, written{writer}): choose another folder, or replace "
+                "it with `overwrite=True`"
+            )
     for name in (MANIFEST_FILE, *names):
         _check_place(folder, name, manifest, overwrite)
 
@@ -199,7 +213,9 @@ def _parents(name: str) -> list[PurePosixPath]:
 
 
 @contextmanager
-def staged_folder(path: Path, kind: str, *, first: str | None = None, overwrite: bool = False) -> Iterator[Path]:
+def staged_folder(
+    path: Path, kind: str, *, first: str | None = None, overwrite: bool = False, again: bool = False
+) -> Iterator[Path]:
     """A temporary folder whose files take their places in `path` once the block has succeeded.
 
     A new folder appears whole. Into one that exists the files are renamed one by one, with a manifest that tells, at
@@ -213,8 +229,8 @@ def staged_folder(path: Path, kind: str, *, first: str | None = None, overwrite:
         As in `Manifest`.
     first : str, optional
         The file that takes its place before the others.
-    overwrite : bool
-        As in `check_folder`.
+    overwrite, again : bool
+        As in `check_folder`; what is overwritten is said in a `Notice`.
 
     Yields
     ------
@@ -226,7 +242,7 @@ def staged_folder(path: Path, kind: str, *, first: str | None = None, overwrite:
     UserError
         As in `check_folder`, or if the folder cannot be written or the disk is full; `path` is then as it was.
     """
-    check_folder(path, kind, overwrite=overwrite)
+    check_folder(path, kind, overwrite=overwrite, again=again)
     stage: Path | None = None
     try:
         with writing(path):
@@ -244,8 +260,10 @@ def staged_folder(path: Path, kind: str, *, first: str | None = None, overwrite:
             files = {name: digest_of(stage / name) for name in names}
             manifest = Manifest(kind, files, command=current_command.get())
             if target.exists():
-                check_folder(path, kind, names, overwrite)
-                _exchange(stage, target, manifest)
+                check_folder(path, kind, names, overwrite, again)
+                replaced = _exchange(stage, target, manifest)
+                if overwrite and replaced:
+                    warnings.warn(Notice(f"in {path}, {replaced}"), stacklevel=3)
             else:
                 _write_manifest(manifest, stage / MANIFEST_FILE)
                 stage.rename(target)
@@ -254,13 +272,17 @@ def staged_folder(path: Path, kind: str, *, first: str | None = None, overwrite:
             discard(stage)
 
 
-def _exchange(stage: Path, target: Path, manifest: Manifest) -> None:
-    """Rename the files of a stage into a folder, so that whatever happens in between each is still known as ours."""
+def _exchange(stage: Path, target: Path, manifest: Manifest) -> str:
+    """Rename the files of a stage into a folder, so that whatever happens in between each is still known as ours.
+
+    Returns what was replaced, in words.
+    """
     earlier = read_manifest(target)
     if earlier is None or not earlier.is_of(manifest.kind):
         earlier = Manifest(manifest.kind, {})
     old = {**earlier.files, **earlier.replaced}
     present = {name: digest for name in old if (digest := _unchanged(target, name, earlier)) is not None}
+    foreign = [name for name in manifest.files if name not in present and (target / name).exists()]
     _write_manifest(replace(manifest, finished=False, replaced=present), target / MANIFEST_FILE)
     for name in manifest.files:
         place = target / name
@@ -270,6 +292,21 @@ def _exchange(stage: Path, target: Path, manifest: Manifest) -> None:
         if _unchanged(target, name, earlier) is not None:
             (target / name).unlink()
     _write_manifest(manifest, target / MANIFEST_FILE)
+    return _in_words(present, manifest, foreign, earlier.command)
+
+
+def _in_words(own: Mapping[str, str], manifest: Manifest, foreign: list[str], command: str | None) -> str:
+    replaced, removed = own.keys() & manifest.files.keys(), own.keys() - manifest.files.keys()
+    words = []
+    if own:
+        writer = f", written by {command:.200}" if command else ""
+        words.append(
+            f"an earlier result was replaced ({counted(len(replaced), 'file')} anew, {len(removed)} removed{writer})"
+        )
+    if foreign:
+        shown = ", ".join(foreign[:5]) + (", …" if len(foreign) > 5 else "")
+        words.append(f"{counted(len(foreign), 'file')} overwritten that somebody else had written or changed: {shown}")
+    return "; ".join(words)
 
 
 def new_folder(path: Path) -> Path:

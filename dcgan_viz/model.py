@@ -158,7 +158,7 @@ class DCGAN:
         return digest.hexdigest()
 
     @staticmethod
-    def check_folder(folder: str | Path, overwrite: bool = False) -> None:
+    def check_folder(folder: str | Path, overwrite: bool = False, again: bool = False) -> None:
         """Refuse a folder in which `save` would find something in its way, before a model is made.
 
         Raises
@@ -166,9 +166,9 @@ class DCGAN:
         UserError
             As in `save`.
         """
-        check_folder(Path(folder), "DCGAN", (WEIGHTS_FILE, CARD_FILE, PAGE_FILE), overwrite)
+        check_folder(Path(folder), "DCGAN", (WEIGHTS_FILE, CARD_FILE, PAGE_FILE), overwrite, again)
 
-    def save(self, folder: str | Path, overwrite: bool = False, *, exact: bool = False) -> Path:
+    def save(self, folder: str | Path, overwrite: bool = False, *, exact: bool = False, again: bool = False) -> Path:
         """Write the model as a folder: weights, card and readable page.
 
         What else lies in the folder, such as annotations, stays. A model that is there is exchanged by renames and can
@@ -181,6 +181,8 @@ class DCGAN:
             Replace files of the same names, whosever they are.
         exact : bool
             Keep kernels as they are, too; otherwise they become fp16, in half the space.
+        again : bool
+            Replace a model that is there as long as nobody has changed it, as a run that goes on does.
 
         Raises
         ------
@@ -188,11 +190,11 @@ class DCGAN:
             If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
         """
         path = Path(folder)
-        self.check_folder(path, overwrite)
+        self.check_folder(path, overwrite, again)
         sides = {"generator": self.generator, "discriminator": self.discriminator}
         networks = nn.ModuleDict({side: cast(nn.Module, network) for side, network in sides.items()})
         own = {"networks": json.dumps(self.networks.to_dict())}
-        with staged_folder(path, "DCGAN", first=WEIGHTS_FILE, overwrite=overwrite) as stage:
+        with staged_folder(path, "DCGAN", first=WEIGHTS_FILE, overwrite=overwrite, again=again) as stage:
             if exact:
                 save_tensors(network_tensors(networks), stage / WEIGHTS_FILE, own)
             else:

@@ -83,19 +83,19 @@ class Result:
         Parameters
         ----------
         folder : path
-            Made, or written into; of what lies there only an earlier result of this type is replaced, as far as it is
-            as it was written.
+            Made, or written into beside what lies there.
         figures : mapping of str to matplotlib Figure
             By file name without ending.
         pages : mapping of str to str, optional
             HTML text by file name without ending.
         overwrite : bool
-            Replace files of the same names, whosever they are.
+            Replace an earlier result and files of the same names, whosever they are.
 
         Raises
         ------
         UserError
-            If somebody else's file has one of the names, the folder cannot be written, or the disk is full.
+            If an earlier result lies there, somebody else's file has one of the names, the folder cannot be written, or
+            the disk is full.
         """
         path = Path(folder)
         self.check_folder(path, overwrite)

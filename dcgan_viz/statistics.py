@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import binomtest, bootstrap, norm
 
 Seed = int | Sequence[int]
 """Of a stream of random numbers: a user's seed, or that seed and the number of a stream."""
@@ -125,17 +123,13 @@ def bootstrap_estimate(
     if len(values) < 2:
         value = float(statistic(values, axis=0)) if len(values) else float("nan")
         return Estimate(value, float("nan"), float("nan"), len(values), how)
-    found = bootstrap(
-        (np.asarray(values),),
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, 2**24 // len(values)),
-        confidence_level=LEVEL,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    )
-    low, high = found.confidence_interval
-    return Estimate(float(statistic(np.asarray(values), axis=0)), float(low), float(high), len(values), how)
+    units, random = np.asarray(values), np.random.default_rng(seed)
+    batch = max(1, 2**24 // len(units))
+    sizes = [min(batch, resamples - start) for start in range(0, resamples, batch)]
+    replicates = [statistic(units[random.integers(0, len(units), (size, len(units)))], axis=-1) for size in sizes]
+    # None is left out: one that is not a number makes the interval so.
+    low, high = np.quantile(np.concatenate(replicates), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(statistic(units, axis=0)), float(low), float(high), len(units), how)
 
 
 def resampled_means(values: NDArray[Any], *, seed: Seed = 0, resamples: int = RESAMPLES) -> NDArray[np.float64]:
@@ -266,6 +260,9 @@ def share_estimate(
     >>> f"{share_estimate(0, 10):.1%}", f"{share_estimate(0, 10, method='exact'):.1%}"
     ('0.0 % [0.0, 27.8]', '0.0 % [0.0, 30.8]')
     """
+    # Late: it takes longer to import than all else that most commands need of scipy.
+    from scipy.stats import binomtest
+
     how = f"95 % {method.capitalize() if method == 'wilson' else method} over {over}"
     if trials == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0, how)
@@ -289,11 +286,14 @@ def paired_difference(gained: int, lost: int, pairs: int, *, over: str = "pairs"
     >>> f"{paired_difference(0, 0, 38):+.1%}"
     '+0.0 % [-9.2, +9.2]'
     """
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
     how = f"95 % score (Tango) over {over}"
     if pairs == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0, how)
     value = (gained - lost) / pairs
-    critical = float(norm.ppf((1 + LEVEL) / 2))
+    critical = float(ndtri((1 + LEVEL) / 2))
 
     def score(difference: float) -> float:
         # The restricted maximum-likelihood estimate of the share of pairs that were lost.

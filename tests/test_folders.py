@@ -12,7 +12,7 @@ from PIL import Image
 
 from dcgan_viz.card import CARD_FILE
 from dcgan_viz.cli.main import main
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.folders import (
     MANIFEST_FILE,
     check_folder,
@@ -26,8 +26,8 @@ from dcgan_viz.model import DCGAN, WEIGHTS_FILE, load
 from dcgan_viz.networks import dcgan
 
 
-def write(folder: Path, files: dict[str, str], kind: str = "Walk", overwrite: bool = False) -> None:
-    with staged_folder(folder, kind, overwrite=overwrite) as stage:
+def write(folder: Path, files: dict[str, str], kind: str = "Walk", overwrite: bool = False, again: bool = True) -> None:
+    with staged_folder(folder, kind, overwrite=overwrite, again=again) as stage:
         for name, text in files.items():
             (stage / name).parent.mkdir(exist_ok=True)
             (stage / name).write_text(text)
@@ -69,6 +69,22 @@ def test_a_second_writing_replaces_its_own_files_and_nothing_else(tmp_path: Path
     assert found == {"a": "4", "d": "5", "notes.txt": "mine", "sub/mine.txt": "mine", "sub/c": "edited"}
     after = snapshot(tmp_path)
     assert all(after[name] == before[name] for name in before if name.endswith(("mine.txt", "notes.txt", "sub/c")))
+
+
+def test_an_earlier_result_is_replaced_by_whom_says_so_alone(tmp_path: Path) -> None:
+    write(tmp_path, {"a": "1", "b": "2", "c": "3"})
+    (tmp_path / "b").write_text("edited")
+    before = snapshot(tmp_path)
+    refusal = pytest.raises(UserError, match=r"holds an earlier result \(Walk, .*`overwrite=True`")
+    with refusal:
+        check_folder(tmp_path, "Walk")
+    with refusal:
+        write(tmp_path, {"a": "4"}, again=False)
+    assert snapshot(tmp_path) == before
+    said = r"replaced \(1 file anew, 1 removed\); 1 file overwritten that somebody else .*: b"
+    with pytest.warns(Notice, match=said):
+        write(tmp_path, {"a": "4", "b": "5"}, overwrite=True, again=False)
+    assert contents(tmp_path).keys() == {"a", "b", MANIFEST_FILE}
 
 
 @pytest.mark.parametrize("name", ["a", "sub/b", MANIFEST_FILE])
@@ -235,13 +251,13 @@ def test_a_model_can_be_loaded_at_every_moment_of_its_exchange(make_model, tmp_p
     notes = {"concepts.json": "mine", "annotations/window.json": "mine", "segmenter/weights.safetensors": "mine"}
 
     def prepare() -> None:
-        old.save(folder)
+        old.save(folder, again=True)
         for name, text in notes.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
 
     seen = set()
-    for _ in crash_points(lambda: new.save(folder), prepare):
+    for _ in crash_points(lambda: new.save(folder, again=True), prepare):
         loaded = load(folder)
         width = loaded.networks.discriminator.convolutions[0].channels
         seen.add((width, loaded.card.name))
@@ -261,7 +277,7 @@ def test_a_model_of_somebody_else_is_refused(tiny_model: DCGAN, tmp_path: Path) 
     tiny_model.save(tmp_path, overwrite=True)
     (tmp_path / CARD_FILE).write_text((tmp_path / CARD_FILE).read_text().replace("untrained", "edited"))
     with pytest.raises(UserError, match=f"{CARD_FILE} has been changed"):
-        tiny_model.save(tmp_path)
+        tiny_model.save(tmp_path, again=True)
     assert load(tmp_path).card.summary.startswith("an edited")
     assert (tmp_path / WEIGHTS_FILE).exists()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.annotations.coco import Annotation, Coco
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, json_holds, refuse_existing
+from dcgan_viz.files import atomic_file, json_holds, refuse_existing, say_replaced
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 from dcgan_viz.untrusted import LENIENT, read_json, shown
@@ -263,6 +263,8 @@ def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool
     }
     with atomic_file(target) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n")
+        if overwrite:
+            say_replaced(target)
     return target
 
 

@@ -80,7 +80,7 @@ def save_samples(
     ----------
     model : DCGAN
     folder : path
-        Made, or written into; of what lies there only earlier samples are replaced.
+        Made, or written into beside what lies there.
     count, seed : int
     scale : int
         Enlarge the pictures.

@@ -240,9 +240,9 @@ def save_trial(trial: BlindTrial, folder: str | Path, overwrite: bool = False) -
     trial : BlindTrial
         From `prepare_trial`.
     folder : path
-        Made, or written into; of what lies there only an earlier trial that nobody has judged is replaced.
+        Made, or written into beside what lies there.
     overwrite : bool
-        Replace files of the same names, whosever they are; answers never.
+        Replace an earlier trial and files of the same names, whosever they are; answers never.
 
     Returns
     -------

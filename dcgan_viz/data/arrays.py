@@ -17,6 +17,10 @@ from dcgan_viz.errors import UserError
 MAXIMUM_ARRAY = 4 * 2**30
 """An array of an ``.npz`` that claims more bytes than this is not read: an ``.npy`` is memory-mapped instead."""
 
+HIGHEST_RATIO, HARMLESS = 200, 64 * 2**20
+"""An array is not unpacked to more than so many times the bytes of its file, if it is larger than so many bytes: pictures of
+two colours shrink to a hundredth, zeros to a thousandth."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -56,13 +60,30 @@ def read_header(file: IO[bytes]) -> Header:
     return Header(tuple(int(length) for length in shape), dtype, file.tell())
 
 
+def check_unpacked(path: Path, unpacked: int) -> None:
+    """Refuse to unpack a file to more bytes than pictures or weights come to, before memory is asked for.
+
+    Raises
+    ------
+    ValueError
+    """
+    if unpacked > MAXIMUM_ARRAY:
+        raise ValueError(f"it holds more than {MAXIMUM_ARRAY // 2**30} GiB: save it as .npy, which stays on disk")
+    packed = path.stat().st_size
+    if unpacked > max(HARMLESS, HIGHEST_RATIO * packed):
+        raise ValueError(
+            f"its {packed:,} bytes would be unpacked to {unpacked:,}, as no pictures or weights are: save it as .npy, which "
+            "stays on disk"
+        )
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an ``.npy`` (one, named "", memory-mapped) or an ``.npz`` (in memory).
 
     Raises
     ------
     UserError
-        If the file is damaged, or claims more than `MAXIMUM_ARRAY`.
+        If the file is damaged, or claims more than `check_unpacked` lets through.
     """
     try:
         if path.suffix.lower() == ".npz":
@@ -92,10 +113,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
                     total += header.nbytes
                     if header.bytes_before + header.nbytes > member.file_size:
                         raise ValueError(f"{member.filename} says that it holds {header}, and is cut off")
-                if total > MAXIMUM_ARRAY:
-                    raise ValueError(
-                        f"it holds more than {MAXIMUM_ARRAY // 2**30} GiB: save it as .npy, which stays on disk"
-                    )
+                check_unpacked(path, total)
                 with archive.open(member) as file:
                     arrays[member.filename.removesuffix(".npy")] = npy.read_array(file, allow_pickle=False)
     except (OSError, ValueError):

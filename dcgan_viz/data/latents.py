@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, refuse_existing
+from dcgan_viz.files import atomic_file, refuse_existing, say_replaced
 
 LATENTS_FILE = "latents.npy"
 
@@ -67,4 +67,5 @@ def save_latents(latents: Tensor | NDArray[np.float32], path: str | Path, overwr
     refuse_existing(target, overwrite)
     with atomic_file(target) as temporary:
         np.save(temporary, np.asarray(latents, np.float32))
+        say_replaced(target)
     return target

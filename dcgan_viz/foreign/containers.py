@@ -87,8 +87,19 @@ def what_is_it(path: Path) -> None:
         raise UserError(f"{path} is an HDF5 file under another name: call it .h5 if Keras wrote it")
     if start.startswith((b"{", b"[")) and path.suffix != ".safetensors":
         raise UserError(f"{path} is text (JSON), not weights: give the file that torch.save wrote")
+    if path.suffix != ".jl" and _is_text(head):
+        raise UserError(f"{path} is text, not weights: give the file that torch.save or Keras wrote")
     if head.startswith((b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")):
         raise UserError(f"{path} is a compressed archive: unpack it and give the file of weights in it")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a text; the last of them may be half of a character."""
+    try:
+        text = head[:-3].decode() + head[-3:].decode(errors="ignore")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n" for character in text)
 
 
 def _split(place: str | Path) -> tuple[Path, str | None]:

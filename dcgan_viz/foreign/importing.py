@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dcgan_viz.card import Card
+from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
 from dcgan_viz.foreign.drawing import look
@@ -375,11 +375,10 @@ def check(imported: Imported, path: Path) -> dict[str, float]:
 
 def _pairs(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {
-                n: torch.from_numpy(file[n].astype(np.float32)) for n in ("z", "images", "scores") if n in file.files
-            }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_arrays(path)
+        names = [name for name in found if name in ("z", "images", "scores")]
+        arrays = {name: torch.from_numpy(found[name].astype("float32")) for name in names}
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path} is no readable .npz file of arrays ({error})") from error
     if "images" not in arrays or len(arrays) < 2:
         raise UserError(f"{path} needs the arrays z and images, or images and scores, of the original networks")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.knowledge import Knowledge, Step, Wishes
 from dcgan_viz.foreign.weights import Weights
@@ -70,8 +71,8 @@ def _read(file: Path) -> Tensor:
     if file.stat().st_size > MAXIMUM_BYTES:
         raise UserError(f"{file} is larger than {MAXIMUM_BYTES >> 30} GiB: that is no layer of a DCGAN")
     try:
-        array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        (array,) = read_arrays(file).values()
+    except (UserError, ValueError) as error:
         raise UserError(f"{file} is no array of numbers ({error}): copy it again") from error
     if array.dtype.kind != "f" or array.ndim not in (1, 2, 4) or not np.isfinite(array).all():
         raise UserError(f"{file} holds no finite weights of a layer, but {array.dtype} of shape {array.shape}")

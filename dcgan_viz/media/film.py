@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, refuse_existing
+from dcgan_viz.files import atomic_file, refuse_existing, say_replaced
 
 LARGEST_WEBP = 2**32 - 10
 """Bytes: a WebP's length is a number of 32 bits."""
@@ -64,6 +64,7 @@ def save_film(
         if first is None:
             raise UserError("a film needs at least one frame")
         save(first, enlarged, temporary, frames_per_second)
+        say_replaced(target)
     return target
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, refuse_existing
+from dcgan_viz.files import atomic_file, refuse_existing, say_replaced
 
 LARGEST_SIDES = {".png": 2**31 - 1, ".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 """Pixels, by the ending of a picture's name."""
@@ -139,7 +139,11 @@ def numbered_sheets(
 
 
 def check_picture(
-    path: Path, shape: tuple[int, int, int] | None = None, scale: int = 1, overwrite: bool = False
+    path: Path,
+    shape: tuple[int, int, int] | None = None,
+    scale: int = 1,
+    overwrite: bool = False,
+    again: bool = False,
 ) -> None:
     """Refuse a picture that could not be written, before anything is drawn for it.
 
@@ -151,7 +155,9 @@ def check_picture(
     scale : int
         How many times it is enlarged.
     overwrite : bool
-        Whether a file of somebody else's may be replaced.
+        Whether a file may be replaced, whosever it is.
+    again : bool
+        Whether a PNG may be replaced that was written here, which a mark in it tells, and that nobody has changed.
 
     Raises
     ------
@@ -183,13 +189,13 @@ def check_picture(
                 f"{path} would have {width}x{height} pixels, and a {ending} has at most {LARGEST_SIDES[ending]} a side: "
                 "choose a name that ends in .png"
             )
-    refuse_existing(path, overwrite, is_our_picture)
+    refuse_existing(path, overwrite, lambda file: again and is_our_picture(file))
 
 
-def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1, overwrite: bool = False) -> Path:
+def save_picture(
+    pixels: NDArray[np.uint8], path: str | Path, scale: int = 1, overwrite: bool = False, again: bool = False
+) -> Path:
     """Write pixels (H, W, C), uint8, as an image file; each pixel becomes `scale` squared.
-
-    A PNG is marked as ours, and replaced by another as long as nobody has changed it.
 
     Parameters
     ----------
@@ -198,7 +204,9 @@ def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1, ov
         Its ending decides: ``.png``, ``.jpg`` or ``.webp``.
     scale : int
     overwrite : bool
-        Replace a file that is there, whosever it is.
+        Replace a file that is there, whosever it is, and say so in a `Notice`.
+    again : bool
+        As in `check_picture`.
 
     Raises
     ------
@@ -207,7 +215,7 @@ def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1, ov
     """
     target = Path(path)
     height, width, channels = pixels.shape
-    check_picture(target, (height, width, channels), scale, overwrite)
+    check_picture(target, (height, width, channels), scale, overwrite, again)
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     if scale > 1:
         image = image.resize((width * scale, height * scale), Image.Resampling.NEAREST)
@@ -215,6 +223,8 @@ def save_picture(pixels: NDArray[np.uint8], path: str | Path, scale: int = 1, ov
         image.save(temporary)
         if target.suffix.lower() == ".png":
             _mark(temporary)
+        if overwrite:
+            say_replaced(target)
     return target
 
 

@@ -261,7 +261,7 @@ def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: st
     network : nn.Module
     card : dataclass
     folder : path
-        Made, or written into; of what lies there only an earlier network of this kind is replaced.
+        Made, or written into beside what lies there.
     card_file : str
         Its name tells the kind.
     overwrite : bool

@@ -105,7 +105,7 @@ def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0,
     ----------
     count : int
     folder : path
-        Made, or written into; of what lies there only earlier rooms are replaced.
+        Made, or written into beside what lies there.
     size, seed : int
         As in `draw_rooms`.
     overwrite : bool

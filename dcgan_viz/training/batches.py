@@ -66,7 +66,7 @@ class Batches:
         if self.steps_an_epoch == 0:
             raise UserError(
                 f"{len(images)} images do not fill one batch of {settings.batch_size} on {processes} device(s): give "
-                "more images or a smaller batch size"
+                "more images, or smaller batches with `batch_size`"
             )
         self.epoch, self.order = -1, np.empty(0, np.int64)
         self.feed = choose_feed(images.pixels, device, self.indices, settings.batch_size)

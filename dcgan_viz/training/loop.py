@@ -121,6 +121,7 @@ def train(
     keep_every: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    overwrite: bool = False,
     quality: Quality | None = None,
     stop: Stop = never,
     say: Callable[[str], None] = ignore,
@@ -152,6 +153,8 @@ def train(
         ``auto``, ``cpu``, ``cuda`` or ``mps``. Under torchrun each process takes one device.
     precision : {"auto", "fp32", "bf16"}
         See `choose_execution`.
+    overwrite : bool
+        Train in a folder that holds files of the names that a run writes: those in its way are replaced, the others stay.
     quality : callable, optional
         Measures 2,048 samples (N, C, H, W) at every checkpoint, the lower the better. The best checkpoint stays, its
         model is saved as ``best/`` and named on the card.
@@ -185,7 +188,7 @@ def train(
     folder, device = Path(out), choose_device(device)
     execution = choose_execution(device, precision)
     _check(images, networks, settings)
-    check_new(folder)
+    check_new(folder, overwrite)
     if start_from is not None and start_from.networks != networks:
         raise UserError(f"{start_from.card.name} has other networks than this run: start from one with the same")
     fabric = launch(device, execution)
@@ -205,8 +208,8 @@ def train(
         _threads(fabric.device),
     )
     with _alone(folder):
-        check_new(folder)
-        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say)
+        check_new(folder, overwrite)
+        training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, overwrite=overwrite)
         if start_from is not None:
             training.players.start_from(start_from.generator, start_from.discriminator)
         return training.go_on(stop, progress)
@@ -274,7 +277,7 @@ def resume_training(
     folder, say = Path(out), say if leads() else ignore
     saved = read_run(folder, from_step)
     for place in (MODEL, BEST):
-        DCGAN.check_folder(folder / place, overwrite)
+        DCGAN.check_folder(folder / place, overwrite, again=True)
     settings = replace(saved.run.settings, steps=saved.run.settings.steps if steps is None else steps)
     _check_resumable(saved, images, settings.steps)
     fabric = launch(choose_device(device), saved.run.execution)
@@ -472,12 +475,12 @@ class _Training:
 
     def _save_grid(self, samples: Tensor) -> None:
         file = self.folder / SAMPLES / f"step-{self.done:08d}.png"
-        save_picture(tile(to_pixels(samples)), file, overwrite=self.overwrite)
+        save_picture(tile(to_pixels(samples)), file, overwrite=self.overwrite, again=True)
 
     def _save_model(self, model: DCGAN) -> None:
         if self.health.best == self.done:
-            model.save(self.folder / BEST, self.overwrite)
-        with_best(model, self.health).save(self.folder / MODEL, self.overwrite)
+            model.save(self.folder / BEST, self.overwrite, again=True)
+        with_best(model, self.health).save(self.folder / MODEL, self.overwrite, again=True)
 
     def _model(self) -> DCGAN:
         return take_model(self.players, self.run, self.images, self.done, self.images_seen)
@@ -512,8 +515,14 @@ class _Training:
         return f"the last {'healthy ' if back else ''}checkpoint is {place}: go on from it with `resume=True`{back}"
 
 
-def check_new(folder: Path) -> None:
+def check_new(folder: Path, overwrite: bool = False) -> None:
     """Refuse a folder for a new run that holds one, or files that a run would take for its own.
+
+    Parameters
+    ----------
+    folder : Path
+    overwrite : bool
+        Whether there may be such files. A run is never written over.
 
     Raises
     ------
@@ -524,13 +533,19 @@ def check_new(folder: Path) -> None:
         raise UserError(
             f"{folder} already holds a run ({steps[-1]} steps): add `resume=True` to go on, or choose another folder"
         )
-    if was_locked(folder):
-        # What a run left that was killed before its first checkpoint.
+    for place in (folder / name for name in (CHECKPOINTS, SAMPLES, MODEL, BEST, TENSORBOARD)):
+        if place.exists() and not place.is_dir():
+            raise UserError(f"{place} is a file, and a run needs a folder of that name: choose another folder")
+    # Without a checkpoint but locked once: what a run left that was killed before.
+    if overwrite or was_locked(folder):
         return
     for name in (METRICS_FILE, CHECKPOINTS, SAMPLES, MODEL, BEST, TENSORBOARD):
         place = folder / name
         if place.is_file() or (place.is_dir() and any(place.iterdir())):
-            raise UserError(f"{place} was not written by a run of dcgan-viz: choose another folder")
+            raise UserError(
+                f"{place} was not written by a run of dcgan-viz: choose another folder, or keep what lies there and replace "
+                "what is in the way with `overwrite=True`"
+            )
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:

@@ -77,8 +77,10 @@ class TrainingSettings:
         # Batch normalisation has nothing to average in a batch of 1.
         _check_whole("the batch size", self.batch_size, 2, 2**20)
         _check_whole("the seed", self.seed, 0, LARGEST_SEED)
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UserError(f"the learning rate must be a positive number, not {self.learning_rate}")
+        if not 0 < self.learning_rate <= 1:
+            raise UserError(
+                f"the learning rate must be above 0 and at most 1, not {self.learning_rate:g}: the paper's is 0.0002"
+            )
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")

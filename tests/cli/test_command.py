@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shlex
+import signal
+import time
 from pathlib import Path
 
 import click
@@ -8,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from dcgan_viz.cli.command import Command, command_line
+from dcgan_viz.cli.main import main
 from dcgan_viz.cli.options import device_option, json_option, model_option, overwrite_option, seed_option
 
 
@@ -82,3 +86,46 @@ def test_figures_are_saved_as_asked_and_without_captions(run, tiny_folder) -> No
     assert said == Path("usual/captions.txt").read_text()
     # Letters are paths in SVG: there are fewer where there is no caption.
     assert len(Path("plain/directions.svg").read_text()) < len(Path("asked/directions.svg").read_text())
+
+
+@pytest.mark.parametrize("comes_out", [KeyboardInterrupt, SystemError, ImportError, click.Abort])
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_ctrl_c_is_a_sentence_whatever_comes_out_of_it(comes_out: type[BaseException], goes_on: bool) -> None:
+    """C code that is interrupted in the middle of an import raises errors of its own."""
+
+    @click.command("slow", cls=Command, goes_on=goes_on)
+    def slow() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise comes_out from None
+
+    before = signal.getsignal(signal.SIGINT)
+    outcome = CliRunner().invoke(slow)
+    assert outcome.exit_code == 130
+    way_on = ": the same command goes on where it was" if goes_on else ""
+    assert outcome.stderr == f"\nstopped by Ctrl-C{way_on}\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_every_command_takes_json_and_whatever_takes_a_model_knows_it_by_one_option() -> None:
+    for name, command in main.commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert "--json" in options, name
+        if name not in {"import", "models", "blind", "prepare", "dedup", "faces", "merge", "rooms"} | {
+            kind for kind in main.commands if kind.startswith("train")
+        }:
+            assert "--model" in options, name
+
+
+@pytest.mark.parametrize("words", [("--model", "MODEL", "--json"), ("--json", "--model=MODEL"), ("MODEL", "--json")])
+def test_a_model_is_named_by_place_or_by_option(words: tuple[str, ...], run, tiny_folder) -> None:
+    outcome = run("info", *(word.replace("MODEL", str(tiny_folder)) for word in words))
+    assert outcome.exit_code == 0, outcome.output
+    assert '"name": "tiny"' in outcome.stdout or '"layers"' in outcome.stdout
+
+
+def test_a_model_that_is_named_twice_or_not_at_all_is_refused(run, tiny_folder) -> None:
+    assert "unexpected extra argument" in run("info", tiny_folder, "--model", tiny_folder).output
+    assert "requires an argument" in run("info", "--model").output

@@ -292,15 +292,16 @@ def test_overwrite_replaces_the_outputs_and_nothing_else(name: str, typed) -> No
     assert outcome.exit_code == 0, outcome.output
     assert snapshot(place, NEIGHBOURS) == before
     assert not [path for path in written if (place / path).read_bytes().startswith(b"precious")]
-    # What a command wrote itself it replaces without being told to, but not what was edited since.
+    assert "note: " in outcome.stderr
+    # Its own, too, it replaces only when told to, and says so.
+    own = snapshot(place, written)
     again = typed(command)
-    if name == "annotate --auto":
-        assert "perhaps with boxes drawn by hand" in again.stderr
-        return
+    assert again.exit_code == 2, again.output
+    assert "--overwrite" in again.stderr
+    assert snapshot(place, written) == own
+    again = typed(command, "--overwrite")
     assert again.exit_code == 0, again.output
-    with (place / written[0]).open("ab") as file:
-        file.write(b" ")
-    assert typed(command).exit_code == 2
+    assert "replaced" in again.stderr
 
 
 def test_default_places_are_numbered_and_said(typed) -> None:

@@ -89,6 +89,10 @@ def test_a_wrong_request_is_one_sentence(run, refused, photographs: Path, tmp_pa
     assert "the batch size must be a whole number from 2" in sentence(
         f"{photographs} --steps 1 --batch-size 1 --out run"
     )
+    assert "smaller batches with --batch-size" in sentence(f"{photographs} --steps 1 --out run")
+    for rate in ("1e9", "0", "nan"):
+        rates = f"{photographs} --steps 1 --out run --learning-rate {rate}"
+        assert "the learning rate must be above 0 and at most 1" in sentence(rates)
     assert "do not fill one batch of 128" in sentence(f"{photographs} --steps 1 --out run")
     assert "learning rate must be a positive number" in sentence(f"{photographs} --learning-rate 0 --out run")
     assert "ema must be" in sentence(f"{photographs} --ema 1 --out run")

@@ -16,8 +16,10 @@ import dcgan_viz.data.duplicates.near
 from dcgan_viz.data.duplicates import Duplicates, find_duplicates
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
+from dcgan_viz.data.duplicates.duplicates import _Judge
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
 from dcgan_viz.data.images import load_images
+from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.report.duplicates import duplicates_page
 
@@ -226,7 +228,7 @@ def test_the_command_writes_a_folder_and_goes_on_in_it(
     assert said.exit_code == 0, said.output
     assert "45 pictures, 4 groups of duplicates: 5 can be left out, 40 are on the keep-list" in said.stdout
     assert "1 do not decode" in said.stdout
-    again = run("dedup", folder, "--out", "found", "--workers", 1, "--radius", 0, "--json")
+    again = run("dedup", folder, "--out", "found", "--workers", 1, "--radius", 0, "--json", "--overwrite")
     assert json.loads(again.stdout)["stages"][1]["pairs"] == 0
     Path("found/keep.jsonl").write_text("mine")
     refused = run("dedup", folder, "--out", "found", "--workers", 1)
@@ -234,10 +236,23 @@ def test_the_command_writes_a_folder_and_goes_on_in_it(
     assert Path("found/keep.jsonl").read_text() == "mine"
 
 
+def test_pairs_of_a_small_set_are_not_measured_by_pairs_like_them(tmp_path: Path) -> None:
+    """Of so few pictures many pairs are duplicates: what any two have in common must not be taken from these."""
+    random = np.random.default_rng(1)
+    for k in range(4):
+        picture = scene(random)
+        picture.save(tmp_path / f"{k}a.png")
+        picture.save(tmp_path / f"{k}b.png")
+    source, pairs = open_images(tmp_path), np.arange(8).reshape(4, 2)
+    judge = _Judge(source, np.arange(8), np.repeat(np.arange(4), 2), seed=0)
+    assert judge.search("equal codes", pairs).false.value == 0
+    assert judge.search("others", pairs[:, ::-1] + [[1, -1]]).false.n == 4
+    one_group = _Judge(source, np.arange(2), np.zeros(2, np.int64), seed=0)
+    assert one_group.search("equal codes", pairs[:1]).false.n == 0
+
+
 @pytest.mark.realdata
 def test_planted_copies_of_photographs_are_found(realdata: Path, tmp_path: Path) -> None:
-    from dcgan_viz.data.sources import open_images
-
     source = open_images(realdata / "lsun_bedrooms_10k.zip")
     for k in range(150):
         entry = source.entry(60 * k)

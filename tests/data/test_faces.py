@@ -176,3 +176,19 @@ def test_pasted_faces_are_found_and_turned(realdata: Path, tmp_path: Path) -> No
         left, top, width, height = face["bbox"]
         assert abs(left + width / 2 - 240) < 35
         assert abs(top + height / 2 - 180) < 35
+
+
+@pytest.mark.parametrize(
+    ("face", "advice"),
+    [
+        (Detection(2, 2, 90, 90, 2.0, 0.0, True), "a smaller `margin`"),
+        (Detection(60, 50, 40, 40, 2.0, 0.0, True), "a smaller `least`"),
+        (Detection(60, 50, 90, 90, 2.0, 0.0, False), "`without_eyes=True`"),
+    ],
+)
+def test_what_is_advised_helps(
+    face: Detection, advice: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "cascade_detector", lambda: lambda picture, least: [face])
+    with pytest.raises(UserError, match=advice):
+        cut_faces(pictures, tmp_path / "out")

@@ -195,3 +195,10 @@ def test_views_that_share_a_storage_are_read(tmp_path: Path) -> None:
     tensors = read_weights(tmp_path / "v.pth").tensors
     assert torch.equal(tensors["a"], base[:20].view(4, 5))
     assert torch.equal(tensors["b"], base[20:].view(5, 4))
+
+
+@pytest.mark.parametrize("name", ["README.md", "notes.txt", "netG.pth"])
+def test_a_text_is_said_to_be_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("# Größe\n\nThe weights are on a server.\n" * 30)
+    with pytest.raises(UserError, match="is text, not weights"):
+        read_weights(tmp_path / name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch.nn import functional
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.theano import _read
 
 
 def save(folder: Path, name: str, arrays: list[np.ndarray]) -> Path:
@@ -84,3 +87,14 @@ def test_the_authors_svhn_pair_draws_digits(realdata: Path) -> None:
     # Photographs are smooth; with kernels that are not turned around the samples are noise.
     near, far = ((images[..., k:] - images[..., :-k]).abs().mean() for k in (1, 8))
     assert near < 0.35 * far
+
+
+def test_no_memory_is_asked_for_what_a_header_claims(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**28, 1)})
+    (tmp_path / "a.npy").write_bytes(header.getvalue())
+    tracemalloc.start()
+    with pytest.raises(UserError, match="is no array of numbers"):
+        _read(tmp_path / "a.npy")
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.media.pictures import check_picture, is_our_picture, page_shape, save_picture, tile
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (9, 8, 6, 3), dtype=np.uint8)
@@ -41,10 +41,12 @@ def test_a_png_is_known_again_until_a_byte_of_it_changes(tmp_path: Path) -> None
         image.save(path, pnginfo=None)
     assert not is_our_picture(path)
     with pytest.raises(UserError, match="already exists"):
-        save_picture(RANDOM[1], path)
-    save_picture(RANDOM[1], path, overwrite=True)
-    # Its own is replaced without being told to.
-    save_picture(RANDOM[2], path)
+        save_picture(RANDOM[1], path, again=True)
+    with pytest.warns(Notice, match="replaced"):
+        save_picture(RANDOM[1], path, overwrite=True)
+    with pytest.raises(UserError, match="already exists"):
+        save_picture(RANDOM[2], path)
+    save_picture(RANDOM[2], path, again=True)
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".webp"])

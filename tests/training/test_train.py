@@ -88,7 +88,9 @@ def test_the_device_and_nothing_else_decides_the_precision(
 
 
 def test_losses_that_are_not_finite_stop_the_run(images: ImageSet, tmp_path: Path) -> None:
-    settings = TrainingSettings(steps=60, batch_size=8, learning_rate=1e30)
+    settings = TrainingSettings(steps=60, batch_size=8)
+    # No user can ask for it.
+    object.__setattr__(settings, "learning_rate", 1e30)
     with pytest.raises(UserError, match="no longer finite at step 25; there is no checkpoint yet"):
         train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=50)
     assert not list_checkpoints(tmp_path / "checkpoints")

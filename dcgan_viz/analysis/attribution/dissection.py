@@ -21,6 +21,7 @@ from torch import Tensor
 from dcgan_viz.analysis.attribution.detection import coverage
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
+from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
@@ -329,8 +330,8 @@ def load_dissection(folder: str | Path, layer: Layer) -> Dissection:
     path = Path(folder)
     try:
         said: dict[str, Any] = json.loads((path / RESULT_FILE).read_text(encoding="utf-8"))
-        with np.load(path / ARRAYS_FILE, allow_pickle=False) as file:
-            arrays: dict[str, Any] = {name: file[name] for name in _ARRAYS}
+        read = read_arrays(path / ARRAYS_FILE)
+        arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
         objects, effects = tuple(map(str, said["objects"])), tuple(map(str, said["effects"]))
         fits = said["layer"]["side"] == layer.side and said["layer"]["number"] == layer.number
         settings = dict(said["settings"])

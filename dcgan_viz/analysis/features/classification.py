@@ -239,7 +239,9 @@ def classify(
     curves: dict[str, tuple[CurvePoint, ...]] = {}
     for method, values in progress(features.items(), Stage("fitting to features", len(features), "method")):
         exact = protocol.exact and method == SUBJECT
-        trials[method] = run_trials(values, task, protocol, seed, exact=exact, device=device)
+        trials[method] = run_trials(
+            values, task, protocol, seed, exact=exact, device=device, what=method, progress=progress
+        )
         curves[method] = tuple(_curve(values, task, protocol, counts, seed, device))
     truth = task.numbers[task.test]
     subject = trials[SUBJECT].predictions == truth

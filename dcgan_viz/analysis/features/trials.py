@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.analysis.features.protocols import GRID, TRAINING, TUNING, Protocol, Task
 from dcgan_viz.analysis.features.svm import LinearSVM, fit_path, predict_many
+from dcgan_viz.progress import Progress, Stage, silent
 
 BEYOND = 3
 """Values that the grid is continued by at a time: a decade."""
@@ -51,6 +52,8 @@ def run_trials(
     exact: bool | None = None,
     tol: float = 1e-4,
     device: str | torch.device = "cpu",
+    what: str = "features",
+    progress: Progress = silent,
 ) -> Trials:
     """Choose C on draws of labels of their own, fit to each draw, and predict the test images.
 
@@ -68,6 +71,9 @@ def run_trials(
     tol : float
     device : str or torch.device
         Of the fits, as in `LinearSVM`.
+    what : str
+        The features, for the progress.
+    progress : Progress
 
     Returns
     -------
@@ -81,7 +87,7 @@ def run_trials(
 
     def accuracy(grid: tuple[float, ...]) -> list[float]:
         found = []
-        for rows in draws:
+        for rows in progress(draws, Stage(f"choosing C for {what}", len(draws), "draw")):
             points = fit_path(_rows(features, rows), task.numbers[rows], validation, grid, tol=tol, device=device)
             found.append([point.accuracy for point in points])
         return np.mean(found, axis=0).tolist()
@@ -90,14 +96,15 @@ def run_trials(
     best = max(path, key=lambda point: (point[1], -point[0]))[0]
     if everything:
         rows = np.arange(task.training)
-        svms = [LinearSVM(best, tol=tol, device=device).fit(features[: task.training], task.numbers[: task.training])]
+        chosen = [rows]
     else:
-        svms = []
-        for k in range(protocol.draws):
-            rows = task.draw(protocol.per_class, (seed, TRAINING, k))
-            svms.append(LinearSVM(best, tol=tol, device=device).fit(_rows(features, rows), task.numbers[rows]))
+        chosen = [task.draw(protocol.per_class, (seed, TRAINING, k)) for k in range(protocol.draws)]
+    svms = [
+        LinearSVM(best, tol=tol, device=device).fit(_rows(features, rows), task.numbers[rows])
+        for rows in progress(chosen, Stage(f"fitting to {what}", len(chosen), "draw"))
+    ]
     predictions = predict_many(svms, features[task.test]).astype(np.int64)
-    return Trials(predictions, best, path, len(rows), svms[0])
+    return Trials(predictions, best, path, len(chosen[0]), svms[0])
 
 
 def choose_c(

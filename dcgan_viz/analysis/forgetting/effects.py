@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled
+from dcgan_viz.analysis.latent.similarity import local_similarity
 from dcgan_viz.analysis.memorization.image_vectors import feature_vectors
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
@@ -226,9 +226,7 @@ def _similarity_outside(
     before: NDArray[np.uint8], after: NDArray[np.uint8], region: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """SSIM (Wang et al. 2004) of luminance, averaged over what lies outside the region of each picture."""
-    similarities = np.ones(len(before))
-    for k, (a, b, inside) in enumerate(zip(before.mean(-1), after.mean(-1), region, strict=True)):
-        if not inside.all():
-            _, local = structural_similarity(a, b, data_range=255, full=True)
-            similarities[k] = local[~inside].mean()
-    return similarities
+    outside = ~region
+    local = local_similarity(before.mean(-1), after.mean(-1))
+    sums, pixels = (local * outside).sum((1, 2)), outside.sum((1, 2))
+    return np.where(pixels > 0, sums / np.maximum(pixels, 1), 1.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
+from scipy.ndimage import uniform_filter
 
 WINDOW = 7
 """Side of the window of structural similarity in pixels, where the picture is as large."""
@@ -29,12 +31,43 @@ def structural_similarities(first: NDArray[np.uint8], second: NDArray[np.uint8])
     [1.0, 1.0]
     """
     window = min(WINDOW, min(first.shape[1:3]) - 1 + min(first.shape[1:3]) % 2)
-    return np.array(
-        [
-            structural_similarity(a, b, channel_axis=-1, data_range=255, win_size=window)
-            for a, b in zip(first, second, strict=True)
-        ]
-    )
+    inner = slice(window // 2, -(window // 2) or None)
+    # As many at once as stay in the processor's cache.
+    parts = (slice(k, k + 8) for k in range(0, len(first), 8))
+    local = (local_similarity(first[part], second[part], window)[:, inner, inner] for part in parts)
+    return np.concatenate([np.zeros(0), *(found.mean(axis=(1, 2, 3)) for found in local)])
+
+
+def local_similarity(first: NDArray[Any], second: NDArray[Any], window: int = WINDOW) -> NDArray[np.float64]:
+    """The structural similarity of each pair of pictures around each pixel, as `skimage.metrics` defines it.
+
+    Parameters
+    ----------
+    first, second : ndarray (n, H, W) or (n, H, W, C)
+        In grey levels of 255.
+    window : int
+        Side of the window around a pixel, odd.
+
+    Returns
+    -------
+    ndarray of float64
+        In the shape of the pictures.
+    """
+    size = (1, window, window, 1)[: first.ndim]
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = uniform_filter(values, size)
+        return found
+
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    mean_a, mean_b = mean(a), mean(b)
+    # The variances of a sample.
+    unbiased = window**2 / (window**2 - 1)
+    variances = unbiased * (mean(a * a + b * b) - mean_a**2 - mean_b**2)
+    covariance = unbiased * (mean(a * b) - mean_a * mean_b)
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return numerator / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
 
 
 def root_mean_squares(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:

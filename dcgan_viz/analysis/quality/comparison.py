@@ -71,6 +71,7 @@ def compare(
     samples: int = SAMPLES,
     seed: int = 0,
     source: str = "the images that were given",
+    names: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Draw from several models with the same latents, and measure each against the same real images.
@@ -88,6 +89,8 @@ def compare(
         Of the latents and the halves.
     source : str
         What the images are called in the settings.
+    names : sequence of str, optional
+        What the models are called; by default as their cards say.
     progress : Progress
 
     Returns
@@ -100,11 +103,14 @@ def compare(
         If there are too few or too many models, too few images or samples, or the models draw pictures of different
         shapes.
     """
+    called = [model.card.name for model in models] if names is None else list(names)
     if not 2 <= len(models) <= MOST:
         raise UserError(f"2 to {MOST} models stand side by side, not {len(models)}")
     shapes = {model.image_shape for model in models}
     if len(shapes) > 1:
-        said = ", ".join(f"{m.card.name} draws {'x'.join(map(str, m.image_shape))}" for m in models)
+        said = ", ".join(
+            f"{name} draws {'x'.join(map(str, m.image_shape))}" for name, m in zip(called, models, strict=True)
+        )
         raise UserError(f"models are compared on pictures of one shape, channels by height by width, and {said}")
     count = min(samples, len(images) // 2)
     if count < FEWEST:
@@ -119,22 +125,23 @@ def compare(
     )
     drawn = [Samples(model, model.latents(count, seed)) for model in models]
     features = [
-        encode(encoder, pictures, progress, f"encoding samples of {pictures.model.card.name}") for pictures in drawn
+        encode(encoder, pictures, progress, f"encoding samples of {name}")
+        for name, pictures in zip(called, drawn, strict=True)
     ]
     return Comparison(
         models=tuple(
             Compared(
-                model.card.name,
+                name,
                 kernel_estimate(real, vectors),
                 None if k == 0 else kernel_difference(real, vectors, features[0]),
             )
-            for k, (model, vectors) in enumerate(zip(models, features, strict=True))
+            for k, (name, vectors) in enumerate(zip(called, features, strict=True))
         ),
         floor=kernel_estimate(real, other),
         same_latents=len({(model.latent_dim, model.prior) for model in models}) == 1,
         pictures=np.stack([to_pixels(pictures.tensor(slice(0, SHOWN))) for pictures in drawn]),
         settings={
-            "models": [model.card.name for model in models],
+            "models": called,
             "encoder": encoder.name,
             "encoder note": encoder.note,
             "source": source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -70,7 +71,8 @@ class Duplicates(Result):
     stages : tuple of Search
         Equal codes, the paper's criterion; codes within the radius; those of both that correlate.
     detail_limit : float
-        The 99th percentile of the correlation in details of any two pictures: a pair below it is called false.
+        The 99th percentile of the correlation in details of any two pictures that are not in one group: a pair below it is
+        called false. NaN where there are no such pictures.
     names : sequence of str
         Of all pictures that were read.
     group : ndarray of int64 (N,)
@@ -188,13 +190,13 @@ def find_duplicates(
         correlations = _correlations(crops, candidates, progress)
         del crops
     same = candidates[correlations >= threshold]
-    judge = _Judge(found, places, seed)
+    group = _groups(same, len(places))
+    judge = _Judge(found, places, group, seed)
     stages = (
         judge.search("equal codes", equal),
         judge.search(f"codes within {radius} bits", candidates[distances > 0]),
         judge.search(f"of these, pixels that correlate by {threshold:g}", same),
     )
-    group = _groups(same, len(places))
     shown = _shown(group, seed)
     names = tuple(found.names[index] for index in places)
     grouped = int((group >= 0).sum())
@@ -275,19 +277,22 @@ def _correlations(crops: NDArray[np.uint8], pairs: NDArray[np.int64], progress: 
 class _Judge:
     """Says of pairs whether they are of one origin by what the search does not see: details finer than its crops."""
 
-    def __init__(self, source: Source, places: NDArray[np.int64], seed: int) -> None:
+    def __init__(self, source: Source, places: NDArray[np.int64], group: NDArray[np.int64], seed: int) -> None:
         self.source, self.places, self.seed, self.searches = source, places, seed, 0
         random = np.random.default_rng(stream(seed, 1))
         count = len(places)
         first = random.integers(0, count, CONTROLS)
         others = (first + random.integers(1, count, CONTROLS)) % count
-        self.limit = float(np.quantile(self._details(np.stack([first, others], 1)), 0.99))
+        # In a small set many pairs are duplicates, which would make a limit that hardly any passes.
+        apart = (group[first] < 0) | (group[first] != group[others])
+        controls = np.stack([first, others], 1)[apart]
+        self.limit = float(np.quantile(self._details(controls), 0.99)) if len(controls) else math.nan
 
     def search(self, name: str, pairs: NDArray[np.int64]) -> Search:
         """A stage with the share of its pairs that are false, in a sample."""
         self.searches += 1
         random = np.random.default_rng(stream(self.seed, 1 + self.searches))
-        sample = pairs[np.sort(random.permutation(len(pairs))[:SAMPLE])]
+        sample = pairs[np.sort(random.permutation(len(pairs))[: 0 if math.isnan(self.limit) else SAMPLE])]
         false = int((self._details(sample) <= self.limit).sum())
         return Search(name, len(pairs), share_estimate(false, len(sample), over="pairs"))
 

@@ -29,6 +29,12 @@ LOOKED_FOR = 0.5
 """Faces are looked for down to this share of the least side, so that those that are too small are named."""
 
 NONE, SMALL, OUTSIDE, EYELESS = "no face", "too small", "too near to the edge", "eyes not found"
+REMEDIES = {
+    SMALL: "choose a smaller `least`",
+    OUTSIDE: "choose a smaller `margin`",
+    EYELESS: "take faces whose eyes were not found too with `without_eyes=True`",
+}
+"""What lets faces through that were left out for a reason."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +152,11 @@ def cut_faces(
                 crop_face(picture, face, size, margin).save(stage / crop)
                 boxes.add(index, name, picture, face, scale, crop)
         if not boxes.faces:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in _counts(skipped).items())
-            raise UserError(
-                f"no face in {source} gives a crop ({reasons}): choose a smaller `least`, or other pictures"
-            )
+            counts = _counts(skipped)
+            reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+            # What helps against the most frequent reason against which something does.
+            advice = next((REMEDIES[reason] for reason in counts if reason in REMEDIES), "give other pictures")
+            raise UserError(f"no face in {source} gives a crop ({reasons}): {advice}")
         result = Faces(folder, len(found), len(boxes.faces), "cascades" if yunet is None else "YuNet", _counts(skipped))
         (stage / BOXES).write_text(json.dumps(boxes.coco(), indent=1) + "\n")
         (stage / SKIPPED).write_text("".join(json.dumps(asdict(s)) + "\n" for s in skipped))

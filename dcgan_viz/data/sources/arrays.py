@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.data.arrays import MAXIMUM_ARRAY, read_arrays
+from dcgan_viz.data.arrays import check_unpacked, read_arrays
 from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Numbered, Source
@@ -69,9 +70,9 @@ class MatSource(Source):
         from scipy.io import loadmat, whosmat
 
         try:
-            shapes = {name: shape for name, shape, _ in whosmat(path)}
-            if int(np.prod(shapes.get("X", (0,)), dtype=np.float64)) > MAXIMUM_ARRAY:
-                raise ValueError(f"X {shapes['X']} takes more than {MAXIMUM_ARRAY // 2**30} GiB")
+            # Of what y holds the class says nothing certain: at most 8 bytes a number.
+            sizes = {name: (1 if name == "X" else 8) * math.prod(shape) for name, shape, _ in whosmat(path)}
+            check_unpacked(path, sizes.get("X", 0) + sizes.get("y", 0))
             loaded = loadmat(path, variable_names=["X", "y"])
             pixels, digits = loaded["X"], loaded["y"].ravel()
             if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[2] != 3 or len(digits) != pixels.shape[3]:

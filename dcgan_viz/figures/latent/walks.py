@@ -34,19 +34,19 @@ def walk_figure(result: Walk) -> Figure:
     figure.suptitle("Walks through the latent space: do the pictures jump?", fontsize=TITLE_SIZE + 1)
     grid = figure.add_gridspec(
         1 + 2 * rows,
-        steps + 1,
-        width_ratios=[1] * steps + [1.5],
+        2,
+        width_ratios=[steps, 1.5],
         height_ratios=[LEGEND_HEIGHT] + [0.95, STRIP_HEIGHT] * rows,
     )
     _plot_legend(figure.add_subplot(grid[0, :]), result)
     relative = [[_relative(spread, row.steps[k]) for k, spread in enumerate(result.spreads)] for row in result.rows]
     top = 1.1 * max(1.0, max(value for row in relative for steps_of in row for value in steps_of))
     for number, row in enumerate(result.rows):
-        show_row(figure.add_subplot(grid[1 + 2 * number, :steps]), result.pictures[number])
-        _describe(figure.add_subplot(grid[1 + 2 * number, steps]), result, number)
-        _plot_steps(figure.add_subplot(grid[2 + 2 * number, :steps]), relative[number], row, top)
+        show_row(figure.add_subplot(grid[1 + 2 * number, 0]), result.pictures[number])
+        _describe(figure.add_subplot(grid[1 + 2 * number, 1]), result, number)
+        _plot_steps(figure.add_subplot(grid[2 + 2 * number, 0]), relative[number], row, top)
         longest = "\n".join(f"{s.measure} {v:.2f}" for s, v in zip(result.spreads, row.largest, strict=True))
-        _write(figure.add_subplot(grid[2 + 2 * number, steps]), longest, "black", LABEL_SIZE - 1)
+        _write(figure.add_subplot(grid[2 + 2 * number, 1]), longest, "black", LABEL_SIZE - 1)
     caption(figure, *_caption(result))
     return figure
 

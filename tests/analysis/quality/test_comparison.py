@@ -83,3 +83,9 @@ def test_what_cannot_be_compared_is_refused(make_model: Callable[..., DCGAN], ti
         compare([tiny_model, make_model(dcgan(32, width=4, latent=8))], images, Averages())
     with pytest.raises(UserError, match="at least 400 real images"):
         compare([tiny_model, tiny_model], TensorImages(images.images[:300]), Averages())
+
+
+def test_models_are_called_as_they_were_typed_where_their_cards_do_not_tell_them_apart(tiny_model: DCGAN) -> None:
+    images = TensorImages(tiny_model.sample(400, seed=4))
+    result = compare([tiny_model, tiny_model], images, Averages(), samples=200, names=["runs/a", "runs/b"])
+    assert [entry.model for entry in result.models] == result.settings["models"] == ["runs/a", "runs/b"]
