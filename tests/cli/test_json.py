@@ -13,7 +13,7 @@ import pytest
     [
         (
             ("sample", "--count", 4, "--seed", 3, "--out", "a.png"),
-            {"path": "a.png", "samples": 4, "seed": 3, "zero_maps": []},
+            {"path": "a.png", "samples": 4, "seed": 3, "zeroed": []},
         ),
         (
             ("annotate", "--object", "lamp", "--count", 4, "--export-samples", "s"),
@@ -25,7 +25,7 @@ import pytest
         ),
         (
             ("export", "--pytorch", "p"),
-            {"pytorch": {"folder": "p", "files": ["netG.pth", "netD.pth", "networks.py"]}},
+            {"pytorch": ["p/netG.pth", "p/netD.pth", "p/networks.py"]},
         ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

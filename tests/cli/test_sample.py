@@ -48,8 +48,8 @@ def test_a_holiday_picture_is_refused_before_anything_is_drawn(refused, tiny_fol
 def test_a_linked_place_is_followed(run, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "disk" / "grid.png")
-    for _ in range(2):
-        outcome = run("sample", "--model", tiny_folder, "--count", 4, "--out", "link.png")
+    for further in ((), ("--overwrite",)):
+        outcome = run("sample", "--model", tiny_folder, "--count", 4, "--out", "link.png", *further)
         assert outcome.exit_code == 0, outcome.output
     assert (tmp_path / "link.png").is_symlink()
     with Image.open(tmp_path / "disk" / "grid.png") as image:
@@ -75,7 +75,7 @@ def test_a_second_drawing_of_fewer_leaves_no_old_ones_but_what_was_edited(run, t
     line = ("sample", "--model", tiny_folder, "--each", "--out", "drawn", "--count")
     assert run(*line, 6).exit_code == 0
     Path("drawn/sample-0005.png").write_text("retouched")
-    assert run(*line, 3).exit_code == 0
+    assert run(*line, 3, "--overwrite").exit_code == 0
     assert sorted(f.name for f in Path("drawn").glob("*.png")) == [
         *(f"sample-000{k}.png" for k in range(3)),
         "sample-0005.png",
