@@ -38,7 +38,9 @@ def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
     with Image.open("result/forget.png") as picture:
         assert min(picture.size) > 500
     first = Path("result/arrays.npz").read_bytes()
-    assert run("forget", "--model", annotated, "--samples", 6, "--seed", 3, "--out", "result").exit_code == 0
+    again = run("forget", "--model", annotated, "--samples", 6, "--seed", 3, "--out", "result", "--overwrite")
+    assert again.exit_code == 0
+    assert "an earlier result was replaced" in again.stderr
     assert Path("result/arrays.npz").read_bytes() == first
 
 

@@ -34,7 +34,7 @@ def test_a_folder_for_each_class_trains_a_classifier(run, animals: Path) -> None
     accuracy = card.accuracies[0]
     assert f"all: {100 * accuracy.share:.1f} %" in outcome.stdout
     assert accuracy.pictures == 32
-    printed = json.loads(run(*line, "--json").stdout)
+    printed = json.loads(run(*line, "--json", "--overwrite").stdout)
     assert printed["accuracies"][0]["pictures"] == 32
 
 
