@@ -101,12 +101,16 @@ def test_ctrl_c_is_a_sentence_whatever_comes_out_of_it(comes_out: type[BaseExcep
         except KeyboardInterrupt:
             raise comes_out from None
 
-    before = signal.getsignal(signal.SIGINT)
-    outcome = CliRunner().invoke(slow)
+    # Where the tests run in the background of a shell, it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = CliRunner().invoke(slow)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert outcome.exit_code == 130
     way_on = ": the same command goes on where it was" if goes_on else ""
     assert outcome.stderr == f"\nstopped by Ctrl-C{way_on}\n"
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_every_command_takes_json_and_whatever_takes_a_model_knows_it_by_one_option() -> None:
