@@ -246,7 +246,7 @@ def test_pairs_of_a_small_set_are_not_measured_by_pairs_like_them(tmp_path: Path
     source, pairs = open_images(tmp_path), np.arange(8).reshape(4, 2)
     judge = _Judge(source, np.arange(8), np.repeat(np.arange(4), 2), seed=0)
     assert judge.search("equal codes", pairs).false.value == 0
-    assert judge.search("others", pairs[:3] + [[0, 1]]).false.n == 3
+    assert judge.search("others", pairs[:3] + np.array([0, 1])).false.n == 3
     one_group = _Judge(source, np.arange(2), np.zeros(2, np.int64), seed=0)
     assert one_group.search("equal codes", pairs[:1]).false.n == 0
 
