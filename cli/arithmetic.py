@@ -82,7 +82,7 @@ def arithmetic(
         raise UserError(
             "a blind trial needs a positive control: name the concept that the result should show, --wanted"
         )
-    check_out(analysis.Arithmetic, out, overwrite)
+    check_out(analysis.Arithmetic, out, overwrite, figures=["arithmetic"])
     if blind is not None:
         check_trial_folder(blind, overwrite)
     loaded = load(model, device)

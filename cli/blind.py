@@ -64,7 +64,7 @@ def blind(
         from dcgan_viz.blind.report import BlindResult, judge
         from dcgan_viz.figures.blind import blind_figure
 
-        check_out(BlindResult, out, overwrite)
+        check_out(BlindResult, out, overwrite, figures=["blind"])
         loaded = load_trial(trial)
         result = judge(loaded, open_answers(path, loaded))
         if result.missing:

@@ -125,7 +125,7 @@ def classify(
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
 
-    check_out(Classification, out, overwrite)
+    check_out(Classification, out, overwrite, figures=["classify", "looks"])
     if "none" in baselines and len(baselines) > 1:
         raise click.BadParameter("none goes with no other", param_hint="--baseline")
     chosen = tuple(b for b in BASELINES if not baselines or b in baselines)

@@ -70,7 +70,7 @@ def compare(
         raise UserError(f"{models[0]} alone cannot be compared: name two models or more")
     if encoder is not None and inception is not None:
         raise UserError("give --encoder or --inception, not both: samples are measured in one of them")
-    check_out(Comparison, out, overwrite)
+    check_out(Comparison, out, overwrite, figures=["compare"])
     loaded = [_load(name, device) for name in models]
     channels, size, _ = loaded[0].image_shape
     of_rooms = next((model for model in loaded if has_training_images(model)), None)

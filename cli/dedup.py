@@ -87,7 +87,9 @@ def dedup(
             f"{folder / 'crops.npy'}, and the same command without --shard"
         )
         return
-    check_out(Duplicates, out, overwrite)
+    check_out(
+        Duplicates, out, overwrite, figures=["duplicates"], files=["duplicates.html", "keep.jsonl", "groups.jsonl"]
+    )
     folder = out_folder(out, DEFAULT_OUT)
     result = find_duplicates(
         source, folder, radius=radius, threshold=threshold, seed=seed, workers=workers, progress=show

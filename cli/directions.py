@@ -63,7 +63,7 @@ def directions(
     from dcgan_viz.figures.latent.directions import directions_figure
     from dcgan_viz.model import load
 
-    check_out(analysis.Directions, out, overwrite)
+    check_out(analysis.Directions, out, overwrite, figures=["directions"])
     result = analysis.directions(load(model, device), count=count, samples=samples, reach=reach, seed=seed)
     folder = result.save(out_folder(out, DEFAULT_OUT), {"directions": directions_figure(result)}, overwrite=overwrite)
     grey = result.random_changes[0]

@@ -79,7 +79,7 @@ def evaluate(
     from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import has_training_images, held_out_images
 
-    check_out(Evaluation, out, overwrite)
+    check_out(Evaluation, out, overwrite, figures=["evaluate"])
     loaded = load(model, device)
     if encoder is not None and inception is not None:
         raise UserError("give --encoder or --inception, not both: samples are measured in one of them")

@@ -313,7 +313,7 @@ def _check_places(
         (insertion, "insertion", Insertion),
         (show_maps, "maps", MapPictures),
     )
-    check_out(Forgetting, out, overwrite, *((name, kind) for asked, name, kind in parts if asked))
+    check_out(Forgetting, out, overwrite, *((name, kind) for asked, name, kind in parts if asked), figures=["forget"])
     if blind is not None:
         check_trial_folder(blind, overwrite)
     if save_as is not None:

@@ -22,7 +22,12 @@ from dcgan_viz.cli.options import (
 from dcgan_viz.words import counted, images_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
     from dcgan_viz.analysis.attribution.detection import Detection
+    from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
     from dcgan_viz.analysis.attribution.guided_gradient import Rule
     from dcgan_viz.analysis.attribution.sanity import SanityCheck
     from dcgan_viz.data.images import Images
@@ -122,12 +127,8 @@ def guided_backprop(
     dcgan-viz guided-backprop --layer 3 --unit 7,2,3 --image my.jpg
     """
     from dcgan_viz.analysis.attribution import guided_backprop as analysis
-    from dcgan_viz.analysis.attribution.detection import Detection
-    from dcgan_viz.analysis.attribution.methods import MethodComparison, compare_methods
-    from dcgan_viz.analysis.attribution.sanity import SanityCheck, check_layer
     from dcgan_viz.figures.attribution.atlas import atlas_figure
     from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
-    from dcgan_viz.figures.attribution.methods import methods_figure
     from dcgan_viz.model import load
     from dcgan_viz.networks.layers import find_layer
     from dcgan_viz.report.atlas import atlas_page
@@ -139,65 +140,76 @@ def guided_backprop(
         assert image is not None
         _explain(load(model, device), layer, _parse_unit(unit), image, rule, seed, out, overwrite, as_json)
         return
-    further: tuple[tuple[bool, str, type[Result]], ...] = (
-        (label is not None, "detection", Detection),
-        (sanity, "sanity", SanityCheck),
-        (bool(methods), "methods", MethodComparison),
-    )
-    check_out(analysis.GuidedBackprop, out, overwrite, *((name, kind) for asked, name, kind in further if asked))
+    if annotations is not None and label is None:
+        raise click.UsageError("--annotations says where --object is: give both")
+    _check_places(out, overwrite, label is not None, sanity, bool(methods))
     loaded = load(model, device)
     chosen_layer = find_layer(loaded.discriminator_layers, layer or len(loaded.discriminator_layers))
     chosen = parse_numbers(maps or "0-5", "--maps")
-    if annotations is not None and label is None:
-        raise click.UsageError("--annotations says where --object is: give both")
     detection = _detect(loaded, chosen_layer, label, annotations, images, seed) if label is not None else None
     if detection is not None and maps is None:
         chosen = tuple(found.map for found in detection.best[:6])
     pictures, source = _pictures(loaded, images, count, seed)
     result = analysis.guided_backprop(
-        loaded,
-        pictures,
-        layer=chosen_layer.number,
-        maps=chosen,
-        top=top,
-        rule=rule,
-        seed=seed,
-        source=source,
+        loaded, pictures, layer=chosen_layer.number, maps=chosen, top=top, rule=rule, seed=seed, source=source
     )
     figures = {"guided-backprop": guided_backprop_figure(result), "atlas": atlas_figure(result)}
     folder = result.save(out_folder(out, DEFAULT_OUT), figures, {"atlas": atlas_page(result)}, overwrite)
     strongest = max(result.responses, key=lambda response: response.value)
-    parts: dict[str, Result] = {}
     sentences = [
         f"{len(result.maps)} of {counted(result.layer.channels, 'map')} of layer {result.layer.number}, {len(pictures)} "
-        f"{source}; "
-        f"map {strongest.map} responds most strongly ({strongest.value:.2f})"
+        f"{source}; map {strongest.map} responds most strongly ({strongest.value:.2f})"
     ]
-    if detection is not None:
-        parts["detection"] = detection
-        sentences.append(_save_detection(detection, folder, overwrite))
-    if sanity:
-        parts["sanity"] = checked = check_layer(
-            loaded,
-            pictures,
-            layer=result.layer.number,
-            rule=rule,
-            seed=seed,
-            source=source,
-        )
-        sentences.append(_save_sanity(checked, folder, overwrite))
-    if methods:
-        parts["methods"] = compared = compare_methods(
-            loaded,
-            pictures,
-            METHOD_NAMES if "all" in methods else methods,
-            layer=result.layer.number,
-            maps=result.maps[:SHOWN_UNITS],
-            rule=rule,
-            seed=seed,
-        )
-        compared.save(folder / "methods", {"methods": methods_figure(compared)}, overwrite=overwrite)
+    parts: dict[str, Result] = {}
+    for name, part, figure, sentence in _further(loaded, result, pictures, detection, sanity, methods):
+        part.save(folder / name, {name: figure}, overwrite=overwrite)
+        parts[name] = part
+        sentences += [sentence] if sentence else []
     finish(result, folder, "\n".join(sentences), as_json, parts)
+
+
+def _check_places(out: Path | None, overwrite: bool, detection: bool, sanity: bool, methods: bool) -> None:
+    """Refuse a folder in which something is in the way, before anything is computed."""
+    from dcgan_viz.analysis.attribution.detection import Detection
+    from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
+    from dcgan_viz.analysis.attribution.methods import MethodComparison
+    from dcgan_viz.analysis.attribution.sanity import SanityCheck
+
+    parts: tuple[tuple[bool, str, type[Result]], ...] = (
+        (detection, "detection", Detection),
+        (sanity, "sanity", SanityCheck),
+        (methods, "methods", MethodComparison),
+    )
+    wanted = [(name, kind) for asked, name, kind in parts if asked]
+    check_out(GuidedBackprop, out, overwrite, *wanted, figures=["guided-backprop", "atlas"], files=["atlas.html"])
+
+
+def _further(
+    loaded: DCGAN,
+    result: GuidedBackprop,
+    pictures: Images,
+    detection: Detection | None,
+    sanity: bool,
+    methods: tuple[str, ...],
+) -> Iterator[tuple[str, Result, Figure, str]]:
+    """What else was asked for: its name, the result, its figure, and what to say of it."""
+    from dcgan_viz.analysis.attribution.methods import METHODS, compare_methods
+    from dcgan_viz.analysis.attribution.sanity import check_layer
+    from dcgan_viz.figures.attribution.detection import detection_figure
+    from dcgan_viz.figures.attribution.methods import methods_figure
+    from dcgan_viz.figures.attribution.sanity import sanity_figure
+
+    number, rule, seed = result.layer.number, result.settings["rule"], result.settings["seed"]
+    if detection is not None:
+        yield "detection", detection, detection_figure(detection), _say_detection(detection)
+    if sanity:
+        source = result.settings["images"]
+        checked = check_layer(loaded, pictures, layer=number, rule=rule, seed=seed, source=source)
+        yield "sanity", checked, sanity_figure(checked), _say_sanity(checked)
+    if methods:
+        names, maps = tuple(METHODS) if "all" in methods else methods, result.maps[:SHOWN_UNITS]
+        compared = compare_methods(loaded, pictures, names, layer=number, maps=maps, rule=rule, seed=seed)
+        yield "methods", compared, methods_figure(compared), ""
 
 
 def _check_alone(unit: str | None, image: Path | None, others: list[str]) -> None:
@@ -232,7 +244,7 @@ def _explain(
     from dcgan_viz.data.photographs import load_photographs
     from dcgan_viz.figures.attribution.unit import unit_figure
 
-    check_out(ExplainedUnit, out, overwrite)
+    check_out(ExplainedUnit, out, overwrite, figures=["unit"])
     channels, size, _ = loaded.image_shape
     picture = load_photographs([image], size, channels).tensor(slice(1))[0]
     result = explain_unit(loaded, picture, unit, layer=layer, rule=rule, seed=seed, source=image.name)
@@ -284,10 +296,7 @@ def _detect(
     return rank_maps(loaded, layer, pictures, masks, label, seed=seed, source=source)
 
 
-def _save_detection(detection: Detection, folder: Path, overwrite: bool) -> str:
-    from dcgan_viz.figures.attribution.detection import detection_figure
-
-    detection.save(folder / "detection", {"detection": detection_figure(detection)}, overwrite=overwrite)
+def _say_detection(detection: Detection) -> str:
     best = detection.best[0]
     return (
         f"map {best.map} finds {detection.object} best: average precision {best.average_precision:.2f}, "
@@ -296,10 +305,7 @@ def _save_detection(detection: Detection, folder: Path, overwrite: bool) -> str:
     )
 
 
-def _save_sanity(checked: SanityCheck, folder: Path, overwrite: bool) -> str:
-    from dcgan_viz.figures.attribution.sanity import sanity_figure
-
-    checked.save(folder / "sanity", {"sanity": sanity_figure(checked)}, overwrite=overwrite)
+def _say_sanity(checked: SanityCheck) -> str:
     number = checked.explained_layer
     own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
     next_map, statistics = (baseline.similarities[0].mean for baseline in checked.baselines)

@@ -82,7 +82,7 @@ def invert(
     sources = [*photographs, *([] if images is None else [images])]
     if not sources:
         raise click.UsageError("name photographs, or give --images")
-    check_out(inversion.Inversion, out, overwrite)
+    check_out(inversion.Inversion, out, overwrite, figures=["inversion"], files=[LATENTS_FILE])
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape
     found = load_photographs(sources, size, channels, limit=count)

@@ -78,7 +78,7 @@ def memorization(
     from dcgan_viz.progress import show
     from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
 
-    check_out(analysis.Memorization, out, overwrite)
+    check_out(analysis.Memorization, out, overwrite, figures=["memorization", "nearest"])
     loaded = load(model, device)
     if data is None and not has_training_images(loaded):
         raise UserError(f"{loaded.card.name} was trained on images that do not come with it: give them with --data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,14 +123,30 @@ def _leave_out_captions(context: click.Context, _: click.Parameter, plain: bool)
         context.with_resource(captions_apart())
 
 
-def check_out(result: type[Result], out: Path | None, overwrite: bool, *parts: tuple[str, type[Result]]) -> None:
-    """Refuse a folder where the result, or one of its parts by their names, would find something in its way."""
+def check_out(
+    result: type[Result],
+    out: Path | None,
+    overwrite: bool,
+    *parts: tuple[str, type[Result]],
+    figures: Sequence[str] = (),
+    files: Sequence[str] = (),
+) -> None:
+    """Refuse a folder where the result, or one of its parts, would find something in its way.
+
+    A part is a folder whose figure has its name.
+    """
+    from dcgan_viz.results import figure_formats
+
     if out is None:
         # A new folder is made.
         return
-    result.check_folder(out, overwrite)
+
+    def drawn(*names: str) -> list[str]:
+        return [f"{name}.{kind}" for name in names for kind in figure_formats.get()]
+
+    result.check_folder(out, overwrite, [*drawn(*figures), *files])
     for name, part in parts:
-        part.check_folder(out / name, overwrite)
+        part.check_folder(out / name, overwrite, drawn(name))
 
 
 def out_folder(out: Path | None, default: str) -> Path:

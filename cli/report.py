@@ -54,7 +54,7 @@ def report(
     from dcgan_viz.progress import show
     from dcgan_viz.report.model_report import ModelReport, model_report
 
-    check_out(ModelReport, out, overwrite)
+    check_out(ModelReport, out, overwrite, files=["report.html"])
     names = [model, *([] if against is None else [against])]
     subjects = [_subject(name, images, training, fast, seed, device) for name in names]
     result = model_report(subjects, author=author, command=command_line(), progress=show)

@@ -83,7 +83,7 @@ def turn(
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
 
-    check_out(analysis.Turn, out, overwrite)
+    check_out(analysis.Turn, out, overwrite, figures=["turn"])
     if blind is not None:
         check_trial_folder(blind, overwrite)
     loaded = load(model, device)

@@ -87,7 +87,7 @@ def walk(
         raise click.UsageError("--points decides how many rows there are: leave out --rows")
     if film is not None:
         check_film(film, overwrite)
-    check_out(walks.Walk, out, overwrite)
+    check_out(walks.Walk, out, overwrite, figures=["walk"])
     loaded = load(model, device)
     places = None if points is None else load_latents(points, loaded.latent_dim)
     rows = rows or 8

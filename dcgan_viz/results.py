@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,15 +61,23 @@ class Result:
         return {}
 
     @classmethod
-    def check_folder(cls, folder: str | Path, overwrite: bool = False) -> None:
+    def check_folder(cls, folder: str | Path, overwrite: bool = False, further: Iterable[str] = ()) -> None:
         """Refuse a folder in which `save` would find something in its way, before anything is computed.
+
+        Parameters
+        ----------
+        folder : path
+        overwrite : bool
+            As in `save`.
+        further : iterable of str
+            Names of files beyond numbers and arrays that will be written, as far as they are known.
 
         Raises
         ------
         UserError
             As in `save`.
         """
-        check_folder(Path(folder), cls.__name__, (RESULT_FILE, ARRAYS_FILE), overwrite)
+        check_folder(Path(folder), cls.__name__, (RESULT_FILE, ARRAYS_FILE, *further), overwrite)
 
     def save(
         self,

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage.data import astronaut
 
+from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.annotations.concepts import Concepts, save_concepts
 from dcgan_viz.blind.answers import Answers, save_answers
@@ -27,6 +28,7 @@ from dcgan_viz.data.prepare import prepare
 from dcgan_viz.folders import MANIFEST_FILE
 from dcgan_viz.judges.encoder import Encoder, EncoderCard
 from dcgan_viz.judges.encoder_network import EncoderNetwork
+from dcgan_viz.judges.encoder_training import train_encoder
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan
@@ -43,7 +45,15 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sample --each": ("sample --each --count 4 --model {w}/model --out {p}", ("sample-0003.png", "samples.json")),
     "forget": (
         "forget --model {w}/model --samples 4 --maps --out {p} --blind {p}/trial --save-as {p}/model",
-        (*RESULT, "maps/result.json", "trial/pictures/00000.png", "trial/trial.json", "trial/answers.json", *MODEL),
+        (
+            *RESULT,
+            "forget.png",
+            "maps/maps.png",
+            "trial/pictures/00000.png",
+            "trial/trial.json",
+            "trial/answers.json",
+            *MODEL,
+        ),
     ),
     "annotate --auto": (
         "annotate --auto --object window --count 4 --model {w}/model --out {p}/boxes.json",
@@ -58,11 +68,11 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "guided-backprop": (
         "guided-backprop --model {w}/model --layer 1 --maps 0 --count 4 --top 1 --object window --sanity "
         "--method gradient --out {p}",
-        (*RESULT, "detection/result.json", "sanity/arrays.npz", "methods/manifest.json"),
+        (*RESULT, "atlas.html", "detection/result.json", "sanity/sanity.png", "methods/manifest.json"),
     ),
     "walk": (
         "walk --model {w}/model --rows 1 --steps 3 --random-walks 99 --frames 2 --film {p}/walk.gif --out {p}",
-        (*RESULT, "walk.gif"),
+        (*RESULT, "walk.gif", "walk.png"),
     ),
     "concepts --set": ("concepts --model {w}/model --set new=1,2 --out {p}/concepts.json", ("concepts.json",)),
     "concepts --sheet": (
@@ -213,6 +223,8 @@ def typed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Runs one of the commands in an empty folder, of which it writes into `place`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(find_duplicates.__kwdefaults__, "steps", 20)
+    monkeypatch.setitem(forget.__kwdefaults__, "measured_samples", 70)
+    monkeypatch.setitem(train_encoder.__kwdefaults__, "widths", (4, 6, 8))
     shutil.copytree(workspace / "trial", tmp_path / "place" / "kept" / "trial")
     (tmp_path / "place" / "kept" / "trial" / "answers.json").unlink()
     for part in (workspace / "parts").iterdir():
@@ -240,7 +252,7 @@ def test_what_lies_beside_the_outputs_stays(name: str, typed) -> None:
     assert outcome.exit_code == 0, outcome.output
     assert snapshot(place, NEIGHBOURS) == before
     missing = [path for path in written if not (place / path).exists()]
-    assert set(missing) <= {"trial/answers.json", "samples/labels.txt", "maps/result.json"} & set(written), missing
+    assert set(missing) <= {"trial/answers.json", "samples/labels.txt"} & set(written), missing
     assert not list(place.rglob(".dcgan-viz-*"))
 
 

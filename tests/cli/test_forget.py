@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.analysis.forgetting import forgetting
+from dcgan_viz.analysis.forgetting.dose_response import dose_response
+from dcgan_viz.analysis.forgetting.insertion import insert
 from dcgan_viz.analysis.forgetting.rankings import learn_ablation
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.judges.segmenter import Segmenter
@@ -86,6 +88,8 @@ def test_with_a_segmenter_everything_is_measured(
 ) -> None:
     monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
     monkeypatch.setitem(learn_ablation.__kwdefaults__, "steps", 3)
+    for further in (dose_response, insert):
+        monkeypatch.setitem(further.__kwdefaults__, "samples", 70)
     tiny_segmenter.save(annotated / "segmenter")
     outcome = run(
         *f"forget --model {annotated} --layer 1 --samples 6 --dose-response --insertion --maps --blind trial --json".split()
