@@ -107,7 +107,7 @@ def _load(name: str, device: str) -> DCGAN:
 
 def _sentences(result: Comparison) -> str:
     lines = [
-        f"kernel distances (thousandths) of {result.settings['images of each']} samples from as many of "
+        f"kernel distances (thousandths) of {result.settings['images_of_each']} samples from as many of "
         f"{result.settings['source']}; other real images {result.floor:.2f}:"
     ]
     for entry in result.models:

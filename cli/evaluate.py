@@ -115,7 +115,7 @@ def _sentences(result: Evaluation) -> str:
     ]
     floors = shares(result.floor)
     rows += [(name, estimate, floors[name], 2) for name, estimate in shares(result.quality).items()]
-    lines = [f"{result.settings['images of each']} samples against as many of {result.settings['source']}:"]
+    lines = [f"{result.settings['images_of_each']} samples against as many of {result.settings['source']}:"]
     lines += [
         f"{name} {estimate:.{digits}f}; other real images {floor:.{digits}f}" for name, estimate, floor, digits in rows
     ]

@@ -287,8 +287,13 @@ def _detect(
             seed=seed,
             source=images_in(images),
         )
-        counts = {"boxes": found.boxes, "boxes_outside_crop": found.outside, "boxes_cut_by_crop": found.cut}
-        return replace(ranked, settings={**ranked.settings, "annotations": found.format, **counts})
+        settings = ranked.settings | {
+            "annotations": found.format,
+            "boxes": found.boxes,
+            "boxes_outside_crop": found.outside,
+            "boxes_cut_by_crop": found.cut,
+        }
+        return replace(ranked, settings=settings)
     boxes = load_annotations(annotations or find_annotations(loaded, label))
     boxes.check_belongs_to(loaded)
     pictures, source = loaded.sample(boxes.count, boxes.seed), f"samples of the model (seed {boxes.seed})"

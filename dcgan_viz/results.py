@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ figure_formats: ContextVar[tuple[str, ...]] = ContextVar("figure formats", defau
 """As which files figures are saved."""
 
 
+class Settings(TypedDict):
+    """How a result was obtained: what all results of one model say; each adds choices of its own."""
+
+    model: str
+    seed: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
     """What an analysis found; the base of every result type.
@@ -32,7 +39,7 @@ class Result:
     Parameters
     ----------
     settings : mapping
-        Model, seed, layer and every choice that the numbers depend on, as plain data.
+        Model, seed and every choice that the numbers depend on, as plain data; a `TypedDict` of each result's own.
     """
 
     settings: Mapping[str, Any]

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -65,6 +65,16 @@ class Chapter:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
+class ReportSettings(TypedDict):
+    """How a `ModelReport` was obtained."""
+
+    models: list[str]
+    fast: bool
+    seed: int
+    author: str
+    command: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelReport(Result):
     """The chapters of one model or of two.
@@ -78,6 +88,7 @@ class ModelReport(Result):
         The HTML.
     """
 
+    settings: ReportSettings
     models: tuple[str, ...]
     chapters: dict[str, list[dict[str, Any]]]
     page: str = field(repr=False, metadata={"saved": False})

@@ -106,7 +106,7 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: 
 
 def _about(found: Dissection) -> dict[str, Any]:
     keys = ("samples", "zeroed_samples", "seed", "threshold_and_object", "chance")
-    return {"settings": {key: found.settings[key] for key in keys}}
+    return {"settings": {key: value for key, value in found.settings.items() if key in keys}}
 
 
 def rows(found: Dissection) -> list[dict[str, Any]]:

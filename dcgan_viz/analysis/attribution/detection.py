@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NotRequired
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, resampled_units, stream
 
 FORWARD_BATCH = 64
@@ -56,6 +57,18 @@ class DetectingMap:
     threshold: float
 
 
+class DetectionSettings(Settings):
+    """How a `Detection` was obtained."""
+
+    images: str
+    image_count: int
+    images_with_object: int
+    annotations: NotRequired[str]
+    boxes: NotRequired[int]
+    boxes_outside_crop: NotRequired[int]
+    boxes_cut_by_crop: NotRequired[int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Detection(Result):
     """A layer's maps ranked by how well they find an object.
@@ -81,6 +94,7 @@ class Detection(Result):
         Of the best maps on them.
     """
 
+    settings: DetectionSettings
     object: str
     layer: Layer
     prevalence: float

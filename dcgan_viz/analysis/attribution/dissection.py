@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import TorchModule
 from dcgan_viz.networks.weights import network_tensors
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import ARRAYS_FILE, RESULT_FILE, Result
+from dcgan_viz.results import ARRAYS_FILE, RESULT_FILE, Result, Settings
 from dcgan_viz.statistics import Seed, stream
 
 SAMPLES = 192
@@ -62,6 +62,16 @@ _ARRAYS = (
 )
 
 
+class DissectionSettings(Settings):
+    """How a `Dissection` was obtained."""
+
+    generator_digest: str
+    samples: int
+    zeroed_samples: int
+    threshold_and_object: str
+    chance: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dissection(Result):
     """A layer's maps, each with what excites it, what it agrees with, and what zeroing it does.
@@ -88,6 +98,7 @@ class Dissection(Result):
         Of zeroing the map alone, with 95 % intervals over samples; NaN where the samples hardly show an object.
     """
 
+    settings: DissectionSettings
     layer: Layer
     objects: tuple[str, ...]
     effects: tuple[str, ...]
@@ -334,7 +345,7 @@ def load_dissection(folder: str | Path, layer: Layer) -> Dissection:
         arrays: dict[str, Any] = {name: read[name] for name in _ARRAYS}
         objects, effects = tuple(map(str, said["objects"])), tuple(map(str, said["effects"]))
         fits = said["layer"]["side"] == layer.side and said["layer"]["number"] == layer.number
-        settings = dict(said["settings"])
+        settings = cast(DissectionSettings, dict(said["settings"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise UserError(f"{path} holds no table of maps that can be read: {error}") from error
     sizes = {len(array) for array in arrays.values()}

@@ -17,10 +17,19 @@ from dcgan_viz.data.images import Images, to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 
 CALIBRATION_IMAGES = 2048
 """At most so many images, evenly spread over all, are enough for batch-norm statistics of random filters."""
+
+
+class GuidedBackpropSettings(Settings):
+    """How a `GuidedBackprop` was obtained."""
+
+    images: str
+    image_count: int
+    rule: Rule
+    random_filters: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +52,7 @@ class GuidedBackprop(Result):
         The images that were responded to.
     """
 
+    settings: GuidedBackpropSettings
     layer: Layer
     maps: tuple[int, ...]
     top: int

@@ -20,7 +20,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 
 INTEGRATION_STEPS = 50
 NOISE_SAMPLES, NOISE = 25, 0.1
@@ -150,6 +150,15 @@ METHODS: dict[str, Method] = {
 """By name. Captum's own guided backpropagation and deconvolution know no LeakyReLU, so these two are ours."""
 
 
+class MethodSettings(Settings):
+    """How a `MethodComparison` was obtained."""
+
+    rule: Rule
+    integration_steps: int
+    noise_samples: int
+    noise: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodComparison(Result):
     """Attributions of the same units by several methods.
@@ -164,6 +173,7 @@ class MethodComparison(Result):
     pictures : ndarray of uint8 (units, S, S, C)
     """
 
+    settings: MethodSettings
     layer: Layer
     methods: tuple[str, ...]
     responses: tuple[Response, ...]

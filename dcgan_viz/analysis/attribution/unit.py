@@ -18,13 +18,22 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.receptive_field import Window
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import stream
 
 COMPARED_SAMPLES = 128
 """Samples of the model whose units the named one is compared with, and on which random filters are calibrated."""
 
 _COMPARED = 1
+
+
+class UnitSettings(Settings):
+    """How an `ExplainedUnit` was obtained."""
+
+    image: str
+    rule: Rule
+    compared_samples: int
+    random_filters: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,7 @@ class ExplainedUnit(Result):
         Of the trained filters, and of the same unit where all filters are drawn anew; zero outside the window.
     """
 
+    settings: UnitSettings
     layer: Layer
     map: int
     row: int

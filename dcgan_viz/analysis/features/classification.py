@@ -30,7 +30,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, crossed_estimate
 
 Baseline = Literal["random", "pixels", "kmeans", "cnn"]
@@ -126,6 +126,20 @@ class LayerScore:
     C: float
 
 
+class ClassificationSettings(Settings):
+    """How a `Classification` was obtained."""
+
+    images: str
+    pool: int
+    validation: int
+    test: int
+    precision: str
+    centroids: int | None
+    supervised_cnn: str | None
+    random_weights: str
+    grid: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classification(Result):
     """How often classifiers on a discriminator's features are right, beside baselines.
@@ -148,6 +162,7 @@ class Classification(Result):
     look_gradients : ndarray of float32 (K, maps, top, C, S, S)
     """
 
+    settings: ClassificationSettings
     protocol: Protocol
     classes: tuple[str, ...]
     scores: tuple[Score, ...]
@@ -267,8 +282,8 @@ def classify(
             "seed": seed,
             "precision": chosen_precision(network, precision),
             "centroids": centroids if "kmeans" in baselines else None,
-            "supervised CNN": None if setting is None else f"best of {cnn_settings}: {setting}",
-            "random weights": "one network, statistics of the training images",
+            "supervised_cnn": None if setting is None else f"best of {cnn_settings}: {setting}",
+            "random_weights": "one network, statistics of the training images",
             "grid": "the authors' grid alone" if protocol.exact else "the authors' grid, continued past its better end",
         },
         protocol=protocol,

@@ -17,7 +17,7 @@ from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, estimate_of, resampled_means, stream
 
 RANDOM, MATCHED = "random", "activation-matched"
@@ -49,6 +49,17 @@ class BestDose:
     margin_over_random: Estimate
 
 
+class DoseResponseSettings(Settings):
+    """How a `DoseResponse` was obtained."""
+
+    generator_digest: str
+    samples: int
+    controls: str
+    matched_to: str
+    segmenter: dict[str, float]
+    measured_by: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class DoseResponse(Result):
     """What is removed at every dose, for several rankings and two controls.
@@ -76,6 +87,7 @@ class DoseResponse(Result):
         The maps, most telling first.
     """
 
+    settings: DoseResponseSettings
     object: str
     layer: Layer
     doses: tuple[int, ...]
@@ -187,7 +199,7 @@ def dose_response(
             "seed": seed,
             "samples": samples,
             "controls": "other maps for every sample",
-            "matched to": next(iter(orders)),
+            "matched_to": next(iter(orders)),
             "segmenter": dict(segmenter.card.held_out_iou),
             "measured_by": "the segmenter of the evidence" if judge is None else "a judge that ranked nothing",
         },

@@ -55,7 +55,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, find_judge, find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, stream
 
 BOXED = 8
@@ -99,6 +99,23 @@ class Forgotten:
     warning: str
 
 
+class ForgettingSettings(Settings):
+    """How a `Forgetting` was obtained."""
+
+    generator_digest: str
+    samples: int
+    measured_samples: int
+    annotation_seed: int
+    annotated_samples: int
+    boxes_by: str
+    ranking: str
+    top: int | None
+    kept: list[str]
+    measured_by: str
+    regularization: float
+    negatives: Negatives
+
+
 @dataclass(frozen=True, kw_only=True)
 class Forgetting(Result):
     """Samples with and without the maps that draw one object or several.
@@ -140,6 +157,7 @@ class Forgetting(Result):
         What the maps were chosen by, object by object; not saved.
     """
 
+    settings: ForgettingSettings
     objects: tuple[Forgotten, ...]
     ablation: Ablation
     kept_maps: tuple[int, ...]

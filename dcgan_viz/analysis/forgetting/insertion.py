@@ -16,10 +16,19 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, bootstrap_estimate, stream
 
 _PLACES, _BOOTSTRAP = 1, 2
+
+
+class InsertionSettings(Settings):
+    """How an `Insertion` was obtained."""
+
+    generator_digest: str
+    samples: int
+    place: str
+    level: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,7 @@ class Insertion(Result):
         colour, uint8, and the place in each, bool (n, H, W).
     """
 
+    settings: InsertionSettings
     object: str
     layer: Layer
     maps: tuple[int, ...]

@@ -12,7 +12,15 @@ from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
+
+
+class MapPicturesSettings(Settings):
+    """How a `MapPictures` was obtained."""
+
+    generator_digest: str
+    ranking: str
+    samples: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +40,7 @@ class MapPictures(Result):
     activations : ndarray of float32 (maps, top, h, w)
     """
 
+    settings: MapPicturesSettings
     layer: Layer
     maps: tuple[int, ...]
     scores: tuple[float, ...]

@@ -27,7 +27,7 @@ from dcgan_viz.judges.classifier import Accuracy, Classifier, classify
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, Seed, estimate_of, share_estimate, stream
 
 ON_Z, ALONE, RANDOM_MEANS = "arithmetic on z", "{} alone", "random means + {}"
@@ -179,6 +179,23 @@ class Measurement:
         return said
 
 
+class ArithmeticSettings(Settings):
+    """How an `Arithmetic` was obtained."""
+
+    trials: int
+    exemplars_averaged: int
+    pools: dict[str, int]
+    samples_seed: int
+    picked_by: str
+    picked_how: str
+    wanted: str | None
+    noise: str
+    prior: Prior
+    kept_in_prior: str
+    pixel_arithmetic: str
+    rate_intervals: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Result):
     """A sum of concepts, drawn.
@@ -217,6 +234,7 @@ class Arithmetic(Result):
         where the first axis has length 1.
     """
 
+    settings: ArithmeticSettings
     expression: str
     operands: tuple[Operand, ...]
     reach: Reach

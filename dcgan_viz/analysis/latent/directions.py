@@ -18,7 +18,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.protocol import GeneratorNetwork
 from dcgan_viz.networks.spec import Prior
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, middle, stream
 
 Method = Literal["principal", "factorised"]
@@ -85,6 +85,20 @@ class Direction:
     changes: tuple[Movement, Movement]
 
 
+class DirectionsSettings(Settings):
+    """How a `Directions` was obtained."""
+
+    reach: float
+    length: float
+    prior: Prior
+    activations: int
+    measured_samples: int
+    random_directions: int
+    random_kept: float
+    features: str
+    kept_in_prior: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Directions(Result):
     """Directions of a latent space, and what moves along them.
@@ -107,6 +121,7 @@ class Directions(Result):
         Of the random directions.
     """
 
+    settings: DirectionsSettings
     principal: NDArray[np.float32]
     factorised: NDArray[np.float32]
     random: NDArray[np.float32]

@@ -20,7 +20,7 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.evaluation import evaluation
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, share_estimate, stream
 
 UNRELATED_PAIRS = 256
@@ -82,6 +82,21 @@ class Inverted:
     again: bool
 
 
+class InversionSettings(Settings):
+    """How an `Inversion` was obtained."""
+
+    starts: int
+    steps: int
+    steps_of_all_starts: int
+    samples: int
+    evaluations: int
+    learning_rate: float
+    found_within: float
+    kept_in_prior: str
+    unrelated_pairs: int
+    features: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inversion(Result):
     """Latents of photographs, and how good they are.
@@ -103,6 +118,7 @@ class Inversion(Result):
         Whether what is missing is the search's or the generator's fault.
     """
 
+    settings: InversionSettings
     latents: NDArray[np.float32]
     photographs: NDArray[np.uint8]
     pictures: NDArray[np.uint8]

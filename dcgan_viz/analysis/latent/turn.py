@@ -25,8 +25,9 @@ from dcgan_viz.blind.trials import BlindTrial, prepare_trial
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, Interval, Seed, estimate_of, middle, resampled_means, stream
 
 MEASURED, RANDOM, BOOTSTRAP, BLIND, RESAMPLED = range(1, 6)
@@ -44,6 +45,25 @@ FEWEST = 39
 
 SMOOTH = 1 / 16
 """Standard deviation, as a share of the side, of what counts as shading."""
+
+
+class TurnSettings(Settings):
+    """How a `Turn` was obtained."""
+
+    rows: int
+    positions: int
+    strength: float
+    length: float
+    exemplars_averaged: int
+    samples_seed: int
+    picked_by: str
+    picked_how: str
+    prior: Prior
+    kept_in_prior: str
+    measured_samples: int
+    random_directions: int
+    exemplars: dict[str, int]
+    shading: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +107,7 @@ class Turn(Result):
         Average change of samples from the left end to the right end, in grey levels.
     """
 
+    settings: TurnSettings
     left: str
     right: str
     left_exemplars: tuple[int, ...]

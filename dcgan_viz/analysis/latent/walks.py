@@ -18,7 +18,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Seed, stream
 
 MEASURES = ("pixels", "1 − SSIM", "features")
@@ -146,6 +146,23 @@ class Row:
     sudden: bool
 
 
+class WalkSettings(Settings):
+    """How a `Walk` was obtained."""
+
+    points: str
+    outside_prior: float
+    steps: int
+    closed: bool
+    way: str
+    unrelated_pairs: int
+    random_walks: int
+    false_alarms: float
+    measures: tuple[str, ...]
+    features: str
+    path_length_pairs: int
+    path_length_epsilon: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Walk(Result):
     """A walk through a series of points.
@@ -162,6 +179,7 @@ class Walk(Result):
         Of the model, in pixels and in features.
     """
 
+    settings: WalkSettings
     latents: NDArray[np.float32]
     pictures: NDArray[np.uint8]
     spreads: tuple[Spread, ...]

@@ -48,7 +48,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 
 __all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
 
@@ -97,6 +97,20 @@ class Shown:
     features: float
 
 
+class MemorizationSettings(Settings):
+    """How a `Memorization` was obtained."""
+
+    training_images: int
+    source: str
+    held_out_images: int | None
+    reference_images: int
+    samples: int
+    near: float
+    significance: float
+    power: float
+    reference_blur_pixels: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Memorization(Result):
     """What was found of copying.
@@ -133,6 +147,7 @@ class Memorization(Result):
         Samples and their nearest training images, those in pixels mirrored where their mirror image is nearer.
     """
 
+    settings: MemorizationSettings
     verdict: str
     rule: str
     copies: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,18 @@ class Compared:
     farther: Estimate | None
 
 
+class ComparisonSettings(TypedDict):
+    """How a `Comparison` was obtained."""
+
+    models: list[str]
+    encoder: str
+    encoder_note: str
+    source: str
+    real_images: int
+    images_of_each: int
+    seed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Result):
     """Models side by side.
@@ -57,6 +70,7 @@ class Comparison(Result):
         What each draws first.
     """
 
+    settings: ComparisonSettings
     models: tuple[Compared, ...]
     floor: Estimate
     same_latents: bool
@@ -143,10 +157,10 @@ def compare(
         settings={
             "models": called,
             "encoder": encoder.name,
-            "encoder note": encoder.note,
+            "encoder_note": encoder.note,
             "source": source,
-            "real images": len(images),
-            "images of each": count,
+            "real_images": len(images),
+            "images_of_each": count,
             "seed": seed,
         },
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.progress import Progress, silent
-from dcgan_viz.results import Result
+from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, share_estimate
 
 SAMPLES = 5000
@@ -86,6 +85,17 @@ class ObjectShare:
     generated: Estimate
 
 
+class EvaluationSettings(Settings):
+    """How an `Evaluation` was obtained."""
+
+    encoder: str
+    encoder_note: str
+    source: str
+    real_images: int
+    images_of_each: int
+    neighbours: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Result):
     """The quality of a model's samples.
@@ -104,6 +114,7 @@ class Evaluation(Result):
         The first images of each, to look at.
     """
 
+    settings: EvaluationSettings
     quality: Quality
     floor: Quality
     disturbances: tuple[Disturbance, ...]
@@ -269,14 +280,14 @@ def _count_objects(segmenter: Segmenter, real: Images, generated: Images) -> tup
 
 def _settings(
     model: DCGAN, encoder: ImageEncoder, images: Images, count: int, seed: int, source: str
-) -> dict[str, Any]:
+) -> EvaluationSettings:
     return {
         "model": model.card.name,
         "encoder": encoder.name,
-        "encoder note": encoder.note,
+        "encoder_note": encoder.note,
         "source": source,
-        "real images": len(images),
-        "images of each": count,
+        "real_images": len(images),
+        "images_of_each": count,
         "neighbours": NEIGHBOURS,
         "seed": seed,
     }

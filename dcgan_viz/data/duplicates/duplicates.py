@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,15 @@ class Search:
     false: Estimate
 
 
+class DuplicatesSettings(TypedDict):
+    """How a `Duplicates` was obtained."""
+
+    radius: int
+    threshold: float
+    steps: int
+    seed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Duplicates(Result):
     """The pictures of a set that show the same.
@@ -86,6 +96,7 @@ class Duplicates(Result):
     shown_pictures : ndarray of uint8 (m, 96, 96, 3)
     """
 
+    settings: DuplicatesSettings
     source: str
     pictures: int
     broken: int

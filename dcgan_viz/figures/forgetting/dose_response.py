@@ -114,5 +114,5 @@ def _caption(result: DoseResponse) -> tuple[str, str]:
         f"bootstrap over samples. Rings: the dose that removes most {result.object} while {result.spared} changes by no more "
         f"than {100 * result.allowed_loss:.0f} %, chosen on one half of the samples and measured on the other."
     )
-    details = f"Random and activation-matched (to {settings['matched to']}): {settings['controls']}. Rings: {best}."
+    details = f"Random and activation-matched (to {settings['matched_to']}): {settings['controls']}. Rings: {best}."
     return shown, details

@@ -85,7 +85,7 @@ def _caption(result: Comparison) -> str:
         else "The latents differ in size or prior, so a column is no one latent."
     )
     return (
-        f"{latents} {settings['images of each']} samples of each (seed {settings['seed']}) against as many of "
+        f"{latents} {settings['images_of_each']} samples of each (seed {settings['seed']}) against as many of "
         f"{settings['source']}. {farther} (thousandths, paired over the same real images). Encoder {settings['encoder']}: "
-        f"{settings['encoder note']}. Intervals: 95 %, jackknife."
+        f"{settings['encoder_note']}. Intervals: 95 %, jackknife."
     )

@@ -137,9 +137,9 @@ def _disturbances(axes: Axes, result: Evaluation) -> None:
 def _caption(result: Evaluation) -> str:
     settings = result.settings
     return (
-        f"{settings['images of each']} samples (seed {settings['seed']}) against as many of {settings['source']}; the floor "
+        f"{settings['images_of_each']} samples (seed {settings['seed']}) against as many of {settings['source']}; the floor "
         f"is as many other ones. Fréchet distance {result.quality.frechet:.1f}, floor {result.floor.frechet:.1f}; "
         f"kernel distance {result.quality.kernel:.1f}, floor {result.floor.kernel:.1f} (thousandths). "
-        f"Encoder {settings['encoder']}: {settings['encoder note']}. Intervals: 95 %."
+        f"Encoder {settings['encoder']}: {settings['encoder_note']}. Intervals: 95 %."
         + (f" Caveat: {result.caveat}." if result.caveat else "")
     )

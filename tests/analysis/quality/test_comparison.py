@@ -61,7 +61,7 @@ def test_every_model_is_measured_on_the_same_latents_and_images(tiny_model: DCGA
     assert (result.models[1].farther.value, result.models[1].farther.high) == (0, 0)
     assert result.same_latents
     assert np.array_equal(result.pictures[0], to_pixels(tiny_model.sample(12, seed=2)))
-    assert result.settings["images of each"] == 220
+    assert result.settings["images_of_each"] == 220
     figure = comparison_figure(result)
     assert "Every column is one latent" in figure.said
 

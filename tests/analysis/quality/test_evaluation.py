@@ -38,7 +38,7 @@ def test_its_distance_is_that_of_the_samples_to_the_first_half(tiny_model: DCGAN
     generated = Averages().features(tiny_model.sample(240, seed=3)).numpy()
     assert result.quality.frechet.value == pytest.approx(frechet_distance(real, generated), rel=1e-4)
     assert result.floor.frechet.value == pytest.approx(frechet_distance(real, other), rel=1e-4)
-    assert result.settings["images of each"] == 240
+    assert result.settings["images_of_each"] == 240
 
 
 def test_the_same_seed_gives_the_same_numbers(tiny_model: DCGAN) -> None:
@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_numbers(tiny_model: DCGAN) -> None:
 
 
 def test_it_takes_no_more_than_half_of_the_real_images(tiny_model: DCGAN) -> None:
-    assert evaluate(tiny_model, photographs(410), Averages(), samples=5000).settings["images of each"] == 205
+    assert evaluate(tiny_model, photographs(410), Averages(), samples=5000).settings["images_of_each"] == 205
 
 
 def test_too_few_images_are_refused(tiny_model: DCGAN) -> None:
