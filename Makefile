@@ -1,14 +1,17 @@
 # The tasks of this project; `make` alone lists them. Each needs `pip install -c constraints.txt -e '.[dev]'`.
-.PHONY: help fast test notebooks figures bench lint docs
+.PHONY: help fast test long notebooks figures bench lint docs
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-fast:  ## the tests that take no time
+fast:  ## the tests that take no time, in a minute and a half
 	pytest -n auto -m "not slow" tests dcgan_viz
 
 test:  ## all tests and notebooks, as the README says
 	pytest -n auto
+
+long:  ## what takes minutes: killed runs, many clients, the fuzzing of an hour
+	pytest -n auto -m long
 
 notebooks:  ## run the notebooks anew, with their figures
 	jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb

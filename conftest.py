@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+SLOW = (
+    "notebooks/",
+    "tests/analysis/memorization/",
+    "tests/foreign/",
+    "tests/fuzz/",
+    "tests/test_packaging.py",
+)
+"""Files and folders of which every test is slow; others are marked where they stand."""
+
 # pytest-xdist starts a process a core. With as many threads in each, they would wait for one another most of the time.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     threads = max((os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]), 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long is slow too, and so are whole folders."""
+    for item in items:
+        if item.get_closest_marker("long") or item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)

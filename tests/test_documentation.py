@@ -48,7 +48,7 @@ def test_every_command_of_the_documentation_is_understood(page: str, line: str) 
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     for package in ("sphinx", "myst_parser", "furo", "sphinx_click"):
         pytest.importorskip(package)

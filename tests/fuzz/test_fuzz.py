@@ -69,7 +69,7 @@ def test_only_documented_errors_escape(name: str, tmp_path: Path) -> None:
     try_one()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(0)
 @every_format
 def test_only_documented_errors_escape_for_long(name: str) -> None:

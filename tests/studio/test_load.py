@@ -65,7 +65,7 @@ class Client:
         self.writer.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
 def test_fifty_clients_of_two_servers_lose_nothing_and_memory_is_flat(
     serving, tiny_folder: Path, tmp_path: Path

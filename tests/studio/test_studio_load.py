@@ -38,7 +38,7 @@ async def move(port: int, client: int, until: float, replies: Counter[int]) -> N
     writer.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fifty_clients_are_answered_and_memory_stays_flat(
     serving, interrupt, tiny_folder: Path, tmp_path: Path
 ) -> None:

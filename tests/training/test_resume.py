@@ -86,7 +86,7 @@ def command(array: Path, out: Path, steps: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "sent", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM], ids=["killed", "terminated"]
+    "sent", [pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGTERM], ids=["killed", "terminated"]
 )
 def test_a_run_that_a_signal_ended_resumes_exactly(sent: signal.Signals, tmp_path: Path, run: Any) -> None:
     array, broken = tmp_path / "pictures.npy", tmp_path / "broken"

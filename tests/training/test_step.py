@@ -241,7 +241,7 @@ def test_joint_normalisation_is_one_process_with_the_joint_batch(tmp_path: Path)
         assert line["loss_g"] == pytest.approx(np.mean([g for _, g in pair]), abs=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_ends_the_job_with_a_sentence_and_a_usable_checkpoint(
     tmp_path: Path, run: Callable[..., Result]
 ) -> None:

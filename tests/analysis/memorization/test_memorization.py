@@ -50,6 +50,14 @@ def rooms() -> tuple[Tensor, Tensor, Tensor]:
     return training, held_out, others
 
 
+@pytest.fixture(autouse=True)
+def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer planted copies of each kind, and walks for those tests alone that are about them."""
+    module = "dcgan_viz.analysis.memorization.memorization"
+    for name, number in (("PLANTED", 60), ("WALKS", 2), ("WALK_STEPS", 8)):
+        monkeypatch.setattr(f"{module}.{name}", number)
+
+
 def judge(model: DCGAN, training: Tensor, held_out: Tensor | None) -> Memorization:
     reference = None if held_out is None else TensorImages(held_out)
     return memorization(model, TensorImages(training), reference, samples=SAMPLES)
@@ -187,8 +195,12 @@ def test_the_pictures_show_what_was_found(drawing, rooms) -> None:
     assert found.sample_distances.shape == found.reference_distances.shape == (2, SAMPLES)
 
 
-def test_a_walk_between_known_images_dwells_at_them(drawing, make_model: Callable[..., DCGAN], rooms) -> None:
+def test_a_walk_between_known_images_dwells_at_them(
+    drawing, make_model: Callable[..., DCGAN], rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A generator that fades between training rooms, and the same beside other rooms."""
+    for name, number in (("WALKS", 32), ("WALK_STEPS", 48)):
+        monkeypatch.setattr(f"dcgan_viz.analysis.memorization.memorization.{name}", number)
     model = make_model(NETWORKS)
     training, held_out, _ = rooms
     corners = model.latents(12, 3)
