@@ -30,7 +30,7 @@ from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_corr
 from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
 from dcgan_viz.data.duplicates.duplicates import DETAIL_SIDE
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
-from dcgan_viz.data.images import spread
+from dcgan_viz.data.images import evenly_spaced
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.statistics import share_estimate
 
@@ -79,7 +79,7 @@ def plant(source: Path, folder: Path, pictures: int, planted: int) -> list[tuple
     """Write pictures of a source into a folder, and altered copies of some; returns kind and original of each copy."""
     random = np.random.default_rng(0)
     found = open_images(source)
-    chosen = spread(len(found), pictures)
+    chosen = evenly_spaced(len(found), pictures)
     for number, index in enumerate(chosen):
         (folder / f"{number:06}.jpg").write_bytes(found.entry(index))  # type: ignore[arg-type]
     truth = []

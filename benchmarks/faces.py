@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan_viz.data.faces.detection import Detection, Detector, cascade_detector, yunet_detector
-from dcgan_viz.data.images import spread
+from dcgan_viz.data.images import evenly_spaced
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.statistics import share_estimate
 
@@ -86,7 +86,7 @@ def main() -> None:
     pictures = []
     for path in (options.bedrooms, options.faces):
         source = open_images(path)
-        entries = [source.entry(index) for index in spread(len(source), options.count)]
+        entries = [source.entry(index) for index in evenly_spaced(len(source), options.count)]
         pictures.append([Image.open(io.BytesIO(entry)).convert("RGB") for entry in entries])  # type: ignore[arg-type]
     measure("cascades", cascade_detector(), *pictures)
     if options.yunet is not None:

@@ -61,12 +61,12 @@ def blind(
         judged = len(add_answers(answers, path, sheet).given)
         echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
     if report:
-        from dcgan_viz.blind.report import BlindResult, judge
+        from dcgan_viz.blind.report import BlindResult, unblind
         from dcgan_viz.figures.blind import blind_figure
 
         check_out(BlindResult, out, overwrite, figures=["blind"])
         loaded = load_trial(trial)
-        result = judge(loaded, open_answers(path, loaded))
+        result = unblind(loaded, open_answers(path, loaded))
         if result.missing:
             echo(
                 f"{result.missing} of {len(loaded.pictures)} pictures are not judged yet; the report shows how some "

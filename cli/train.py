@@ -55,7 +55,7 @@ TRIED_STEPS = 3
 )
 @click.option("--discriminator-width", type=int, help="Maps of the discriminator's first layer.  [default: --width]")
 @click.option("--kernel", type=int, help="3, 4 or 5; the paper has 5.")
-@click.option("--latent", type=int, help="Dimensions of z; the paper has 100.")
+@click.option("--latent", "latent_dim", type=int, help="Dimensions of z; the paper has 100.")
 @click.option("--prior", type=click.Choice(["uniform", "normal"]), help="Distribution of z; the paper's is uniform.")
 @click.option("--top-layer", is_flag=True, default=None, help="Add a 3x3 stride-1 convolution to the discriminator.")
 @click.option("--steps", type=int, help="Batches to train for.")
@@ -125,7 +125,7 @@ def train(
     width: int | None,
     discriminator_width: int | None,
     kernel: int | None,
-    latent: int | None,
+    latent_dim: int | None,
     prior: str | None,
     top_layer: bool | None,
     steps: int | None,
@@ -186,7 +186,7 @@ def train(
         width=width,
         discriminator_width=discriminator_width,
         kernel=kernel,
-        latent=latent,
+        latent_dim=latent_dim,
         prior=prior,
         top_layer=top_layer,
     )

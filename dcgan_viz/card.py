@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from dcgan_viz.errors import UserError
 from dcgan_viz.networks.layers import Layer, discriminator_layers, generator_layers
 from dcgan_viz.networks.spec import NetworkSpec
-from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, check_plain, read_json
+from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json, validate
 
 CARD_FILE, PAGE_FILE = "card.json", "README.md"
 
@@ -77,7 +77,7 @@ class Card:
             If a field is missing, unknown, of another type or out of range.
         """
         try:
-            return check_plain(data, cls)
+            return validate(data, cls)
         except UserError as error:
             raise UserError(f"this is not a model card of dcgan-viz: {error}") from error
 

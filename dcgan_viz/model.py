@@ -104,7 +104,7 @@ class DCGAN:
         return self
 
     def latents(self, count: int, seed: Seed) -> Tensor:
-        """`count` latents (count, latent) of the prior, on the CPU; the same for the same seed, or stream of one.
+        """`count` latents (count, latent_dim) of the prior, on the CPU; the same for the same seed, or stream of one.
 
         The first n latents do not depend on `count`.
         """
@@ -112,7 +112,7 @@ class DCGAN:
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
-        """Images (N, C, H, W), float32 in [-1, 1] on the CPU, from latents (N, latent).
+        """Images (N, C, H, W), float32 in [-1, 1] on the CPU, from latents (N, latent_dim).
 
         Raises
         ------
@@ -142,7 +142,7 @@ class DCGAN:
 
     @torch.no_grad()
     def activations(self, latents: Tensor, layer: int) -> Tensor:
-        """Feature maps (N, C, h, w) of a generator's layer, after its rectifier, on the CPU, for latents (N, latent)."""
+        """Feature maps (N, C, h, w) of a generator's layer, after its rectifier, on the CPU, for latents (N, latent_dim)."""
         return torch.cat([self.generator.activations(z, layer).cpu() for z in latents.split(SAMPLE_BATCH)])
 
     def sample(self, count: int, seed: Seed = 0) -> Tensor:
@@ -211,7 +211,7 @@ class Samples:
     Parameters
     ----------
     model : DCGAN
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
 
     Examples
     --------
@@ -231,8 +231,8 @@ class Samples:
         return self.model.generate(self.latents[indices])
 
 
-def draw_latents(count: int, latent: int, prior: Prior, random: np.random.Generator) -> Tensor:
-    """Latents (count, latent), float32, from U(-1, 1) or N(0, 1), on the CPU.
+def draw_latents(count: int, latent_dim: int, prior: Prior, random: np.random.Generator) -> Tensor:
+    """Latents (count, latent_dim), float32, from U(-1, 1) or N(0, 1), on the CPU.
 
     NumPy draws them one after the other, so the first n of a seed do not depend on `count`.
 
@@ -242,8 +242,8 @@ def draw_latents(count: int, latent: int, prior: Prior, random: np.random.Genera
     True
     """
     if prior == "normal":
-        return torch.from_numpy(random.standard_normal((count, latent), dtype=np.float32))
-    return torch.from_numpy(random.random((count, latent), dtype=np.float32)).mul_(2).sub_(1)
+        return torch.from_numpy(random.standard_normal((count, latent_dim), dtype=np.float32))
+    return torch.from_numpy(random.random((count, latent_dim), dtype=np.float32)).mul_(2).sub_(1)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:

@@ -154,7 +154,7 @@ def parse_json(text: str, schema: type[T]) -> T:
     return found
 
 
-def check_plain(data: Any, schema: type[T]) -> T:
+def validate(data: Any, schema: type[T]) -> T:
     """Plain data that was read from JSON before as an instance of a schema, checked as by `parse_json`.
 
     Raises
@@ -164,7 +164,7 @@ def check_plain(data: Any, schema: type[T]) -> T:
 
     Examples
     --------
-    >>> check_plain({"seed": 1.5}, dict[str, int])
+    >>> validate({"seed": 1.5}, dict[str, int])
     Traceback (most recent call last):
     dcgan_viz.errors.UserError: seed: expected a whole number, found 1.5
     """

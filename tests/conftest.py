@@ -33,7 +33,7 @@ def _built(spec: NetworkSpec, name: str) -> DCGAN:
             for parameter in network.parameters():
                 if parameter.ndim > 1:
                     parameter.mul_(5)
-    z = draw_latents(256, spec.generator.latent, spec.generator.prior, np.random.default_rng(0))
+    z = draw_latents(256, spec.generator.latent_dim, spec.generator.prior, np.random.default_rng(0))
     recalibrate(generator, z.split(64))
     with torch.no_grad():
         images = generator(z)
@@ -54,7 +54,7 @@ def build_model(spec: NetworkSpec, name: str = "tiny") -> DCGAN:
 @pytest.fixture
 def tiny_model() -> DCGAN:
     """16x16 colour, widths 4 and 8, two strided layers and a top layer."""
-    return build_model(dcgan(16, width=4, latent=8, top_layer=True))
+    return build_model(dcgan(16, width=4, latent_dim=8, top_layer=True))
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_linear_classifiers_agree_with_the_cpu(share: float, rows: int, monkeypa
 def test_training_runs_and_resumes(precision: Precision, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
     images = ImageSet(pixels, tuple(map(str, range(70))))
-    networks = dcgan(16, width=4, latent=8)
+    networks = dcgan(16, width=4, latent_dim=8)
     settings = TrainingSettings(steps=6, batch_size=8, ema=0.9, flip=True, augment=("color", "translation"))
     train(images, networks, settings, tmp_path, device="cuda", precision=precision)
     resume_training(images, tmp_path, steps=12, device="cuda")

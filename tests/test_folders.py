@@ -246,7 +246,7 @@ def test_after_a_kill_at_any_moment_everything_is_somebodys_and_the_command_goes
 
 def test_a_model_can_be_loaded_at_every_moment_of_its_exchange(make_model, tmp_path: Path) -> None:
     """Also where the two have other networks, which a card of the one and weights of the other would not fit."""
-    old, new = make_model(dcgan(16, width=4, latent=8), "old"), make_model(dcgan(16, width=2, latent=4), "new")
+    old, new = make_model(dcgan(16, width=4, latent_dim=8), "old"), make_model(dcgan(16, width=2, latent_dim=4), "new")
     folder = tmp_path / "model"
     notes = {"concepts.json": "mine", "annotations/window.json": "mine", "segmenter/weights.safetensors": "mine"}
 

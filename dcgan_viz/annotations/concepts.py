@@ -92,7 +92,7 @@ class Concepts:
         return "choose from " + ", ".join(f"{name} ({len(found)})" for name, found in self.exemplars.items())
 
     def latents(self, model: DCGAN, name: str, least: int = LEAST_EXEMPLARS) -> Tensor:
-        """The latents (n, latent) of a concept's exemplars, on the CPU.
+        """The latents (n, latent_dim) of a concept's exemplars, on the CPU.
 
         Raises
         ------

@@ -14,7 +14,7 @@ import numpy as np
 from dcgan_viz.annotations import coco
 from dcgan_viz.annotations.boxes import Box, coco_objects
 from dcgan_viz.data.decoding import Entry, UnreadableError, upright_size
-from dcgan_viz.data.images import some, spread
+from dcgan_viz.data.images import evenly_spaced, some
 from dcgan_viz.data.sources import Source
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, json_holds, refuse_existing
@@ -136,7 +136,7 @@ def identify(source: Source, limit: int | None = None, *, progress: Progress = s
     UserError
         If one cannot be read, or there are more than 20,000.
     """
-    chosen = spread(len(source), limit)
+    chosen = evenly_spaced(len(source), limit)
     if len(chosen) > MAXIMUM_PHOTOGRAPHS:
         raise UserError(f"{source.path} holds {len(chosen):,} pictures, more than {MAXIMUM_PHOTOGRAPHS:,}: take fewer")
     found = []

@@ -24,7 +24,7 @@ FINEST = 256
 
 
 @dataclass(frozen=True)
-class Samples:
+class ExportedSamples:
     """Which samples were written, as ``samples.json`` beside them says.
 
     Parameters
@@ -101,7 +101,7 @@ def save_samples(
     path = Path(folder)
     check_folder(path, "Samples", (SAMPLES_FILE, *map(sample_name, range(count))), overwrite)
     size = model.image_shape[1]
-    written = Samples(model.card.name, model.generator_digest(), count, seed, size, scale)
+    written = ExportedSamples(model.card.name, model.generator_digest(), count, seed, size, scale)
     resampling = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
     latents = model.latents(count, seed)
     with staged_folder(path, "Samples", overwrite=overwrite) as stage:
@@ -143,7 +143,7 @@ def export_samples(model: DCGAN, folder: str | Path, *, count: int = 150, seed: 
     return save_samples(model, path, count=count, seed=seed, scale=scale, smooth=True)
 
 
-def find_samples(annotations: str | Path) -> Samples:
+def find_samples(annotations: str | Path) -> ExportedSamples:
     """The ``samples.json`` in a folder with annotations, or in one of the two folders above the file or folder.
 
     Raises
@@ -161,7 +161,7 @@ def find_samples(annotations: str | Path) -> Samples:
     )
 
 
-def load_samples(file: Path) -> Samples:
+def load_samples(file: Path) -> ExportedSamples:
     """Read a ``samples.json``.
 
     Raises
@@ -169,11 +169,11 @@ def load_samples(file: Path) -> Samples:
     UserError
         If it is not what `export_samples` writes.
     """
-    return read_json(file, Samples, "is damaged", "write the samples again with `export_samples`", MAXIMUM_CARD)
+    return read_json(file, ExportedSamples, "is damaged", "write the samples again with `export_samples`", MAXIMUM_CARD)
 
 
 def import_boxes(
-    path: str | Path, label: str, samples: Samples, model: DCGAN, *, contributor: str = "not stated"
+    path: str | Path, label: str, samples: ExportedSamples, model: DCGAN, *, contributor: str = "not stated"
 ) -> Annotations:
     """Boxes that were drawn with another tool on a model's samples.
 
@@ -185,7 +185,7 @@ def import_boxes(
         A file or folder in any format that `dcgan_viz.annotations.formats.read_foreign` knows.
     label : str
         The object; boxes of others are left out.
-    samples : Samples
+    samples : ExportedSamples
         What was annotated.
     model : DCGAN
         The model that drew them.
@@ -227,7 +227,7 @@ def import_boxes(
     )
 
 
-def _by_sample(pictures: tuple[Picture, ...], samples: Samples, path: str | Path) -> dict[int, Picture]:
+def _by_sample(pictures: tuple[Picture, ...], samples: ExportedSamples, path: str | Path) -> dict[int, Picture]:
     """The pictures by the number of their sample."""
     side = samples.size * samples.scale
     numbered: dict[int, Picture] = {}
@@ -251,7 +251,7 @@ def _by_sample(pictures: tuple[Picture, ...], samples: Samples, path: str | Path
     return numbered
 
 
-def _box(region: Region, index: int, samples: Samples, path: str | Path) -> Box:
+def _box(region: Region, index: int, samples: ExportedSamples, path: str | Path) -> Box:
     """A region in pixels of the sample; an edge may lie a pixel outside, as tools round, and is then moved inside."""
     side = samples.size * samples.scale
     edges = (region.left, region.top, region.right, region.bottom)

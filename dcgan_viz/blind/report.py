@@ -26,11 +26,11 @@ __all__ = [
     "Difference",
     "Presence",
     "covered_area",
-    "judge",
     "load_sheet",
     "load_trial",
     "prepare_trial",
     "save_trial",
+    "unblind",
 ]
 
 BOOTSTRAP = 1
@@ -146,7 +146,7 @@ class BlindResult(Result):
     boxes: NDArray[np.float64]
 
 
-def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
+def unblind(trial: BlindTrial, answers: Answers) -> BlindResult:
     """Open the key: presence in every condition, and the paired differences between them.
 
     Unclear pictures are counted, and left out of shares and areas; a difference is over the latents whose pictures
@@ -173,7 +173,7 @@ def judge(trial: BlindTrial, answers: Answers) -> BlindResult:
     >>> drawn = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8, 1)
     >>> trial = prepare_trial({"as drawn": drawn, "edited": drawn[::-1]}, "Is there a window?", "yes-no")
     >>> said = {i: "yes" if trial.condition[i] == 0 else "no" for i in range(6)}
-    >>> result = judge(trial, Answers(trial.digest, "me", said))
+    >>> result = unblind(trial, Answers(trial.digest, "me", said))
     >>> [presence.share.value for presence in result.presences], result.differences[0].share.value
     ([1.0, 0.0], -1.0)
     """

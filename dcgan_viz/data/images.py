@@ -147,7 +147,7 @@ def load_images(
         warnings.warn(f"{found.found}; not read: {', '.join(found.left_out)}", Notice, stacklevel=2)
     if isinstance(found, ArraySource) and limit is None and found.shape[1:] == (size, size, channels):
         return ImageSet(found.pixels, found.names)
-    chosen = spread(len(found), limit)
+    chosen = evenly_spaced(len(found), limit)
     needed = len(chosen) * size * size * channels
     if needed > MEMORY_BUDGET:
         raise UserError(
@@ -185,12 +185,12 @@ def load_images(
     return ImageSet(pixels[: len(names)], tuple(names))
 
 
-def spread(count: int, limit: int | None) -> list[int]:
+def evenly_spaced(count: int, limit: int | None) -> list[int]:
     """The indices of all, or of `limit` that are evenly spread.
 
     Examples
     --------
-    >>> spread(9, 3)
+    >>> evenly_spaced(9, 3)
     [0, 4, 8]
     """
     if limit is None or limit >= count:
@@ -210,7 +210,7 @@ def spread_over(images: Images, limit: int = CALIBRATION_IMAGES) -> torch.Tensor
     >>> spread_over(TensorImages(torch.arange(9.0).reshape(9, 1, 1, 1)), 3).flatten()
     tensor([0., 4., 8.])
     """
-    return images.tensor(np.array(spread(len(images), limit), np.int64))
+    return images.tensor(np.array(evenly_spaced(len(images), limit), np.int64))
 
 
 def some(items: Sequence[str], shown_items: int = 3) -> str:

@@ -16,18 +16,18 @@ from dcgan_viz.files import atomic_file, refuse_existing, say_replaced
 LATENTS_FILE = "latents.npy"
 
 
-def load_latents(path: str | Path, latent: int) -> Tensor:
+def load_latents(path: str | Path, latent_dim: int) -> Tensor:
     """Points of a latent space from an ``.npy`` file.
 
     Parameters
     ----------
     path : path
-    latent : int
+    latent_dim : int
         Dimensions of the model's z.
 
     Returns
     -------
-    Tensor of float32 (n, latent)
+    Tensor of float32 (n, latent_dim)
 
     Raises
     ------
@@ -46,9 +46,9 @@ def load_latents(path: str | Path, latent: int) -> Tensor:
     if len(arrays) != 1:
         raise UserError(f"{path} holds {'several arrays' if arrays else 'no array'}: save one with numpy.save")
     (points,) = arrays
-    if points.dtype.kind != "f" or points.ndim != 2 or points.shape[1] != latent or len(points) == 0:
+    if points.dtype.kind != "f" or points.ndim != 2 or points.shape[1] != latent_dim or len(points) == 0:
         raise UserError(
-            f"{path} holds {points.dtype} {points.shape}, but points of this model are floats (n, {latent})"
+            f"{path} holds {points.dtype} {points.shape}, but points of this model are floats (n, {latent_dim})"
         )
     if not np.isfinite(points).all():
         raise UserError(f"{path} holds numbers that are not finite: every coordinate of a point must be a number")
@@ -56,7 +56,7 @@ def load_latents(path: str | Path, latent: int) -> Tensor:
 
 
 def save_latents(latents: Tensor | NDArray[np.float32], path: str | Path, overwrite: bool = False) -> Path:
-    """Write latents (n, latent) as ``.npy``, whole or not at all.
+    """Write latents (n, latent_dim) as ``.npy``, whole or not at all.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def build_generator(reading: Reading, output: Output) -> Generator:
     ]
     prior: Prior = "normal" if habits.source == "normal" else "uniform"
     spec = GeneratorSpec(
-        latent=weight.shape[1],
+        latent_dim=weight.shape[1],
         prior=prior,
         base_channels=weight.shape[0] // geometry.sizes[0] ** 2,
         base_size=geometry.sizes[0],
@@ -52,7 +52,7 @@ def build_generator(reading: Reading, output: Output) -> Generator:
         base_bias=bias is not None,
         base_activated=habits.first_activated,
         activation=habits.activation,
-        slope=habits.slope,
+        negative_slope=habits.slope,
         norm_first=habits.norm_first,
         output=output,
     )
@@ -164,7 +164,7 @@ def build_discriminator(reading: Reading, image_size: int) -> Discriminator:
         image_channels=body[0].weight.shape[1],
         image_size=image_size,
         convolutions=tuple(convolution for convolution, _ in layers),
-        slope=habits.slope,
+        negative_slope=habits.slope,
         norm_eps=habits.eps,
         head_bias=bias is not None,
         activation=habits.activation,

@@ -184,7 +184,7 @@ def import_pair(
         verdicts["discriminator"] = judged
     _measure_anew(network, judge, generator, discriminator, told)
     with torch.no_grad():
-        looks = look(network(latents(network.spec.prior, 64, network.spec.latent)))
+        looks = look(network(latents(network.spec.prior, 64, network.spec.latent_dim)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
     return Imported(network, judge, told, sources, verdicts, looks)
 
@@ -197,7 +197,7 @@ def _measure_anew(
     told: dict[str, Told],
 ) -> None:
     """Running statistics for weights that came without them."""
-    z = latents(network.spec.prior, RECALIBRATION, network.spec.latent)
+    z = latents(network.spec.prior, RECALIBRATION, network.spec.latent_dim)
     if not generator.measured:
         recalibrate(network, z.split(BATCH))
         told["generator"] = replace(told["generator"], statistics=_measured(len(z), "latents"))
@@ -236,7 +236,7 @@ def _pictures(reading: Reading) -> Callable[[str], Tensor]:
     """Pictures of a generator as a discriminator read them in training, by how the generator ends."""
     raw = build_generator(reading, "none")
     with torch.no_grad():
-        values = torch.cat([raw(z) for z in latents(raw.spec.prior, EXAMPLES, raw.spec.latent).split(BATCH)])
+        values = torch.cat([raw(z) for z in latents(raw.spec.prior, EXAMPLES, raw.spec.latent_dim).split(BATCH)])
 
     def pictures(ending: str) -> Tensor:
         return {"tanh": torch.tanh, "sigmoid": torch.sigmoid}.get(ending, lambda v: v)(values)

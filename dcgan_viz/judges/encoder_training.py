@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dcgan_viz.data.images import ImageSet, spread
+from dcgan_viz.data.images import ImageSet, evenly_spaced
 from dcgan_viz.data.labels import Labels
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
@@ -109,7 +109,7 @@ def train_encoder(
         average.update_parameters(network)
     # Filled in place: the average is a copy of the same type that torch knows as a module only.
     network.load_state_dict(average.module.state_dict())
-    calibration = images.tensor(chosen[spread(len(chosen), RECALIBRATION)]).to(place)
+    calibration = images.tensor(chosen[evenly_spaced(len(chosen), RECALIBRATION)]).to(place)
     recalibrate(network.requires_grad_(False), calibration.split(BATCH))
     aside = np.flatnonzero(~learned & (labels.numbers >= 0))
     accuracy = measure_accuracy(_probabilities(network, images, aside, place), labels.numbers[aside], "held out")

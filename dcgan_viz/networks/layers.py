@@ -51,10 +51,10 @@ def generator_layers(spec: GeneratorSpec) -> tuple[Layer, ...]:
     >>> print(generator_layers(dcgan(64).generator)[2])
     3: deconv 5x5 x2, 256 maps of 16x16, ReLU
     """
-    hidden = name_activation(spec.activation, spec.slope)
+    hidden = name_activation(spec.activation, spec.negative_slope)
     ending = hidden if spec.base_activated else "linear"
     sizes = spec.sizes
-    layers = [Layer("generator", 1, "layers.0", f"project z({spec.latent})", spec.base_channels, sizes[0], ending)]
+    layers = [Layer("generator", 1, "layers.0", f"project z({spec.latent_dim})", spec.base_channels, sizes[0], ending)]
     for number, convolution in enumerate(spec.convolutions, start=2):
         kind = f"deconv {convolution.kernel}x{convolution.kernel} x{convolution.stride}"
         if convolution.upsample > 1:
@@ -76,7 +76,7 @@ def discriminator_layers(spec: DiscriminatorSpec) -> tuple[Layer, ...]:
     >>> print(discriminator_layers(dcgan(64).discriminator)[0])
     1: conv 5x5 /2, 128 maps of 32x32, LeakyReLU 0.2
     """
-    hidden = name_activation(spec.activation, spec.slope)
+    hidden = name_activation(spec.activation, spec.negative_slope)
     layers = []
     for number, (convolution, size) in enumerate(zip(spec.convolutions, spec.sizes[1:], strict=True), start=1):
         kind = f"conv {convolution.kernel}x{convolution.kernel} /{convolution.stride}"
@@ -85,7 +85,7 @@ def discriminator_layers(spec: DiscriminatorSpec) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def name_activation(activation: Activation, slope: float) -> str:
+def name_activation(activation: Activation, negative_slope: float) -> str:
     """What an activation is called in listings.
 
     Examples
@@ -94,7 +94,7 @@ def name_activation(activation: Activation, slope: float) -> str:
     'LeakyReLU 0.2'
     """
     if activation == "rectifier":
-        return f"LeakyReLU {slope}" if slope else "ReLU"
+        return f"LeakyReLU {negative_slope}" if negative_slope else "ReLU"
     return {"elu": "ELU", "selu": "SELU", "gelu": "GELU", "silu": "SiLU"}.get(activation, activation)
 
 

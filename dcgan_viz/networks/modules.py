@@ -45,10 +45,10 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 _OUTPUTS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "sigmoid": SignedSigmoid, "none": nn.Identity}
 
 
-def make_activation(activation: Activation, slope: float) -> nn.Module:
+def make_activation(activation: Activation, negative_slope: float) -> nn.Module:
     """The module of a hidden layer's activation."""
     if activation == "rectifier":
-        return nn.LeakyReLU(slope) if slope else nn.ReLU()
+        return nn.LeakyReLU(negative_slope) if negative_slope else nn.ReLU()
     return _ACTIVATIONS[activation]()
 
 
@@ -56,10 +56,10 @@ def _projection(spec: GeneratorSpec) -> nn.Sequential:
     """Layer 1: the authors normalise every unit of the projection on its own, before the reshape."""
     units = spec.base_channels * spec.base_size**2
     norm = [("norm", nn.BatchNorm1d(units, eps=spec.norm_eps))] if spec.base_norm else []
-    activation = [("activation", make_activation(spec.activation, spec.slope))] if spec.base_activated else []
+    activation = [("activation", make_activation(spec.activation, spec.negative_slope))] if spec.base_activated else []
     reshape = ("reshape", nn.Unflatten(1, (spec.base_channels, spec.base_size, spec.base_size)))
     after = [*norm, reshape, *activation] if spec.norm_first else [*activation, *norm, reshape]
-    linear = ("linear", nn.Linear(spec.latent, units, bias=spec.base_bias))
+    linear = ("linear", nn.Linear(spec.latent_dim, units, bias=spec.base_bias))
     return nn.Sequential(OrderedDict[str, nn.Module]([linear, *after]))
 
 
@@ -78,7 +78,7 @@ def _ending(
     if output is not None:
         activation = [("activation", output)]
     elif convolution.activated:
-        activation = [("activation", make_activation(spec.activation, spec.slope))]
+        activation = [("activation", make_activation(spec.activation, spec.negative_slope))]
     return OrderedDict([*norm, *activation] if spec.norm_first or output is not None else [*activation, *norm])
 
 
@@ -108,7 +108,7 @@ class _Chain(nn.Module):
         Parameters
         ----------
         inputs : Tensor
-            Latents (N, latent) of a generator, images (N, C, H, W) in [-1, 1] of a discriminator; on any device.
+            Latents (N, latent_dim) of a generator, images (N, C, H, W) in [-1, 1] of a discriminator; on any device.
         layer : int
             Counted from 1.
 
@@ -148,7 +148,7 @@ class _Chain(nn.Module):
         Returns
         -------
         Tensor
-            (units, latent) in layer 1 of a generator, (C, C below, k, k) in a discriminator, (C below, C, k, k) in the
+            (units, latent_dim) in layer 1 of a generator, (C, C below, k, k) in a discriminator, (C below, C, k, k) in the
             other layers of a generator.
 
         Raises
@@ -254,7 +254,7 @@ class Generator(_Chain):
     @property
     def latent_dim(self) -> int:
         """Dimensions of z."""
-        return self.spec.latent
+        return self.spec.latent_dim
 
     @property
     def prior(self) -> Prior:
@@ -267,7 +267,7 @@ class Generator(_Chain):
         return self.spec.image_channels, self.spec.image_size, self.spec.image_size
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [-1, 1] from latents (N, latent)."""
+        """Images (N, C, H, W) in [-1, 1] from latents (N, latent_dim)."""
         return self._run(z, 0, len(self.layers))
 
     def draw_from(self, maps: Tensor, layer: int) -> Tensor:

@@ -71,7 +71,7 @@ def preset(name: str, **options: Any) -> NetworkSpec:
     name : str
         A key of `PRESETS`.
     **options
-        Any of size, channels, width, discriminator_width, kernel, latent, prior and top_layer.
+        Any of size, channels, width, discriminator_width, kernel, latent_dim, prior and top_layer.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def dcgan_options(spec: NetworkSpec) -> dict[str, Any] | None:
         "width": [generator.base_channels, *(c.channels for c in generator.convolutions)][-2],
         "discriminator_width": down[0].channels,
         "kernel": down[0].kernel,
-        "latent": generator.latent,
+        "latent_dim": generator.latent_dim,
         "prior": generator.prior,
         "top_layer": down[-1].stride == 1,
     }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import AliasChoices, Field
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.untrusted import EXACT, check_plain
+from dcgan_viz.untrusted import EXACT, validate
 
 Prior = Literal["uniform", "normal"]
+
+PRIOR_DEVIATION: Mapping[Prior, float] = {"uniform": 3**-0.5, "normal": 1.0}
+"""Standard deviation of a coordinate of z."""
 
 MINIMUM_SIZE, MAXIMUM_SIZE = 16, 256
 MAXIMUM_WIDTH, MAXIMUM_LATENT = 1024, 4096
@@ -160,7 +165,7 @@ class GeneratorSpec:
 
     Parameters
     ----------
-    latent : int
+    latent_dim : int
         Dimensions of z.
     prior : {"uniform", "normal"}
         U(-1, 1), as in the paper, or N(0, 1).
@@ -174,7 +179,7 @@ class GeneratorSpec:
         Whether the projection is normalised (each unit on its own), has a bias, and ends in the activation.
     activation : Activation
         Of hidden layers.
-    slope : float
+    negative_slope : float
         Of a rectifier below zero: 0 is a ReLU.
     norm_first : bool
         Whether the normalisation comes before the activation, as in the paper, or after it.
@@ -183,7 +188,7 @@ class GeneratorSpec:
 
     __pydantic_config__: ClassVar = EXACT
 
-    latent: int
+    latent_dim: Annotated[int, Field(validation_alias=AliasChoices("latent_dim", "latent"))]
     prior: Prior
     base_channels: int
     convolutions: tuple[Convolution, ...]
@@ -193,15 +198,15 @@ class GeneratorSpec:
     base_bias: bool = False
     base_activated: bool = True
     activation: Activation = "rectifier"
-    slope: float = 0.0
+    negative_slope: Annotated[float, Field(validation_alias=AliasChoices("negative_slope", "slope"))] = 0.0
     norm_first: bool = True
     output: Output = "tanh"
 
     def __post_init__(self) -> None:
-        _check_range("a latent of dimensions", self.latent, 1, MAXIMUM_CHANNELS)
+        _check_range("a latent of dimensions", self.latent_dim, 1, MAXIMUM_CHANNELS)
         _check_range("base_channels", self.base_channels, 1, MAXIMUM_CHANNELS)
         _check_range("norm_eps", self.norm_eps, SMALLEST_EPS, 1)
-        _check_range("slope", self.slope, 0, 1)
+        _check_range("negative_slope", self.negative_slope, 0, 1)
         for name, value, known in (
             ("prior", self.prior, Prior),
             ("activation", self.activation, Activation),
@@ -212,7 +217,7 @@ class GeneratorSpec:
         if not 1 <= len(self.convolutions) <= MAXIMUM_LAYERS:
             raise UserError(f"a generator ends in 1 to {MAXIMUM_LAYERS} convolutions, not {len(self.convolutions)}")
         _check_sizes("generator", self.sizes)
-        projection = self.latent * self.base_channels * self.base_size**2
+        projection = self.latent_dim * self.base_channels * self.base_size**2
         _check_memory(self.base_channels, self.sizes, self.convolutions, projection)
 
     @property
@@ -244,7 +249,7 @@ class DiscriminatorSpec:
         The image that it reads.
     convolutions : tuple of Convolution
         Layers 1, 2, … from the image.
-    slope : float
+    negative_slope : float
         Slope of the LeakyReLU below zero.
     norm_eps : float
         Epsilon of every batch normalisation.
@@ -263,7 +268,7 @@ class DiscriminatorSpec:
     image_channels: int
     image_size: int
     convolutions: tuple[Convolution, ...]
-    slope: float = 0.2
+    negative_slope: Annotated[float, Field(validation_alias=AliasChoices("negative_slope", "slope"))] = 0.2
     norm_eps: float = 1e-5
     head_bias: bool = False
     activation: Activation = "rectifier"
@@ -275,7 +280,7 @@ class DiscriminatorSpec:
             raise UserError(f"a discriminator has 1 to {MAXIMUM_LAYERS} convolutions, not {len(self.convolutions)}")
         _check_range("image_channels", self.image_channels, 1, MAXIMUM_CHANNELS)
         _check_range("norm_eps", self.norm_eps, SMALLEST_EPS, 1)
-        _check_range("slope", self.slope, 0, 1)
+        _check_range("negative_slope", self.negative_slope, 0, 1)
         if self.activation not in get_args(Activation):
             raise UserError(f"activation {self.activation!r} is not known: choose {' or '.join(get_args(Activation))}")
         _check_sizes("discriminator", self.sizes)
@@ -343,7 +348,7 @@ class NetworkSpec:
             If a field is missing, unknown or out of range.
         """
         try:
-            return check_plain(data, cls)
+            return validate(data, cls)
         except UserError as error:
             raise UserError(f"this is not a network specification of dcgan-viz: {error}") from error
 
@@ -355,7 +360,7 @@ def dcgan(
     width: int = 128,
     discriminator_width: int | None = None,
     kernel: int = 5,
-    latent: int = 100,
+    latent_dim: int = 100,
     prior: Prior = "uniform",
     top_layer: bool = False,
 ) -> NetworkSpec:
@@ -376,7 +381,7 @@ def dcgan(
         Maps of the discriminator's first layer, where it is to be narrower or wider than the generator.
     kernel : int
         3, 4 or 5; the paper's is 5.
-    latent, prior
+    latent_dim, prior
         As in `GeneratorSpec`.
     top_layer : bool
         Add a 3x3 stride-1 convolution, as wide as the last, on top of the discriminator.
@@ -408,8 +413,8 @@ def dcgan(
     for name, value in (("width", width), ("the discriminator's width", discriminator_width)):
         if not 1 <= value <= MAXIMUM_WIDTH:
             raise UserError(f"{name} must be from 1 to {MAXIMUM_WIDTH}, not {value}")
-    if not 1 <= latent <= MAXIMUM_LATENT:
-        raise UserError(f"z has from 1 to {MAXIMUM_LATENT} dimensions, not {latent}")
+    if not 1 <= latent_dim <= MAXIMUM_LATENT:
+        raise UserError(f"z has from 1 to {MAXIMUM_LATENT} dimensions, not {latent_dim}")
     narrowing, widening = _doubling(discriminator_width, size), _doubling(width, size)[::-1]
     down = [Convolution(w, kernel, 2, norm=i > 0) for i, w in enumerate(narrowing)]
     if top_layer:
@@ -417,7 +422,7 @@ def dcgan(
     up = [Convolution(w, kernel, 2) for w in widening[1:]]
     up.append(Convolution(channels, kernel, 2, norm=False))
     return NetworkSpec(
-        GeneratorSpec(latent, prior, widening[0], tuple(up)),
+        GeneratorSpec(latent_dim, prior, widening[0], tuple(up)),
         DiscriminatorSpec(channels, size, tuple(down)),
     )
 

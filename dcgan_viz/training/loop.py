@@ -36,7 +36,7 @@ from dcgan_viz.training.copying import MOST_ORIGINALS
 from dcgan_viz.training.execution import Execution, Precision, choose_device, choose_execution, launch
 from dcgan_viz.training.log import METRICS_FILE, TENSORBOARD, RunLog
 from dcgan_viz.training.means import MeanLosses
-from dcgan_viz.training.monitor import Health, judge, rank, spread
+from dcgan_viz.training.monitor import Health, diagnose, diversity, rank
 from dcgan_viz.training.run import (
     BEST,
     CHECKPOINTS,
@@ -51,7 +51,7 @@ from dcgan_viz.training.run import (
 from dcgan_viz.training.settings import TrainingSettings
 from dcgan_viz.training.snapshot import take_model, with_best
 from dcgan_viz.training.step import Adversaries, StepMeans, check_weights
-from dcgan_viz.untrusted import check_plain
+from dcgan_viz.untrusted import validate
 from dcgan_viz.versions import versions
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ class _Training:
         self.means.restore(start.tensors)
         self.done, self.health = start.step, Health.from_dict(start.run.get("health"))
         usual = start.step * self.run.settings.batch_size * processes
-        self.images_seen = check_plain(start.run.get("images_seen", usual), int)
+        self.images_seen = validate(start.run.get("images_seen", usual), int)
 
     def go_on(self, stop: Stop, progress: Progress) -> TrainingResult:
         """Train from where the run is to its end, or until it is to stop."""
@@ -434,8 +434,8 @@ class _Training:
             model = self._model()
             samples = model.sample(GRID_SAMPLES, seed=self.run.settings.seed)
             photographs = spread_out(self.images, GRID_SAMPLES)
-            self.health, sentences = judge(
-                self.health, self.done, self.images_seen, means, spread(samples), spread(photographs)
+            self.health, sentences = diagnose(
+                self.health, self.done, self.images_seen, means, diversity(samples), diversity(photographs)
             )
             value, stalled = self._rank(model)
             self.log.write(self.done, means, rate, value)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.step import StepMeans
-from dcgan_viz.untrusted import EXACT, check_plain
+from dcgan_viz.untrusted import EXACT, validate
 
 WON_LOSS = 0.05
 """The discriminator has won when its loss, averaged over a tick, falls below this (2 log 2 at the start)."""
@@ -61,24 +61,24 @@ class Health:
             If it is something else.
         """
         try:
-            return check_plain(data, cls)
+            return validate(data, cls)
         except UserError as error:
             raise UserError(f"the checkpoint does not say how the run was: {error}") from error
 
 
-def spread(images: Tensor) -> float:
+def diversity(images: Tensor) -> float:
     """Median root-mean-square distance per pixel between pairs of images (N, C, H, W), N at least 2.
 
     Examples
     --------
-    >>> spread(torch.stack([torch.zeros(1, 2, 2), torch.ones(1, 2, 2)]))
+    >>> diversity(torch.stack([torch.zeros(1, 2, 2), torch.ones(1, 2, 2)]))
     1.0
     """
     flat = images.flatten(1).float()
     return float(torch.pdist(flat).median() / flat.shape[1] ** 0.5)
 
 
-def judge(
+def diagnose(
     health: Health, step: int, images_seen: int, means: StepMeans, sample_spread: float, real_spread: float
 ) -> tuple[Health, tuple[str, ...]]:
     """Judge a run at a checkpoint.
@@ -92,7 +92,7 @@ def judge(
     means : StepMeans
         Losses, D(x) and D(G(z)) of the last tick.
     sample_spread, real_spread : float
-        `spread` of samples and of as many real images.
+        `diversity` of samples and of as many real images.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def judge(
 
     Examples
     --------
-    >>> judge(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
+    >>> diagnose(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
     (Health(last_healthy=500, varied=True, ...), ())
     """
     warnings = []

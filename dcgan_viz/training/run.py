@@ -17,7 +17,7 @@ from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.training.checkpoints import checkpoint_path, list_checkpoints, read_state
 from dcgan_viz.training.execution import Execution
 from dcgan_viz.training.settings import TrainingSettings
-from dcgan_viz.untrusted import EXACT, LENIENT, check_plain
+from dcgan_viz.untrusted import EXACT, LENIENT, validate
 
 CHECKPOINTS, SAMPLES, MODEL, BEST = "checkpoints", "samples", "model", "best"
 
@@ -88,7 +88,7 @@ class Run:
             If a part is missing or not what it should be.
         """
         try:
-            read = check_plain(data, _Saved)
+            read = validate(data, _Saved)
             every = read.checkpoint_every or usual_interval(read.images.count, read.settings, read.devices)
             return cls(
                 read.networks,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.augment import POLICIES
-from dcgan_viz.untrusted import EXACT, check_plain
+from dcgan_viz.untrusted import EXACT, validate
 
 Updates = Literal["both", "alternate"]
 
@@ -108,7 +108,7 @@ class TrainingSettings:
             If a setting is unknown, of a wrong type or out of range.
         """
         try:
-            return check_plain(data, cls)
+            return validate(data, cls)
         except UserError as error:
             raise UserError(f"these are not training settings of this version of dcgan-viz: {error}") from error
 

@@ -120,5 +120,5 @@ def checkpoint_model(path: Path, device: str | torch.device = "cpu") -> DCGAN:
 
 
 def _recalibrate_generator(generator: Generator, spec: GeneratorSpec, device: torch.device) -> None:
-    z = draw_latents(RECALIBRATION_SAMPLES, spec.latent, spec.prior, np.random.default_rng(0))
+    z = draw_latents(RECALIBRATION_SAMPLES, spec.latent_dim, spec.prior, np.random.default_rng(0))
     recalibrate(generator, [batch.to(device) for batch in z.split(BATCH)])

@@ -142,7 +142,7 @@ class Adversaries:
         on the same generated images: one forward pass of the generator serves both.
         """
         both = self.settings.updates == "both"
-        z = draw_latents(len(images), self.spec.latent, self.spec.prior, random).to(images.device)
+        z = draw_latents(len(images), self.spec.latent_dim, self.spec.prior, random).to(images.device)
         update_generator = both or number % 2 == 0
         with torch.set_grad_enabled(update_generator):
             generated = self.generator(z)

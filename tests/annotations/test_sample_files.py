@@ -73,7 +73,7 @@ def test_a_folder_that_holds_annotations_is_left_alone(tiny_model: DCGAN, folder
 def test_grey_samples_are_written(make_model, tmp_path: Path) -> None:
     from dcgan_viz.networks import dcgan
 
-    model = make_model(dcgan(16, width=4, latent=8, channels=1))
+    model = make_model(dcgan(16, width=4, latent_dim=8, channels=1))
     assert Image.open(export_samples(model, tmp_path / "grey", count=1, scale=2) / "sample-0000.png").mode == "L"
 
 

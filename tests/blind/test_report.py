@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 
 from dcgan_viz.blind.answers import Answer, Answers, add_answers, load_answers, open_answers, read_answer, save_answers
 from dcgan_viz.blind.guessing import colour_statistics
-from dcgan_viz.blind.report import covered_area, judge
+from dcgan_viz.blind.report import covered_area, unblind
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.blind import blind_figure
@@ -318,7 +318,7 @@ def slow_mcnemar(gained: int, lost: int) -> float:
 def test_the_report_counts_as_one_would_by_hand(kind: AnswerKind, share: float) -> None:
     trial = make_trial(kind, latents=30)
     answers = random_answers(trial, share=share)
-    result = judge(trial, answers)
+    result = unblind(trial, answers)
     assert (result.judged, result.missing) == (len(answers.given), 90 - len(answers.given))
     assert [presence.condition for presence in result.presences] == list(NAMES)
 
@@ -366,7 +366,7 @@ def test_the_report_counts_as_one_would_by_hand(kind: AnswerKind, share: float) 
 def test_the_paired_interval_resamples_latents_with_all_their_pictures() -> None:
     trial = make_trial(latents=40)
     answers = random_answers(trial, unclear=0)
-    result = judge(trial, answers)
+    result = unblind(trial, answers)
     random = np.random.default_rng(99)
     shares, areas = [], []
     verdicts = [[len(answers.given[place(trial, c, p)]) > 0 for c in range(3)] for p in range(40)]
@@ -393,14 +393,14 @@ def test_the_report_does_not_depend_on_the_order_in_which_pictures_were_shown() 
         given = {
             place(trial, c, p): (((1.0, 1.0, 2.0, 2.0),) if (c + p) % 3 else ()) for c in range(3) for p in range(12)
         }
-        results.append(judge(trial, Answers(trial.digest, "me", given)))
+        results.append(unblind(trial, Answers(trial.digest, "me", given)))
     assert [p.share for p in results[0].presences] == [p.share for p in results[1].presences]
     assert [d.share for d in results[0].differences] == [d.share for d in results[1].differences]
 
 
 def test_a_report_without_pairs_says_that_nothing_is_known(tmp_path: Path) -> None:
     trial = make_trial()
-    result = judge(trial, Answers(trial.digest, "me", {place(trial, 0, 3): (), place(trial, 1, 4): "unclear"}))
+    result = unblind(trial, Answers(trial.digest, "me", {place(trial, 0, 3): (), place(trial, 1, 4): "unclear"}))
     first, second, third = result.presences
     assert first.share == share_estimate(0, 1, over="clear pictures")
     assert math.isnan(second.share.value)
@@ -416,22 +416,22 @@ def test_a_report_without_pairs_says_that_nothing_is_known(tmp_path: Path) -> No
 def test_no_answers_and_answers_of_another_trial_make_no_report() -> None:
     trial = make_trial()
     with pytest.raises(UserError, match="nothing has been judged"):
-        judge(trial, Answers(trial.digest))
+        unblind(trial, Answers(trial.digest))
     with pytest.raises(UserError, match="belong to another trial"):
-        judge(trial, random_answers(make_trial(latents=5)))
+        unblind(trial, random_answers(make_trial(latents=5)))
 
 
 def test_a_report_keeps_what_it_was_made_of() -> None:
     trial = make_trial()
     answers = random_answers(trial, share=0.8)
-    result = judge(trial, answers)
+    result = unblind(trial, answers)
     assert np.flatnonzero(result.answered).tolist() == list(answers.given)
     for index, answer in answers.given.items():
         rows = result.boxes[result.boxes[:, 0] == index, 1:]
         assert rows.tolist() == ([] if answer == "unclear" else [list(box) for box in answer])
     assert result.settings["model"] == "tiny"
     assert result.settings["trial"] == trial.digest
-    assert judge(trial, answers).numbers() == result.numbers()
+    assert unblind(trial, answers).numbers() == result.numbers()
 
 
 # The figure.
@@ -441,7 +441,7 @@ def test_a_report_keeps_what_it_was_made_of() -> None:
 def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) -> None:
     trial = make_trial(kind)
     answers = random_answers(trial, share=0.9)
-    result = judge(trial, answers)
+    result = unblind(trial, answers)
     figure = blind_figure(result)
     assert len(figure.axes) == 3 * 10 + (3 if kind == "boxes" else 2)
     text = " ".join(figure.said.split())
@@ -469,7 +469,7 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
 def test_unclear_counts_as_not_there_in_a_test_of_its_own() -> None:
     trial = make_trial("yes-no", latents=40)
     answers = random_answers(trial, unclear=0.3, share=0.9)
-    result = judge(trial, answers)
+    result = unblind(trial, answers)
     for change in result.differences:
         later, earlier = (trial.conditions.index(name) for name in (change.condition, change.reference))
         gained = lost = both = left_out = 0
@@ -487,14 +487,14 @@ def test_unclear_counts_as_not_there_in_a_test_of_its_own() -> None:
 
 
 def test_colours_give_conditions_away_only_where_they_differ() -> None:
-    alike = judge(make_trial(latents=60), random_answers(make_trial(latents=60))).guesser
+    alike = unblind(make_trial(latents=60), random_answers(make_trial(latents=60))).guesser
     assert alike.chance == pytest.approx(1 / 3)
     assert alike.accuracy.low < 1 / 3
     assert "not shown to be more than chance" in alike.sentence
     random = np.random.default_rng(0)
     drawn = random.integers(0, 200, (30, 8, 8, 3), dtype=np.uint8)
     trial = prepare_trial({"as drawn": drawn, "brighter": drawn + np.uint8(40)}, "?", "yes-no")
-    found = judge(trial, Answers(trial.digest, "me", {0: "yes"})).guesser
+    found = unblind(trial, Answers(trial.digest, "me", {0: "yes"})).guesser
     assert found.accuracy.value > 0.95
     # Every picture of a latent is in one fold: what is learned of one says nothing of the same seen brighter.
     slow = 0

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.blind.answers import Answer, Answers, load_answers, save_answers
-from dcgan_viz.blind.report import judge, prepare_trial, save_trial
+from dcgan_viz.blind.report import prepare_trial, save_trial, unblind
 from dcgan_viz.blind.trials import load_trial
 
 NAMES = ("as drawn", "window maps zeroed", "random maps zeroed")
@@ -56,7 +56,7 @@ def test_json_is_alone_on_standard_output_and_is_the_librarys(run, folder: Path)
     assert numbers.pop("folder") == "here"
     assert numbers == json.loads(Path("here/result.json").read_text())
     trial = load_trial(folder)
-    expected = judge(trial, load_answers(folder / "answers.json", trial)).numbers()
+    expected = unblind(trial, load_answers(folder / "answers.json", trial)).numbers()
     assert numbers["presences"] == expected["presences"]
     assert "14 of 24 pictures are not judged yet" in outcome.stderr
 

@@ -152,7 +152,7 @@ def workspace(
 ) -> Path:
     """All that the commands read."""
     place = tmp_path_factory.mktemp("workspace")
-    model = make_model(dcgan(16, width=4, latent=8, top_layer=True))
+    model = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True))
     model.save(place / "model")
     np.save(place / "pictures.npy", to_pixels(model.sample(400, seed=1)))
     tiny_segmenter.save(place / "model" / "segmenter")

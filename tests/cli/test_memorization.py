@@ -45,7 +45,7 @@ def test_copies_are_called_so(run, tiny_folder: Path, tmp_path: Path) -> None:
 
 
 def test_models_of_procedural_rooms_need_no_data(run, make_model, tmp_path: Path) -> None:
-    model = make_model(dcgan(32, width=4, latent=8))
+    model = make_model(dcgan(32, width=4, latent_dim=8))
     card = replace(model.card, training={ROOMS: {"seed": 0, "first": 0, "count": 40}})
     folder = replace(model, card=card).save(tmp_path / "rooms")
     outcome = run("memorization", "--model", folder, "--samples", 100)

@@ -31,7 +31,7 @@ def test_a_name_that_is_no_pictures_is_refused_before_anything_is_drawn(name: st
 def test_a_page_that_memory_does_not_hold_is_refused_before_anything_is_drawn(refused, make_model) -> None:
     from dcgan_viz.networks import dcgan
 
-    folder = make_model(dcgan(64, width=2, latent=4)).save("wide")
+    folder = make_model(dcgan(64, width=2, latent_dim=4)).save("wide")
     sentence = refused("sample", "--model", folder, "--count", 10_000, "--scale", 16)
     assert "105632x105632 pixels needs 31.4 GiB of memory" in sentence
     assert "--each" in sentence

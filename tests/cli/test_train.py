@@ -212,7 +212,7 @@ def test_start_from_takes_the_models_networks(run: Run, refused: Callable[..., s
     start(run, array, "--kernel 3 --top-layer --latent 8 --name first")
     result = run("train", array, "--start-from", "run", "--steps", 1, "--batch-size", 8, "--out", "tuned")
     assert result.exit_code == 0, result.output
-    assert load("tuned").networks == load("run").networks == dcgan(16, width=4, kernel=3, latent=8, top_layer=True)
+    assert load("tuned").networks == load("run").networks == dcgan(16, width=4, kernel=3, latent_dim=8, top_layer=True)
     assert load("tuned").card.training["started from"] == "first"
     assert f"--start-from {Path('run').absolute()}" in load("tuned").card.commands[0]
     same = run("train", array, "--start-from", "run", "--kernel", 3, "--steps", 1, "--batch-size", 8, "--out", "same")

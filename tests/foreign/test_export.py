@@ -36,7 +36,7 @@ ODD = NetworkSpec(
         base_size=3,
         base_norm=False,
         base_bias=True,
-        slope=0.2,
+        negative_slope=0.2,
         norm_eps=1e-3,
         norm_first=False,
         output="sigmoid",
@@ -52,7 +52,7 @@ ODD = NetworkSpec(
     ),
 )
 SPECS = {
-    "plain": dcgan(16, width=4, latent=8),
+    "plain": dcgan(16, width=4, latent_dim=8),
     "odd": ODD,
     **{
         a: replace(ODD, discriminator=replace(ODD.discriminator, activation=a))

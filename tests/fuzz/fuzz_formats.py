@@ -29,7 +29,7 @@ from dcgan_viz.annotations.objects import load_objects
 from dcgan_viz.annotations.photographs import PhotographBoxes, identify, save_photograph_boxes
 from dcgan_viz.annotations.sample_files import find_samples
 from dcgan_viz.blind.answers import load_answers
-from dcgan_viz.blind.report import judge
+from dcgan_viz.blind.report import unblind
 from dcgan_viz.blind.trials import load_trial, prepare_trial, save_trial
 from dcgan_viz.card import Card
 from dcgan_viz.data.images import ImageSet, TensorImages, load_images
@@ -103,7 +103,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 @cache
 def tiny_model() -> DCGAN:
-    spec = dcgan(16, width=2, latent=4)
+    spec = dcgan(16, width=2, latent_dim=4)
     torch.manual_seed(0)
     card = Card("tiny", "for tests", spec, training={"steps": 3, "settings": {"r1": 0.5}}, commands=("train",))
     return DCGAN(Generator(spec.generator).eval(), Discriminator(spec.discriminator).eval(), card)
@@ -185,7 +185,7 @@ def make_checkpoint() -> Files:
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingSettings(steps=4, batch_size=4)
         images = ImageSet(noise, ("noise",) * len(noise))
-        train(images, dcgan(16, width=2, latent=4), settings, folder, device="cpu", precision="fp32")
+        train(images, dcgan(16, width=2, latent_dim=4), settings, folder, device="cpu", precision="fp32")
         return {CHECKPOINT: (Path(folder) / "checkpoints" / CHECKPOINT).read_bytes()}
 
 
@@ -418,7 +418,7 @@ def make_trial() -> Files:
 
 def read_trial(folder: Path) -> None:
     trial = load_trial(folder)
-    judge(trial, load_answers(folder / "answers.json", trial))
+    unblind(trial, load_answers(folder / "answers.json", trial))
 
 
 # --- Arrays and tables ---------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ UPSAMPLED = GeneratorSpec(
     ),
     base_size=5,
     base_activated=False,
-    slope=0.2,
+    negative_slope=0.2,
     norm_first=False,
     output="sigmoid",
 )
@@ -87,7 +87,7 @@ def test_cards_without_the_newer_fields_are_read() -> None:
                 del convolution[name]
         for name in ("activation", "norm_first", "output", "unit_pixels", "base_norm", "base_bias", "base_activated"):
             data[side].pop(name, None)
-    del data["generator"]["slope"]
+    del data["generator"]["negative_slope"]
     assert NetworkSpec.from_dict(data) == spec
 
 

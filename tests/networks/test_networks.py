@@ -27,7 +27,7 @@ def shapes(network: nn.Module) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("name", ["lsun64", "faces64"])
 def test_the_64_pixel_pair_is_the_papers(name: str) -> None:
     spec = preset(name)
-    assert (spec.generator.latent, spec.generator.prior) == (100, "uniform")
+    assert (spec.generator.latent_dim, spec.generator.prior) == (100, "uniform")
     with torch.device("meta"):
         generator, discriminator = Generator(spec.generator), Discriminator(spec.discriminator)
     # torch keeps a transposed convolution as (in, out, k, k).
@@ -64,7 +64,7 @@ def test_the_papers_generator_against_a_discriminator_of_half_the_width() -> Non
 
 def test_the_imagenet_pair_has_28672_pooled_features() -> None:
     spec = preset("imagenet32")
-    assert (spec.generator.latent, spec.generator.prior) == (256, "uniform")
+    assert (spec.generator.latent_dim, spec.generator.prior) == (256, "uniform")
     layers = discriminator_layers(spec.discriminator)
     assert [(layer.channels, layer.size) for layer in layers] == [
         (128, 32),
@@ -81,7 +81,7 @@ def test_the_imagenet_pair_has_28672_pooled_features() -> None:
 
 def test_the_svhn_pair_has_7168_pooled_features() -> None:
     spec = preset("svhn32")
-    assert (spec.generator.latent, spec.generator.prior) == (100, "normal")
+    assert (spec.generator.latent_dim, spec.generator.prior) == (100, "normal")
     assert sum(16 * layer.channels for layer in discriminator_layers(spec.discriminator)) == 7_168
     assert [layer.channels for layer in generator_layers(spec.generator)] == [256, 128, 64, 3]
 
@@ -97,8 +97,8 @@ def test_the_svhn_pair_has_the_shapes_of_the_authors_weights(realdata: Path) -> 
 
 
 VARIANTS = [
-    *(dcgan(size, width=2, latent=8) for size in (16, 32, 64, 128, 256)),
-    *(dcgan(16, width=3, kernel=kernel, latent=8) for kernel in (3, 4, 5)),
+    *(dcgan(size, width=2, latent_dim=8) for size in (16, 32, 64, 128, 256)),
+    *(dcgan(16, width=3, kernel=kernel, latent_dim=8) for kernel in (3, 4, 5)),
     dcgan(16, width=2, channels=1, prior="normal"),
     dcgan(32, width=2, top_layer=True),
     dcgan(32, width=4, discriminator_width=2, top_layer=True),
@@ -110,7 +110,7 @@ VARIANTS = [
 @pytest.mark.parametrize("spec", VARIANTS, ids=lambda spec: f"{spec.generator.image_size}")
 def test_every_variant_draws_scores_and_learns(spec: NetworkSpec) -> None:
     generator, discriminator = Generator(spec.generator), Discriminator(spec.discriminator)
-    images = generator(torch.randn(3, spec.generator.latent))
+    images = generator(torch.randn(3, spec.generator.latent_dim))
     assert images.shape == (3, *spec.image_shape)
     assert images.abs().max() <= 1
     scores = discriminator(images)
@@ -126,7 +126,7 @@ def test_every_variant_draws_scores_and_learns(spec: NetworkSpec) -> None:
 @pytest.mark.parametrize("spec", VARIANTS, ids=lambda spec: f"{spec.generator.image_size}")
 def test_numbered_layers_are_what_the_modules_write(spec: NetworkSpec) -> None:
     generator, discriminator = Generator(spec.generator).eval(), Discriminator(spec.discriminator).eval()
-    maps = torch.randn(2, spec.generator.latent)
+    maps = torch.randn(2, spec.generator.latent_dim)
     for layer, module in zip(generator_layers(spec.generator), generator.layers, strict=True):
         maps = module(maps)
         assert maps.shape == (2, layer.channels, layer.size, layer.size)
@@ -170,8 +170,8 @@ def test_a_specification_survives_json() -> None:
         ({"width": 10**9}, "width must be from 1 to 1024"),
         ({"discriminator_width": -1}, "the discriminator's width must be from 1"),
         ({"kernel": 6}, "choose 3, 4 or 5"),
-        ({"latent": 0}, "z has from 1 to 4096 dimensions, not 0"),
-        ({"latent": 10**9}, "z has from 1 to 4096"),
+        ({"latent_dim": 0}, "z has from 1 to 4096 dimensions, not 0"),
+        ({"latent_dim": 10**9}, "z has from 1 to 4096"),
         ({"prior": "cauchy"}, "choose uniform or normal"),
     ],
 )

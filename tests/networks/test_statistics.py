@@ -14,7 +14,7 @@ from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Discriminator, Generator
 from dcgan_viz.networks.statistics import recalibrate
 
-SPEC = dcgan(16, width=4, latent=8, top_layer=True)
+SPEC = dcgan(16, width=4, latent_dim=8, top_layer=True)
 
 
 def images(count: int) -> Tensor:

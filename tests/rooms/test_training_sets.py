@@ -26,7 +26,7 @@ from dcgan_viz.rooms.training_sets import (
 
 
 def rooms_model(make_model, channels: int = 3, **rooms: object) -> DCGAN:
-    model = make_model(dcgan(32, width=4, latent=8, channels=channels))
+    model = make_model(dcgan(32, width=4, latent_dim=8, channels=channels))
     return replace(model, card=replace(model.card, training={ROOMS: rooms}))
 
 

@@ -9,7 +9,7 @@ import pytest
 from starlette import testclient
 
 from dcgan_viz.blind.answers import Answers, load_answers, save_answers
-from dcgan_viz.blind.report import judge
+from dcgan_viz.blind.report import unblind
 from dcgan_viz.blind.trials import AnswerKind, BlindTrial, load_sheet, load_trial, prepare_trial, save_trial
 from dcgan_viz.errors import UserError
 from dcgan_viz.studio.blind import blind_app, serve_blind
@@ -210,7 +210,7 @@ def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, fold
     numbers = json.loads(outcome.stdout)
     assert (numbers["judged"], numbers["missing"], numbers["contributor"]) == (6, 0, "me")
     trial = load_trial(folder)
-    result = judge(trial, load_answers(folder / "answers.json", trial))
+    result = unblind(trial, load_answers(folder / "answers.json", trial))
     assert numbers["presences"] == result.numbers()["presences"]
     assert sum(presence["present"] for presence in numbers["presences"]) == 2
 

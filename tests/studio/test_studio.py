@@ -25,7 +25,7 @@ from dcgan_viz.studio.studio import studio_app
 @pytest.fixture
 def seeing_model(make_model: Callable[..., DCGAN], tiny_segmenter: Segmenter, tmp_path: Path) -> DCGAN:
     """A model of four layers, with a segmenter beside it."""
-    folder = make_model(dcgan(16, width=4, latent=8, top_layer=True)).save(tmp_path / "seeing", exact=True)
+    folder = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True)).save(tmp_path / "seeing", exact=True)
     tiny_segmenter.save(folder / "segmenter")
     return load(folder)
 

@@ -21,7 +21,7 @@ from dcgan_viz.training.loop import resume_training, train
 from dcgan_viz.training.settings import TrainingSettings
 
 IMAGES = ImageSet(np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8), ("noise",) * 12)
-NETWORKS, SETTINGS = dcgan(16, width=2, latent=4), TrainingSettings(steps=3, batch_size=4, ema=0.5)
+NETWORKS, SETTINGS = dcgan(16, width=2, latent_dim=4), TrainingSettings(steps=3, batch_size=4, ema=0.5)
 OPTIONS: dict[str, Any] = {"keep": 1, "device": "cpu"}
 
 CHANGES = {

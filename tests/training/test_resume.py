@@ -31,7 +31,7 @@ from dcgan_viz.training.settings import TrainingSettings
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (70, 16, 16, 3), dtype=np.uint8)
 IMAGES = ImageSet(PIXELS, tuple(map(str, range(70))))
-NETWORKS, SETTINGS = dcgan(16, width=4, latent=8), TrainingSettings(steps=12, batch_size=8, ema=0.9)
+NETWORKS, SETTINGS = dcgan(16, width=4, latent_dim=8), TrainingSettings(steps=12, batch_size=8, ema=0.9)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from dcgan_viz.training.execution import Execution, launch
 from dcgan_viz.training.settings import TrainingSettings, Updates
 from dcgan_viz.training.step import Adversaries
 
-NETWORKS = dcgan(16, width=4, latent=8)
+NETWORKS = dcgan(16, width=4, latent_dim=8)
 ORIGINALS = torch.rand(7, 3, 16, 16, generator=torch.Generator().manual_seed(9)) * 2 - 1
 
 

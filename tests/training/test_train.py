@@ -26,7 +26,7 @@ from dcgan_viz.training.loop import resume_training, train
 from dcgan_viz.training.settings import TrainingSettings
 from dcgan_viz.training.step import Adversaries
 
-NETWORKS = dcgan(16, width=4, latent=8)
+NETWORKS = dcgan(16, width=4, latent_dim=8)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_the_page_draws_and_forgets_in_a_browser(
         runtime.runtime_files()
     except UserError as error:
         pytest.skip(str(error))
-    folder = make_model(dcgan(16, width=4, latent=8, top_layer=True)).save(tmp_path / "model", exact=True)
+    folder = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True)).save(tmp_path / "model", exact=True)
     tiny_segmenter.save(folder / "segmenter")
     model = load(folder)
     written = export_web(model, tmp_path / "page")

@@ -154,7 +154,7 @@ def rank_maps(
     if shows.sum() < 4:
         raise UserError(f"{int(shows.sum())} images show {label!r}, and at least 4 are needed to rank and to test maps")
     activations = _activations(model.discriminator, layer.number, images)
-    covered = coverage(masks, layer.size)
+    covered = covered_shares(masks, layer.size)
     ranking_half, test_half = balanced_halves(shows, seed)
     ranked_by = _average_precisions(activations[ranking_half], covered[ranking_half])
     ranking = np.argsort(-ranked_by, kind="stable")
@@ -181,7 +181,7 @@ def rank_maps(
             masks,
             (ranking_half, test_half),
             lambda one, its_layer: _activations(one.discriminator, its_layer.number, images),
-            coverage,
+            covered_shares,
             seed=seed,
             bootstrap_seed=stream(seed, BOOTSTRAP),
         ),
@@ -194,7 +194,7 @@ def rank_maps(
     )
 
 
-def coverage(masks: NDArray[np.bool_], map_size: int) -> NDArray[np.float64]:
+def covered_shares(masks: NDArray[np.bool_], map_size: int) -> NDArray[np.float64]:
     """The share of the square above each position of a map that a mask covers.
 
     Parameters
@@ -209,7 +209,7 @@ def coverage(masks: NDArray[np.bool_], map_size: int) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> coverage(np.array([[[True, True], [False, True]]]), 1)
+    >>> covered_shares(np.array([[[True, True], [False, True]]]), 1)
     array([[[0.75]]])
     """
     count, size, _ = masks.shape

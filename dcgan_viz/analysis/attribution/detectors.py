@@ -110,7 +110,7 @@ def compare_detectors(
     masks: NDArray[np.bool_],
     halves: Halves,
     activations: Callable[[DCGAN, Layer], NDArray[np.float32]],
-    coverage: Callable[[NDArray[np.bool_], int], NDArray[np.float64]],
+    covered_shares: Callable[[NDArray[np.bool_], int], NDArray[np.float64]],
     *,
     seed: int = 0,
     bootstrap_seed: tuple[int, ...] = (0,),
@@ -127,7 +127,7 @@ def compare_detectors(
         Images that choose, and images that measure.
     activations : callable
         Maps (N, C, h, w) of a model's layer on the images.
-    coverage : callable
+    covered_shares : callable
         The share of each square of a map that masks cover.
     seed : int
         Of the random weights.
@@ -154,10 +154,10 @@ def compare_detectors(
         replicates.append(found[1:])
 
     for name, features, size in _plain_features(images):
-        covered = coverage(masks, size)
+        covered = covered_shares(masks, size)
         add(name, "", 0, -1, *_combine(features, covered, halves), covered[measuring])
     place = max(layer.size for layer in model.discriminator_layers)
-    covered = coverage(masks, place)
+    covered = covered_shares(masks, place)
     usual, share = covered[choosing], covered[measuring]
     folds = np.arange(len(choosing)) % FOLDS
     unseen = np.stack([usual[folds != fold].mean(0) for fold in folds])
@@ -168,7 +168,7 @@ def compare_detectors(
     fresh = DCGAN(model.generator, randomised(model.discriminator, whole, images, seed), model.card)
     for network, one in ((TRAINED, model), (RANDOM, fresh)):
         for layer in model.discriminator_layers:
-            maps, covered = activations(one, layer), coverage(masks, layer.size)
+            maps, covered = activations(one, layer), covered_shares(masks, layer.size)
             ones, share = np.ones((1, len(choosing))), covered[measuring]
             ranked = [
                 float(average_precisions(maps[choosing, m], covered[choosing], ones)[0]) for m in range(maps.shape[1])

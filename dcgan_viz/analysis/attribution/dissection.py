@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.detection import coverage
+from dcgan_viz.analysis.attribution.detection import covered_shares
 from dcgan_viz.analysis.attribution.unit_gradients import Unit, unit_gradients
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.data.arrays import read_arrays
@@ -178,7 +178,7 @@ def dissect(
         iou = chance = np.zeros((layer.channels, 0))
     else:
         seen = segment(segmenter, images)
-        covered = np.stack([coverage(seen == k, layer.size) for k in range(1, len(objects) + 1)], axis=-1)
+        covered = np.stack([covered_shares(seen == k, layer.size) for k in range(1, len(objects) + 1)], axis=-1)
         # The same objects, but of other samples.
         elsewhere = np.roll(covered, samples // 4, axis=0)
         thresholds, chosen, ious = _agreement(flat, covered)

@@ -141,7 +141,7 @@ class _Backward:
 
     def __init__(self, discriminator: Discriminator, layer: int, rule: Rule) -> None:
         self.discriminator, self.layer = discriminator, layer
-        self.slope = discriminator.spec.slope if rule == "keep" else 0.0
+        self.negative_slope = discriminator.spec.negative_slope if rule == "keep" else 0.0
         self.steps = [
             BackwardStep(discriminator.folded_weight(number), *self._geometry(number)) for number in range(1, layer + 1)
         ]
@@ -171,7 +171,9 @@ class _Backward:
                 layers = self.discriminator.all_activations(chosen_images, self.layer)
                 # The rectifier keeps the sign, so its output tells on which side its input was.
                 opened = [maps.permute(0, 2, 3, 1) > 0 for maps in layers]
-                batches.append([torch.where(o, 1.0, self.slope).to(m) for o, m in zip(opened, layers, strict=True)])
+                batches.append(
+                    [torch.where(o, 1.0, self.negative_slope).to(m) for o, m in zip(opened, layers, strict=True)]
+                )
         return [torch.cat(factors) for factors in zip(*batches, strict=True)]
 
     def __call__(

@@ -135,7 +135,7 @@ def draw_scaled(
         Of the generator.
     factors : sequence of Tensor (C,) or (N, C)
         One a map, or one a map and sample.
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
     places : Tensor of bool (N, h, w), optional
         Positions of the maps that are multiplied; everywhere by default.
 
@@ -167,7 +167,7 @@ def draw_with(
     ----------
     model : DCGAN
     ablations : sequence of Ablation
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
     places : Tensor of bool (N, h, w), optional
         Where the object is, for ablations there alone.
 

@@ -116,7 +116,7 @@ def measure_effects(
     segmenter : Segmenter
     forgotten : sequence of str
         Objects that were to go.
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
     places : Tensor of bool (N, h, w), optional
         As in `draw_scaled`.
     seed : int

@@ -38,7 +38,7 @@ class Evidence:
         The object.
     numbers : ndarray of int64 (N,)
         Which of the annotated samples show the object.
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
         Of these.
     maps : ndarray of float32 (N, C, h, w)
         The layer's activations for them.

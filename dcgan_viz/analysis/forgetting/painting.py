@@ -108,7 +108,7 @@ def untouched(model: DCGAN, layer: Layer, latents: Tensor, segmenter: Segmenter 
     model : DCGAN
     layer : Layer
         Of the generator, below the image.
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
     segmenter : Segmenter, optional
     """
     maps = model.generator.activations(latents, layer.number)

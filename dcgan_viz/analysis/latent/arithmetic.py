@@ -25,7 +25,7 @@ from dcgan_viz.data.images import to_pixels, to_tensor
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.classifier import Accuracy, Classifier, classify
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.spec import Prior
+from dcgan_viz.networks.spec import PRIOR_DEVIATION, Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, Seed, estimate_of, share_estimate, stream
@@ -48,9 +48,6 @@ RESAMPLED_TRIALS = 20
 
 BASE_SAMPLES = 500
 """Ordinary samples on which the classifier is asked too, for the rate that chance gives."""
-
-SPREAD: Mapping[Prior, float] = {"uniform": 3**-0.5, "normal": 1.0}
-"""Standard deviation of a coordinate of z."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +215,7 @@ class Arithmetic(Result):
     exemplars : ndarray of uint8 (operands, 3, H, W, C)
     averages, pixel_averages : ndarray of uint8 (operands, H, W, C)
         Drawn from the mean z of the exemplars; and the mean of their pictures.
-    latent : ndarray of float32 (latent,)
+    latent : ndarray of float32 (latent_dim,)
         The sum.
     picture, pixel_picture : ndarray of uint8 (H, W, C)
         Drawn from the sum; and the same sum of the mean pictures, clipped.
@@ -526,7 +523,7 @@ def _has_baselines(terms: Sequence[Term]) -> bool:
 def _draw_baselines(
     model: DCGAN, terms: Sequence[Term], last_means: Tensor, seed: Seed
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The last term's means (T, latent) alone, and plus random means with the signs of the other terms."""
+    """The last term's means (T, latent_dim) alone, and plus random means with the signs of the other terms."""
     if not _has_baselines(terms):
         nothing = np.zeros((0, *_shape(model)), np.uint8)
         return nothing, nothing
@@ -639,7 +636,7 @@ def _shape(model: DCGAN) -> tuple[int, int, int]:
 def _reach(latents: Tensor, prior: Prior) -> Reach:
     size = latents.abs()
     return Reach(
-        length=float(latents.square().mean(1).sqrt().mean()) / SPREAD[prior],
+        length=float(latents.square().mean(1).sqrt().mean()) / PRIOR_DEVIATION[prior],
         outside=float((size > 1).float().mean()),
         farthest=float(size.max()),
     )

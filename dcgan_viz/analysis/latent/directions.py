@@ -17,7 +17,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.protocol import GeneratorNetwork
-from dcgan_viz.networks.spec import Prior
+from dcgan_viz.networks.spec import PRIOR_DEVIATION, Prior
 from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, middle, stream
 
@@ -32,9 +32,6 @@ UNRELATED_PAIRS = 128
 POSITIONS = 5
 DRAWN, UNRELATED, MEASURED, RANDOM, BOOTSTRAP = range(1, 6)
 """Streams of random numbers of a seed: the samples that are shown have the seed itself."""
-
-SPREAD: dict[Prior, float] = {"uniform": 3**-0.5, "normal": 1.0}
-"""Standard deviation of z along any direction."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +137,13 @@ def move(latents: Tensor, step: Tensor, prior: Prior) -> Tensor:
 
     Parameters
     ----------
-    latents : Tensor (N, latent)
-    step : Tensor (latent,)
+    latents : Tensor (N, latent_dim)
+    step : Tensor (latent_dim,)
     prior : {"uniform", "normal"}
 
     Returns
     -------
-    Tensor (N, latent)
+    Tensor (N, latent_dim)
 
     Examples
     --------
@@ -176,7 +173,7 @@ def principal_directions(
     Parameters
     ----------
     generator : GeneratorNetwork
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
     count : int
         At most `latent`.
     seed : int
@@ -270,7 +267,7 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     factorised, share = factorised_directions(model.generator, count)
     random = _random_directions(latent, stream(seed, RANDOM))
 
-    length = reach * SPREAD[prior]
+    length = reach * PRIOR_DEVIATION[prior]
     space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED)))
     measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
     shown = model.latents(samples, seed)

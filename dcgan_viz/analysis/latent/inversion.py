@@ -72,14 +72,14 @@ class Inverted:
         Of the best latent.
     nearest : Match
         Of the nearest of the random samples.
-    again : bool
+    recovered : bool
         Whether it lies within a fifth of the distance between unrelated samples, in pixels and in features.
     """
 
     name: str
     found: Match
     nearest: Match
-    again: bool
+    recovered: bool
 
 
 class InversionSettings(Settings):
@@ -103,7 +103,7 @@ class Inversion(Result):
 
     Parameters
     ----------
-    latents : ndarray of float32 (n, latent)
+    latents : ndarray of float32 (n, latent_dim)
         One a photograph, in their order.
     photographs, pictures, nearest : ndarray of uint8 (n, H, W, C)
         What was looked for, what was found, and the nearest random samples.
@@ -112,7 +112,7 @@ class Inversion(Result):
     inverted, own : tuple of Inverted
     unrelated : Match
         Means between pairs of independent samples.
-    again : Estimate
+    recovered : Estimate
         Share of the own samples that were found again: what the search can do. Its interval is exact.
     verdict : str
         Whether what is missing is the search's or the generator's fault.
@@ -129,7 +129,7 @@ class Inversion(Result):
     inverted: tuple[Inverted, ...]
     own: tuple[Inverted, ...]
     unrelated: Match
-    again: Estimate
+    recovered: Estimate
     verdict: str
 
     def separate_arrays(self) -> dict[str, NDArray[Any]]:
@@ -154,7 +154,7 @@ class Loss:
 
 
 def keep_in_prior(latents: Tensor, prior: Prior) -> Tensor:
-    """The nearest latents (N, latent) that the prior could have drawn.
+    """The nearest latents (N, latent_dim) that the prior could have drawn.
 
     Inside the cube for a uniform prior; for a Gaussian on the shell that holds all but 0.2 % of it.
 
@@ -182,7 +182,7 @@ def nearest_samples(
     loss : Loss
     targets : Tensor (N, d)
         Vectors of `Loss.vectors`.
-    pool : Tensor (M, latent)
+    pool : Tensor (M, latent_dim)
     count : int
         How many for each target.
     progress : Progress
@@ -226,7 +226,7 @@ def optimise(
     loss : Loss
     targets : Tensor (N, d)
         Vectors of `Loss.vectors`, one a latent.
-    latents : Tensor (N, latent)
+    latents : Tensor (N, latent_dim)
         Where to start.
     steps : int
     progress : Progress
@@ -238,7 +238,7 @@ def optimise(
 
     Returns
     -------
-    Tensor (N, latent)
+    Tensor (N, latent_dim)
         The best latents that were met.
     Tensor (N,)
         Their losses.
@@ -347,7 +347,7 @@ def invert(
         )
     ]
     count = len(photographs)
-    again = sum(f.again for f in found[count:])
+    again = sum(f.recovered for f in found[count:])
     return Inversion(
         settings={
             "model": model.card.name,
@@ -373,7 +373,7 @@ def invert(
         inverted=tuple(found[:count]),
         own=tuple(found[count:]),
         unrelated=unrelated,
-        again=share_estimate(again, own, method="exact"),
+        recovered=share_estimate(again, own, method="exact"),
         verdict=inversion_verdict(found[:count], found[count:]),
     )
 
@@ -381,7 +381,7 @@ def invert(
 def _search(
     model: DCGAN, loss: Loss, targets: Tensor, starts: Tensor, first: int, rest: int, progress: Progress
 ) -> Tensor:
-    """Improve all starts (N, starts, latent) for the first steps, and the best of each for the rest: (N, latent)."""
+    """Improve all starts (N, starts, latent_dim) for the first steps, and the best of each for the rest: (N, latent_dim)."""
     count = starts.shape[1]
     wanted = targets.repeat_interleave(count, 0)
     tried, losses = optimise(model, loss, wanted, starts.flatten(0, 1), first, progress, what="all starts", decay=False)
@@ -416,7 +416,7 @@ def _is_found(match: Match, unrelated: Match) -> bool:
 
 def inversion_verdict(photographs: Sequence[Inverted], own: Sequence[Inverted]) -> str:
     """Whose fault it is that photographs are not found: the search's, if it loses the model's own samples too."""
-    again = sum(f.again for f in own)
+    again = sum(f.recovered for f in own)
     theirs, ours = (_mean([f.found for f in group]) for group in (photographs, own))
     near = _mean([f.nearest for f in photographs])
     said = (
@@ -429,7 +429,7 @@ def inversion_verdict(photographs: Sequence[Inverted], own: Sequence[Inverted]) 
             f"{said}it fails where it could succeed, so nothing can be said of the generator; give it more `starts` and "
             "`steps`."
         )
-    if all(f.again for f in photographs):
+    if all(f.recovered for f in photographs):
         return f"{said}the generator can draw these photographs."
     return (
         f"{said}what is missing from the photographs is, as far as the search can tell, the generator's failure to draw "

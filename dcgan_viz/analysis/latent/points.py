@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dcgan_viz.analysis.latent.directions import ACTIVATIONS, DRAWN, SPREAD, move, principal_directions
+from dcgan_viz.analysis.latent.directions import ACTIVATIONS, DRAWN, move, principal_directions
 from dcgan_viz.analysis.latent.path_length import blend
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks.spec import PRIOR_DEVIATION
 from dcgan_viz.statistics import stream
 
 MAXIMUM_SEED, MAXIMUM_NUMBER = 2**31 - 1, 10_000
@@ -157,13 +158,13 @@ def steering_directions(model: DCGAN, count: int, seed: int = 0) -> Tensor:
 
 
 def locate(model: DCGAN, points: Sequence[Point], directions: Tensor | None = None) -> Tensor:
-    """The latents (N, latent) of points.
+    """The latents (N, latent_dim) of points.
 
     Parameters
     ----------
     model : DCGAN
     points : sequence of Point
-    directions : Tensor (n, latent), optional
+    directions : Tensor (n, latent_dim), optional
         From `steering_directions`, for points that are moved.
 
     Raises
@@ -198,7 +199,7 @@ def locate(model: DCGAN, points: Sequence[Point], directions: Tensor | None = No
                 for number, amount in steps:
                     if number >= known or directions is None:
                         raise UserError(f"there are {known} directions, and none is number {number}")
-                    total = total + amount * SPREAD[model.prior] * directions[number]
+                    total = total + amount * PRIOR_DEVIATION[model.prior] * directions[number]
                 return move(latent(start)[None], total, model.prior)[0]
 
     return torch.stack([latent(point) for point in points])

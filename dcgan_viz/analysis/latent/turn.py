@@ -101,7 +101,7 @@ class Turn(Result):
     amounts : ndarray of float64 (positions,)
         Multiples of the turn vector.
     pictures : ndarray of uint8 (rows, positions, H, W, C)
-    turn : ndarray of float32 (latent,)
+    turn : ndarray of float32 (latent_dim,)
         Mean z of the right exemplars minus that of the left ones.
     change : ndarray of float64 (H, W)
         Average change of samples from the left end to the right end, in grey levels.

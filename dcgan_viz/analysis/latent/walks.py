@@ -46,7 +46,7 @@ def interpolate(start: Tensor, end: Tensor, steps: int, prior: Prior) -> Tensor:
 
     Parameters
     ----------
-    start, end : Tensor (latent,)
+    start, end : Tensor (latent_dim,)
     steps : int
         At least 2.
     prior : {"uniform", "normal"}
@@ -71,7 +71,7 @@ def path(points: Tensor, steps: int, prior: Prior, *, closed: bool = False) -> T
 
     Parameters
     ----------
-    points : Tensor (N, latent)
+    points : Tensor (N, latent_dim)
         At least 2.
     steps : int
         Latents a leg, both its ends included.
@@ -82,7 +82,7 @@ def path(points: Tensor, steps: int, prior: Prior, *, closed: bool = False) -> T
 
     Returns
     -------
-    Tensor (legs, steps, latent)
+    Tensor (legs, steps, latent_dim)
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Walk(Result):
 
     Parameters
     ----------
-    latents : ndarray of float32 (rows, steps, latent)
+    latents : ndarray of float32 (rows, steps, latent_dim)
         Each row ends where the next begins.
     pictures : ndarray of uint8 (rows, steps, H, W, C)
     spreads : tuple of Spread
@@ -281,7 +281,7 @@ def walk(
     Parameters
     ----------
     model : DCGAN
-    points : Tensor (N, latent), optional
+    points : Tensor (N, latent_dim), optional
         Random ones by default.
     rows : int
         Of a walk between random points.

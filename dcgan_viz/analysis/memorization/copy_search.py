@@ -133,7 +133,7 @@ def query(
 
 
 def walk_query(space: FeatureSpace, model: DCGAN, walks: Tensor) -> tuple[Query, NDArray[np.float32]]:
-    """Closed walks (walks, steps, latent) as a query in pixels, and how much the picture changes at each step.
+    """Closed walks (walks, steps, latent_dim) as a query in pixels, and how much the picture changes at each step.
 
     Returns
     -------
@@ -182,17 +182,6 @@ def search(training: TrainingSet, queries: list[Query], progress: Progress = sil
             strict=True,
         )
     )
-
-
-def spread(total: int, count: int) -> NDArray[np.int64]:
-    """`count` numbers below `total`, evenly spread; all of them if there are no more.
-
-    Examples
-    --------
-    >>> spread(10, 4)
-    array([0, 3, 6, 9])
-    """
-    return np.linspace(0, total - 1, min(count, total)).round().astype(np.int64)
 
 
 def facing(pictures: Tensor, others: Tensor) -> Tensor:

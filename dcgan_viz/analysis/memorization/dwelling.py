@@ -54,7 +54,7 @@ class Dwelling:
     steps: int
 
 
-def closed_walks(walks: int, steps: int, latent: int, prior: Prior, seed: int) -> Tensor:
+def closed_walks(walks: int, steps: int, latent_dim: int, prior: Prior, seed: int) -> Tensor:
     """Latents on closed walks each of whose points is distributed as any sample's latent is.
 
     A straight line through the cube passes nearer its middle than samples lie. Here two Gaussian vectors span a circle,
@@ -62,7 +62,7 @@ def closed_walks(walks: int, steps: int, latent: int, prior: Prior, seed: int) -
 
     Returns
     -------
-    Tensor (walks, steps, latent)
+    Tensor (walks, steps, latent_dim)
 
     Examples
     --------
@@ -70,7 +70,7 @@ def closed_walks(walks: int, steps: int, latent: int, prior: Prior, seed: int) -
     tensor(True)
     """
     random = np.random.default_rng(seed)
-    start, side = torch.from_numpy(random.standard_normal((2, walks, 1, latent), dtype=np.float32))
+    start, side = torch.from_numpy(random.standard_normal((2, walks, 1, latent_dim), dtype=np.float32))
     angle = (torch.arange(steps) * (2 * torch.pi / steps))[:, None]
     circle = angle.cos() * start + angle.sin() * side
     return circle if prior == "normal" else 2 * torch.special.ndtr(circle) - 1

@@ -21,7 +21,6 @@ from dcgan_viz.analysis.memorization.copy_search import (
     facing,
     query,
     search,
-    spread,
     walk_query,
 )
 from dcgan_viz.analysis.memorization.data_copying import DataCopying, data_copying
@@ -43,7 +42,7 @@ from dcgan_viz.analysis.memorization.planted import ALTERATIONS, Planted, blur
 from dcgan_viz.analysis.memorization.two_sample import TwoSampleTest, two_sample_test
 from dcgan_viz.analysis.quality.coverage import Coverage, coverage
 from dcgan_viz.analysis.quality.evaluation import Some
-from dcgan_viz.data.images import Images, to_pixels
+from dcgan_viz.data.images import Images, evenly_spaced, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.model import DCGAN, Samples
@@ -215,8 +214,8 @@ def memorization(
     drawn = Samples(model, model.latents(samples, seed))
     # Without held-out images, training images stand in for them, each compared with all others.
     references, alone = (training, True) if held_out is None else (held_out, False)
-    reference_numbers = spread(len(references), min(samples, REFERENCES))
-    planted_numbers = spread(len(training), PLANTED)
+    reference_numbers = np.array(evenly_spaced(len(references), min(samples, REFERENCES)))
+    planted_numbers = np.array(evenly_spaced(len(training), PLANTED))
     deviation = REFERENCE_BLUR * model.image_shape[1] / 64
     itself = known.firsts if alone else None
     parts = [
@@ -317,7 +316,7 @@ def _equally_many(
 ) -> list[Tensor]:
     """What the two-sample test and coverage compare: vectors of as many images of each set as all of them have."""
     count = min(*(len(numbers) for _, numbers in sets), TWO_SAMPLE_IMAGES)
-    chosen = [Some(images, numbers[spread(len(numbers), count)]) for images, numbers in sets]
+    chosen = [Some(images, numbers[np.array(evenly_spaced(len(numbers), count))]) for images, numbers in sets]
     return [_vectors(some, encoder, space, progress) for some in chosen]
 
 

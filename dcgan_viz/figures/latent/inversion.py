@@ -101,7 +101,7 @@ def _caption(result: Inversion) -> tuple[str, str]:
         f"down to 4x4, and of the "
         f"discriminator's features ({settings['features']}), both 1 between unrelated samples, which are "
         f"{unrelated.pixels:.1f} grey levels, SSIM {unrelated.ssim:.2f} and {unrelated.features:.2f} apart. Found again: "
-        f"within {settings['found_within']:g} of the distance between unrelated samples in both, {result.again:.0%} "
+        f"within {settings['found_within']:g} of the distance between unrelated samples in both, {result.recovered:.0%} "
         f"of the own samples (95 %, exact)."
     )
     return what, details

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.detection import HALVES, Detection, balanced_halves, coverage, rank_maps
+from dcgan_viz.analysis.attribution.detection import HALVES, Detection, balanced_halves, covered_shares, rank_maps
 from dcgan_viz.analysis.attribution.detectors import COMBINATION, MAP, RANDOM, TRAINED, average_precisions
 from dcgan_viz.analysis.attribution.randomisation import randomised
 from dcgan_viz.errors import UserError
@@ -42,7 +42,7 @@ def activations(model: DCGAN, images: Tensor) -> np.ndarray:
 
 def test_coverage_counts_pixels() -> None:
     masks = np.random.default_rng(0).random((3, 8, 8)) < 0.3
-    share = coverage(masks, 2)
+    share = covered_shares(masks, 2)
     for image in range(3):
         for row in range(2):
             for column in range(2):
@@ -134,7 +134,7 @@ def test_baselines_and_combinations_are_those_of_a_loop(tiny_model: DCGAN, scene
     maps = activations(tiny_model, images).astype(float)
     features = {
         ("luminance", "", 0): (np.stack([grey, grey**2], -1), covered),
-        (COMBINATION, TRAINED, 1): (maps.transpose(0, 2, 3, 1), coverage(masks, 8)),
+        (COMBINATION, TRAINED, 1): (maps.transpose(0, 2, 3, 1), covered_shares(masks, 8)),
     }
     for key, (x, y) in features.items():
         best: tuple[float, Ridge | None] = (-1.0, None)
@@ -161,14 +161,16 @@ def test_baselines_and_combinations_are_those_of_a_loop(tiny_model: DCGAN, scene
         row = result.detectors.of(*key)
         assert row.chosen_by == pytest.approx(best[0], abs=1e-4)
         assert row.average_precision.value == pytest.approx(expected, abs=1e-4)
-    place = np.broadcast_to(coverage(masks, 8)[halves[0]].mean(0), (len(halves[1]), 8, 8))
-    expected = average_precisions(place, coverage(masks, 8)[halves[1]], np.ones((1, len(halves[1]))))[0]
+    place = np.broadcast_to(covered_shares(masks, 8)[halves[0]].mean(0), (len(halves[1]), 8, 8))
+    expected = average_precisions(place, covered_shares(masks, 8)[halves[1]], np.ones((1, len(halves[1]))))[0]
     assert result.detectors.of("position").average_precision.value == pytest.approx(expected)
     random = randomised(tiny_model.discriminator, range(1, 4), images, 0)
     with torch.no_grad():
         drawn = random.layers[0](images).numpy()
     row = result.detectors.of(MAP, RANDOM, 1)
-    expected = average_precisions(drawn[halves[1]][:, row.map], coverage(masks, 8)[halves[1]], np.ones((1, 20)))[0]
+    expected = average_precisions(drawn[halves[1]][:, row.map], covered_shares(masks, 8)[halves[1]], np.ones((1, 20)))[
+        0
+    ]
     assert row.average_precision.value == pytest.approx(expected, abs=1e-6)
 
 

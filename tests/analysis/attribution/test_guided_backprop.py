@@ -36,7 +36,7 @@ def slow_guided_gradient(network: Discriminator, image: Tensor, layer: int, unit
         before = module.convolution(maps)
         before = module.norm(before) if hasattr(module, "norm") else before
         below.append(before)
-        maps = functional.leaky_relu(before, network.spec.slope)
+        maps = functional.leaky_relu(before, network.spec.negative_slope)
     gradient = torch.zeros_like(maps)
     gradient[0, unit.map, unit.row, unit.column] = 1
     for module, entered, before in zip(
@@ -49,7 +49,7 @@ def slow_guided_gradient(network: Discriminator, image: Tensor, layer: int, unit
             if rule == "zero":
                 guided[place] = g if g > 0 and x > 0 else 0
             else:
-                guided[place] = (g if g > 0 else 0) * (1 if x > 0 else network.spec.slope)
+                guided[place] = (g if g > 0 else 0) * (1 if x > 0 else network.spec.negative_slope)
         leaf = entered.detach().requires_grad_()
         linear = module.convolution(leaf)
         linear = module.norm(linear) if hasattr(module, "norm") else linear
@@ -299,7 +299,7 @@ def test_wrong_requests_are_refused(tiny_model: DCGAN, images: Tensor) -> None:
 
 
 def test_grey_and_flat_topped_networks_work(make_model: Callable[..., DCGAN]) -> None:
-    model = make_model(dcgan(32, channels=1, width=2, kernel=3, latent=4, prior="normal"))
+    model = make_model(dcgan(32, channels=1, width=2, kernel=3, latent_dim=4, prior="normal"))
     result = guided_backprop(model, model.sample(6), layer=3, maps=[0], top=2, rule="zero")
     assert result.gradients.shape == (1, 2, 1, 32, 32)
 

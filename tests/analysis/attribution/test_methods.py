@@ -67,8 +67,8 @@ def test_deconvnet_is_captums_where_captum_is_right(make_model, images: Tensor) 
     from dcgan_viz.networks import dcgan
     from dcgan_viz.networks.spec import NetworkSpec
 
-    spec = dcgan(16, width=4, latent=8, top_layer=True)
-    model = make_model(NetworkSpec(spec.generator, replace(spec.discriminator, slope=0.0)))
+    spec = dcgan(16, width=4, latent_dim=8, top_layer=True)
+    model = make_model(NetworkSpec(spec.generator, replace(spec.discriminator, negative_slope=0.0)))
     result = compare(model, images, 3, "deconvnet")
     layers = [[m for m in layer if not isinstance(m, nn.LeakyReLU | nn.ReLU)] for layer in model.discriminator.layers]
     network = nn.Sequential(*(nn.Sequential(*layer, nn.ReLU()) for layer in layers)).eval()

@@ -180,7 +180,7 @@ def test_seeds_reproduce_and_trials_do_not_depend_on_how_many_there_are(
 
 def test_three_means_of_three_are_as_long_as_one_z_and_partly_outside(make_model: Callable[..., DCGAN]) -> None:
     """The paper's recipe has the prior's variance: 3 terms times 1/3, and the rest follows from the normal law."""
-    model = make_model(dcgan(16, width=4, latent=4000))
+    model = make_model(dcgan(16, width=4, latent_dim=4000))
     picked = {"a": (0, 1, 2), "b": (3, 4, 5), "c": (6, 7, 8)}
     result = arithmetic(model, Concepts(0, 9, model.generator_digest(), exemplars=picked), "a - b + c", trials=2)
     assert result.reach.length == pytest.approx(1, abs=0.05)
@@ -196,7 +196,7 @@ def test_a_concept_less_itself_leaves_the_other(tiny_model: DCGAN, concepts: Con
 
 
 def test_a_gaussian_prior_has_no_cube(make_model: Callable[..., DCGAN]) -> None:
-    model = make_model(dcgan(16, width=4, latent=400, prior="normal"))
+    model = make_model(dcgan(16, width=4, latent_dim=400, prior="normal"))
     concepts = Concepts(0, 3, model.generator_digest(), exemplars={"a": (0, 1, 2)})
     result = arithmetic(model, concepts, "a", trials=2)
     assert result.clamping == 0

@@ -89,7 +89,7 @@ def test_signs_and_order_are_the_same_every_time(tiny_model) -> None:
 
 @pytest.mark.parametrize("prior", ["uniform", "normal"])
 def test_moved_latents_stay_in_the_prior(make_model, prior: str) -> None:
-    model = make_model(dcgan(16, width=4, latent=8, prior=prior))
+    model = make_model(dcgan(16, width=4, latent_dim=8, prior=prior))
     latents, step = model.latents(50, 0), 1.5 * functional.normalize(torch.ones(1, 8))[0]
     moved = move(latents, step, prior)
     for z, m in zip(latents, moved, strict=True):
@@ -131,7 +131,7 @@ def test_directions_that_cannot_be_found_are_refused(tiny_model) -> None:
 
 
 def test_the_figure_says_what_was_done(make_model) -> None:
-    model = make_model(dcgan(16, width=4, latent=8, prior="normal"))
+    model = make_model(dcgan(16, width=4, latent_dim=8, prior="normal"))
     result = directions(model, count=2, samples=1, seed=1)
     figure = directions_figure(result)
     assert len(figure.axes) == 5 * (POSITIONS + 2)

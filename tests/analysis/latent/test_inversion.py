@@ -58,7 +58,7 @@ def test_the_nearest_samples_are_those_of_a_loop(tiny_model) -> None:
 
 @pytest.mark.parametrize("prior", ["uniform", "normal"])
 def test_improved_latents_are_better_and_stay_in_the_prior(make_model, prior: str) -> None:
-    model = make_model(dcgan(16, width=4, latent=8, prior=prior))
+    model = make_model(dcgan(16, width=4, latent_dim=8, prior=prior))
     loss, start = make_loss(model), model.latents(5, 4)
     targets = loss.vectors(noise(5))
     latents, losses = optimise(model, loss, targets, start, 30)
@@ -127,18 +127,18 @@ def test_the_errors_are_those_of_the_pictures(tiny_model, result: Inversion) -> 
 
 def test_own_samples_are_found_again_where_the_search_is_long_enough(tiny_model) -> None:
     own = invert(tiny_model, tiny_model.sample(2, 99), starts=4, steps=300, samples=512, own=6)
-    assert own.again.value >= 5 / 6
-    assert all(i.again for i in own.inverted)
+    assert own.recovered.value >= 5 / 6
+    assert all(i.recovered for i in own.inverted)
     assert "the generator can draw these photographs" in own.verdict
-    exact = binomtest(round(6 * own.again.value), 6).proportion_ci(method="exact")
-    assert (own.again.low, own.again.high) == pytest.approx((exact.low, exact.high))
+    exact = binomtest(round(6 * own.recovered.value), 6).proportion_ci(method="exact")
+    assert (own.recovered.low, own.recovered.high) == pytest.approx((exact.low, exact.high))
     for found in own.own:
         limits = FOUND * own.unrelated.pixels, FOUND * own.unrelated.features
-        assert found.again == (found.found.pixels <= limits[0] and found.found.features <= limits[1])
+        assert found.recovered == (found.found.pixels <= limits[0] and found.found.features <= limits[1])
 
 
 def test_the_verdict_blames_the_search_where_it_fails_on_what_exists(result: Inversion) -> None:
-    lost, again = (replace(result.own[0], again=a) for a in (False, True))
+    lost, again = (replace(result.own[0], recovered=a) for a in (False, True))
     assert "it fails where it could succeed" in inversion_verdict([lost], [lost, lost, again])
     assert "the generator's failure" in inversion_verdict([lost], [lost, again, again])
     assert "the generator can draw" in inversion_verdict([again], [again])
@@ -194,4 +194,4 @@ def test_photographs_of_bedrooms_come_nearer_than_random_samples(realdata) -> No
     for inverted in found.inverted:
         assert inverted.found.features < inverted.nearest.features
         assert inverted.found.pixels < inverted.nearest.pixels
-    assert found.again.value >= 2 / 3
+    assert found.recovered.value >= 2 / 3

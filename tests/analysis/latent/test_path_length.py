@@ -42,7 +42,7 @@ def slow_speeds(model: DCGAN, samples: torch.Tensor, pairs: int, seed: int) -> t
 
 @pytest.mark.parametrize("prior", ["uniform", "normal"])
 def test_the_path_length_is_the_mean_squared_derivative(make_model, prior: str) -> None:
-    model = make_model(dcgan(16, width=4, latent=8, prior=prior))
+    model = make_model(dcgan(16, width=4, latent_dim=8, prior=prior))
     samples = model.sample(64, 1)
     space = feature_space(model.discriminator, samples)
     pixels, features = path_length(model, space, 0.5, pairs=20, seed=3)

@@ -104,7 +104,7 @@ def test_the_odd_share_agrees_with_a_loop() -> None:
     assert np.isnan(odd_share(np.zeros((2, 2))))
 
 
-NETWORKS = dcgan(32, width=4, latent=14)
+NETWORKS = dcgan(32, width=4, latent_dim=14)
 
 
 class Heads(Generator):

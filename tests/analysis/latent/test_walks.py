@@ -244,7 +244,7 @@ def test_the_film_passes_through_the_points_of_the_walk_and_sees_each_once(tiny_
 
 
 def test_a_gaussian_model_walks_on_the_sphere(make_model) -> None:
-    result = short_walk(make_model(dcgan(16, width=4, latent=8, prior="normal")), rows=1, steps=3)
+    result = short_walk(make_model(dcgan(16, width=4, latent_dim=8, prior="normal")), rows=1, steps=3)
     assert result.settings["way"] == "arcs on the sphere"
     expected = slow_arc(result.latents[0, 0].tolist(), result.latents[0, 2].tolist(), 0.5)
     assert np.allclose(result.latents[0, 1], expected, atol=1e-5)

@@ -21,7 +21,7 @@ from dcgan_viz.networks.modules import Generator
 from dcgan_viz.rooms.drawing import draw_rooms
 
 SAMPLES = 400
-NETWORKS = dcgan(64, width=4, latent=8)
+NETWORKS = dcgan(64, width=4, latent_dim=8)
 
 
 class Recall(Generator):

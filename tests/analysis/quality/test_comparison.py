@@ -68,7 +68,7 @@ def test_every_model_is_measured_on_the_same_latents_and_images(tiny_model: DCGA
 
 def test_a_worse_model_is_farther(make_model: Callable[..., DCGAN], tiny_model: DCGAN) -> None:
     images = TensorImages(tiny_model.sample(600, seed=4))
-    worse = make_model(dcgan(16, width=4, latent=5))
+    worse = make_model(dcgan(16, width=4, latent_dim=5))
     result = compare([tiny_model, worse], images, Averages(), samples=300)
     assert result.models[1].farther.low > 0
     assert result.models[0].kernel.low < result.floor.high
@@ -80,7 +80,7 @@ def test_what_cannot_be_compared_is_refused(make_model: Callable[..., DCGAN], ti
     with pytest.raises(UserError, match="2 to 12 models"):
         compare([tiny_model], images, Averages())
     with pytest.raises(UserError, match="tiny draws 3x16x16, tiny draws 3x32x32"):
-        compare([tiny_model, make_model(dcgan(32, width=4, latent=8))], images, Averages())
+        compare([tiny_model, make_model(dcgan(32, width=4, latent_dim=8))], images, Averages())
     with pytest.raises(UserError, match="at least 400 real images"):
         compare([tiny_model, tiny_model], TensorImages(images.images[:300]), Averages())
 
