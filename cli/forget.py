@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import (
     check_out,
@@ -77,7 +78,7 @@ MEASURED_SAMPLES = 1000
 @click.option(
     "--rank-by",
     "ranking",
-    type=click.Choice(["regression", "iou", "difference", "causal", "learned"]),
+    type=click.Choice(list(RANKINGS)),
     default="regression",
     show_default=True,
     help="How maps are chosen; regression is the paper's way.",

@@ -20,7 +20,8 @@ from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.insertion import levels_inside
 from dcgan_viz.analysis.forgetting.painting import Stroke, Untouched, preview, untouched
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS, positive_maps, score_maps
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
+from dcgan_viz.analysis.forgetting.rankings import positive_maps, score_maps
 from dcgan_viz.errors import UserError
 from dcgan_viz.folders import new_folder
 from dcgan_viz.judges.segmenter import Segmenter

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from dcgan_viz.analysis.attribution.dissection import dissection_digest
 from dcgan_viz.analysis.forgetting.ablation import choose_layer
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.annotations.concepts import CONCEPTS_FILE, find_concepts, open_concepts, save_concepts
 from dcgan_viz.blind.answers import open_answers, save_answers
 from dcgan_viz.blind.trials import ANSWERS_FILE, load_sheet

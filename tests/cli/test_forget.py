@@ -132,7 +132,7 @@ def test_requests_that_do_not_go_together(refused, annotated: Path) -> None:
 
 
 def test_the_command_offers_every_ranking_that_is_registered() -> None:
-    from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+    from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
     from dcgan_viz.cli.forget import forget
 
     (option,) = (parameter for parameter in forget.params if parameter.name == "ranking")

@@ -159,6 +159,18 @@ def test_a_specification_survives_json() -> None:
         assert NetworkSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
+def test_a_specification_is_read_by_the_names_of_older_cards() -> None:
+    for spec in VARIANTS:
+        data = spec.to_dict()
+        data["generator"]["latent"] = data["generator"].pop("latent_dim")
+        for network in data.values():
+            network["slope"] = network.pop("negative_slope")
+        assert NetworkSpec.from_dict(data) == spec
+        data["generator"]["latent_dim"] = 5
+        with pytest.raises(UserError):
+            NetworkSpec.from_dict(data)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.analysis.forgetting.controls import matched_factors, random_factors
 from dcgan_viz.analysis.forgetting.evidence import Evidence
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS, score_maps
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
+from dcgan_viz.analysis.forgetting.rankings import score_maps
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import SAMPLE_BATCH

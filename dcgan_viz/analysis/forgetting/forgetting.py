@@ -41,9 +41,9 @@ from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER, Effect, measure
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.probe import Negatives
 from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines
+from dcgan_viz.analysis.forgetting.ranking_registry import find_ranking
 from dcgan_viz.analysis.forgetting.rankings import (
     choose_maps,
-    find_ranking,
     maps_that_matter_more,
     positive_maps,
     score_maps,

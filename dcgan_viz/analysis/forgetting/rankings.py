@@ -1,14 +1,12 @@
 """Ways to rank a generator's maps by how much they have to do with an object.
 
-To add one, write a function from `Evidence` to a score for each map and register it; commands, figures and dose-response
-curves take it from there.
+To add one, write a function from `Evidence` to a score for each map and register it (`ranking_registry`); commands, figures
+and dose-response curves take it from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,14 +15,13 @@ from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.analysis.forgetting.evidence import Evidence
+from dcgan_viz.analysis.forgetting.ranking_registry import Scores, find_ranking
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import stream
-
-Scores = NDArray[np.float64]
 
 QUANTILES = np.linspace(0.05, 0.99, 48)
 MAPS_AT_ONCE = 16
@@ -38,63 +35,6 @@ whole object gains 1."""
 
 LEARNING = 2
 """A stream of random numbers of a seed."""
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """One way to rank maps.
-
-    Parameters
-    ----------
-    name : str
-    score : callable
-        From `Evidence` to a score (C,) for each map; the higher, the more it has to do with the object.
-    axis : str
-        What the scores are, for an axis.
-    color : str
-        Of its curves.
-    needs : {"boxes", "segmenter"}
-        What it cannot do without.
-    cheap : bool
-        Whether it is computed from activations alone, in no time: then it is cross-fitted.
-    segmented_axis : str, optional
-        What the scores are where there is a segmenter, if something else.
-    """
-
-    name: str
-    score: Callable[[Evidence], Scores]
-    axis: str
-    color: str
-    needs: Literal["boxes", "segmenter"] = "boxes"
-    cheap: bool = False
-    segmented_axis: str | None = None
-
-    def axis_for(self, evidence: Evidence) -> str:
-        """What the scores are, for an axis."""
-        return self.axis if evidence.segmenter is None else self.segmented_axis or self.axis
-
-
-RANKINGS: dict[str, Ranking] = {}
-"""By name."""
-
-
-def register(ranking: Ranking) -> Ranking:
-    """Add a ranking to those that every command knows."""
-    RANKINGS[ranking.name] = ranking
-    return ranking
-
-
-def find_ranking(name: str) -> Ranking:
-    """The ranking of a name.
-
-    Raises
-    ------
-    UserError
-        If there is none; the message lists those that there are.
-    """
-    if name not in RANKINGS:
-        raise UserError(f"there is no ranking {name!r}: choose from {', '.join(RANKINGS)}")
-    return RANKINGS[name]
 
 
 def score_maps(ranking: str, evidence: Evidence) -> Scores:
@@ -127,10 +67,16 @@ def score_maps(ranking: str, evidence: Evidence) -> Scores:
         raise UserError(
             f"the {ranking} ranking needs a segmenter that knows {evidence.label}: choose another, or give one"
         )
-    return found.score(evidence)
+    return found.scores(evidence)
 
 
-def _iou(evidence: Evidence) -> Scores:
+def regression_scores(evidence: Evidence) -> Scores:
+    """The weights of the paper's regression."""
+    return evidence.weights
+
+
+def iou_scores(evidence: Evidence) -> Scores:
+    """Intersection over union of the boxes with where each map is above its best threshold."""
     return np.array([_best_iou(evidence.maps[:, m], evidence.inside) for m in range(evidence.maps.shape[1])])
 
 
@@ -142,7 +88,8 @@ def _best_iou(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     return best
 
 
-def _difference(evidence: Evidence) -> Scores:
+def difference_scores(evidence: Evidence) -> Scores:
+    """Mean activation inside the boxes minus outside, in standard deviations of the map."""
     flat = evidence.maps.transpose(1, 0, 2, 3).reshape(evidence.maps.shape[1], -1).astype(np.float64)
     within = evidence.inside.ravel()
     spread = np.maximum(flat.std(1), np.finfo(np.float32).tiny)
@@ -150,7 +97,8 @@ def _difference(evidence: Evidence) -> Scores:
     return difference
 
 
-def _causal(evidence: Evidence) -> Scores:
+def causal_scores(evidence: Evidence) -> Scores:
+    """What zeroing each map alone does to the object, or, without a segmenter, to the pixels inside the boxes."""
     return _effect_on_pixels(evidence) if evidence.segmenter is None else _effect_on_object(evidence)
 
 
@@ -243,28 +191,6 @@ def _expected_pixels(segmenter: Segmenter, images: Tensor) -> Tensor:
     scores = segmenter.fused_network(images.contiguous(memory_format=torch.channels_last))
     probabilities: Tensor = scores.softmax(1).sum((2, 3))
     return probabilities
-
-
-for _ranking in (
-    Ranking("regression", lambda evidence: evidence.weights, "weight in the regression", "#c0392b", cheap=True),
-    Ranking("iou", _iou, "IoU with the boxes\nat the best threshold", "#e69f00", cheap=True),
-    Ranking(
-        "difference",
-        _difference,
-        "activation inside minus outside\n(standard deviations)",
-        "#2c5d8f",
-        cheap=True,
-    ),
-    Ranking(
-        "causal",
-        _causal,
-        "zeroed alone: change inside\nminus outside (grey levels)",
-        "#7fc4ee",
-        segmented_axis="zeroed alone: share of the\nobject gone, less collateral",
-    ),
-    Ranking("learned", learn_ablation, "scaled down by\na learned ablation", "#111111", needs="segmenter"),
-):
-    register(_ranking)
 
 
 def positive_maps(weights: Scores, excluded: Sequence[int] = ()) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.forgetting.dose_response import MATCHED, RANDOM, DoseResponse
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     LABEL_SIZE,

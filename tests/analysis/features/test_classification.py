@@ -111,7 +111,7 @@ def test_the_supervised_network_is_the_best_of_several_settings(tiny_model: DCGA
     result = classify(
         tiny_model, task, PROTOCOL, tmp_path, baselines=("cnn",), curve=(), cnn_settings=2, precision="fp32"
     )
-    assert str(result.settings["supervised CNN"]).startswith("best of 2: rate ")
+    assert str(result.settings["supervised_cnn"]).startswith("best of 2: rate ")
     first, cnn = result.scores
     assert (first.method, cnn.method, cnn.draws) == ("discriminator", "cnn", 3)
     # Without a curve the search for C is drawn.

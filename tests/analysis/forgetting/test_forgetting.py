@@ -15,7 +15,8 @@ from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.forgetting import blind_trial, forget
 from dcgan_viz.analysis.forgetting.probe import fit_probe, fit_weights, gather_positions
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS, choose_maps, maps_that_matter_more, score_maps
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
+from dcgan_viz.analysis.forgetting.rankings import choose_maps, maps_that_matter_more, score_maps
 from dcgan_viz.annotations.boxes import Annotations, Box, merge_annotations
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
