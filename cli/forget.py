@@ -231,7 +231,6 @@ def _plan(
 ) -> Planned:
     """How many pictures are drawn, and how long that takes."""
     from dcgan_viz.analysis.forgetting import ablation, change
-    from dcgan_viz.analysis.forgetting.rankings import RANKINGS
 
     chosen = ablation.choose_layer(model, layer)
     nothing = ablation.Ablation(chosen, ())

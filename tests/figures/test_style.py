@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dcgan_viz.analysis.forgetting.rankings import RANKINGS
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.figures.latent.walks import MEASURE_STYLES
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
