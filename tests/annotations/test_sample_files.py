@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dcgan_viz.annotations.boxes import Annotations, Box, load_annotations, save_annotations
-from dcgan_viz.annotations.sample_files import Samples, export_samples, find_samples, import_boxes, load_samples
+from dcgan_viz.annotations.sample_files import ExportedSamples, export_samples, find_samples, import_boxes, load_samples
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
@@ -22,7 +22,7 @@ def folder(tiny_model: DCGAN, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def samples(folder: Path) -> Samples:
+def samples(folder: Path) -> ExportedSamples:
     return find_samples(folder)
 
 
@@ -60,7 +60,7 @@ def test_samples_are_written_as_the_model_draws_them(tiny_model: DCGAN, folder: 
         # Smoothing keeps places and light; a picture moved by a pixel would not.
         likeness = [np.corrcoef(small.ravel(), np.roll(pixels[index], k, (0, 1)).ravel())[0, 1] for k in (0, 1, -1)]
         assert likeness[0] > max(0.9, *likeness[1:])
-    assert load_samples(folder / "samples.json") == Samples("tiny", tiny_model.generator_digest(), 5, 3, 16, 8)
+    assert load_samples(folder / "samples.json") == ExportedSamples("tiny", tiny_model.generator_digest(), 5, 3, 16, 8)
 
 
 def test_a_folder_that_holds_annotations_is_left_alone(tiny_model: DCGAN, folder: Path) -> None:
@@ -78,7 +78,7 @@ def test_grey_samples_are_written(make_model, tmp_path: Path) -> None:
 
 
 def test_boxes_are_scaled_back_and_survive_saving(
-    tiny_model: DCGAN, samples: Samples, folder: Path, tmp_path: Path
+    tiny_model: DCGAN, samples: ExportedSamples, folder: Path, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
     drawn: dict[str, list[list[float]]] = {}
@@ -103,7 +103,7 @@ def test_boxes_are_scaled_back_and_survive_saving(
     assert load_annotations(save_annotations(annotations, tmp_path / "boxes.json")) == annotations
 
 
-def test_an_edge_may_lie_a_pixel_outside(tiny_model: DCGAN, samples: Samples, folder: Path) -> None:
+def test_an_edge_may_lie_a_pixel_outside(tiny_model: DCGAN, samples: ExportedSamples, folder: Path) -> None:
     path = coco(folder / "c.json", {"sample-0002.png": [[-1, 3.5, 130, 125.5]]})
     assert import_boxes(path, "window", samples, tiny_model).boxes == (Box(2, "window", 0, 0.4375, 16, 15.5625),)
 
@@ -133,24 +133,26 @@ def test_an_edge_may_lie_a_pixel_outside(tiny_model: DCGAN, samples: Samples, fo
     ],
 )
 def test_what_is_not_on_the_samples_is_refused(
-    tiny_model: DCGAN, samples: Samples, folder: Path, boxes: dict[str, list[list[float]]], message: str
+    tiny_model: DCGAN, samples: ExportedSamples, folder: Path, boxes: dict[str, list[list[float]]], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         import_boxes(coco(folder / "c.json", boxes), "window", samples, tiny_model)
 
 
-def test_pictures_of_another_size_are_refused(tiny_model: DCGAN, samples: Samples, folder: Path) -> None:
+def test_pictures_of_another_size_are_refused(tiny_model: DCGAN, samples: ExportedSamples, folder: Path) -> None:
     path = coco(folder / "c.json", {"sample-0000.png": [[1, 1, 2, 2]]}, side=16)
     with pytest.raises(UserError, match=r"sample-0000.png at 16x16 pixels, but it was written 128x128 \(16 enlarged 8"):
         import_boxes(path, "window", samples, tiny_model)
 
 
-def test_an_object_that_nobody_drew_lists_those_that_were(tiny_model: DCGAN, samples: Samples, folder: Path) -> None:
+def test_an_object_that_nobody_drew_lists_those_that_were(
+    tiny_model: DCGAN, samples: ExportedSamples, folder: Path
+) -> None:
     with pytest.raises(UserError, match="has no 'Window': it has 'window'"):
         import_boxes(coco(folder / "c.json", {}), "Window", samples, tiny_model)
 
 
-def test_samples_of_other_weights_are_refused(tiny_model: DCGAN, samples: Samples, folder: Path) -> None:
+def test_samples_of_other_weights_are_refused(tiny_model: DCGAN, samples: ExportedSamples, folder: Path) -> None:
     with pytest.raises(UserError, match="other weights"):
         import_boxes(folder, "window", replace(samples, generator_digest="0" * 64), tiny_model)
 

@@ -7,6 +7,7 @@ and dose-response curves take it from there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +16,16 @@ from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled, scaled
 from dcgan_viz.analysis.forgetting.evidence import Evidence
-from dcgan_viz.analysis.forgetting.ranking_registry import Scores, find_ranking
+from dcgan_viz.analysis.forgetting.ranking_registry import find_ranking
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, areas, segment
 from dcgan_viz.model import SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.statistics import stream
+
+if TYPE_CHECKING:
+    from dcgan_viz.analysis.forgetting.ranking_registry import Scores
 
 QUANTILES = np.linspace(0.05, 0.99, 48)
 MAPS_AT_ONCE = 16
