@@ -1,4 +1,4 @@
-"""How far the segmenter of `rooms` can be trusted: on new procedural rooms, on patches, on rooms outlined by eye.
+"""How far the segmenters of `rooms` can be trusted: on new procedural rooms, on patches, on rooms outlined by eye.
 
 python benchmarks/segmenter.py
 """
@@ -13,9 +13,9 @@ import numpy as np
 from dcgan_viz.annotations.masks import polygon_mask
 from dcgan_viz.data.images import to_tensor
 from dcgan_viz.judges.patches import PatchCheck, check_patches
-from dcgan_viz.judges.segmenter import Segmenter, find_segmenter, intersection_over_union, segment
+from dcgan_viz.judges.segmenter import Segmenter, find_judge, find_segmenter, intersection_over_union, segment
 from dcgan_viz.model import DCGAN, load
-from dcgan_viz.rooms.drawing import OBJECTS, draw_rooms
+from dcgan_viz.rooms.drawing import OBJECTS, Rooms, draw_rooms
 
 SAMPLES_SEED = 4242
 
@@ -25,9 +25,15 @@ SAMPLES_SEED = 4242
 def main(count: int) -> None:
     """Print the intersection over union with the truth, what patches are taken for, and how outlines by eye agree."""
     model = load("rooms")
-    segmenter = find_segmenter(model)
-    assert segmenter is not None
     rooms = draw_rooms(count, 64, seed=7)
+    for name, segmenter in (("segmenter", find_segmenter(model)), ("judge", find_judge(model))):
+        assert segmenter is not None
+        print(f"{name}:")
+        _report(model, segmenter, rooms)
+
+
+def _report(model: DCGAN, segmenter: Segmenter, rooms: Rooms) -> None:
+    count = len(rooms.pixels)
     images = to_tensor(rooms.pixels)
     ious = intersection_over_union(segment(segmenter, images), rooms.masks, OBJECTS)
     print(f"{count} new rooms (seed 7): IoU " + ", ".join(f"{name} {iou:.2f}" for name, iou in ious.items()))
