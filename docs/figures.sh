@@ -8,7 +8,7 @@ trap 'rm -rf "$out"' EXIT
 dcgan-viz sample --count 48 --overwrite --out docs/samples.png
 dcgan-viz forget --object window --out "$out/forget"
 dcgan-viz blind docs/blind-window --report --out "$out/blind"
-dcgan-viz forget --model rooms --object window --rank-by learned --out "$out/rooms"
+dcgan-viz forget --model rooms --object window --rank-by learned --layer 2 --top 104 --out "$out/rooms"
 dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
 dcgan-viz walk --rows 4 --closed --film docs/walk.webp --overwrite --out "$out/walk"
