@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import mmap
 import multiprocessing
 import os
 import shutil
@@ -17,7 +18,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from dcgan_viz.data.decoding import UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.decoding import Entry, UnreadableError, decode_square, quiet_decoders
 from dcgan_viz.data.parts import Part, parts_of
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.arrays import names_file
@@ -39,8 +40,10 @@ from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import EXACT, LENIENT, parse_json, printable, read_text
 from dcgan_viz.versions import versions
 
-SHARD = 512
-"""Pictures that are decoded, written and noted together."""
+SHARD, SHARD_BYTES = 512, 2**23
+"""Pictures that are decoded, written and noted together: fewer where so many take more bytes."""
+READ_AHEAD = 2**19
+"""Bytes of files that are read before they are decoded."""
 LARGEST = 4096
 """Side of the pictures."""
 KIND = "prepared pictures"
@@ -82,6 +85,11 @@ class Plan:
     def shards(self) -> int:
         """How many."""
         return math.ceil(self.pictures / self.shard)
+
+    @property
+    def picture_bytes(self) -> int:
+        """Of a picture in the array."""
+        return self.size**2 * self.channels
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,8 @@ def prepare(
     digest = hashlib.sha256()
     for name in found.names:
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-    plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, SHARD)
+    together = max(1, min(SHARD, SHARD_BYTES // (size * size * channels)))
+    plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, together)
     if part is not None:
         rows = part.rows(len(found))
         if not rows:
@@ -264,18 +273,30 @@ def _finished(target: Path, plan: Plan) -> Prepared | None:
 def _decoded(
     source: Source, plan: Plan, first: int, workers: int, lock: int
 ) -> Iterator[tuple[Shard, NDArray[np.uint8]]]:
-    """The shards from the first on, in their order; a few wait for their turn."""
+    """The shards from the first on, in their order; a few wait for their turn.
+
+    Where processes can be forked, they put the pixels into memory that is shared with them.
+    """
     forks = "fork" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if forks else None)
-    waiting: deque[Future[tuple[Shard, NDArray[np.uint8]]]] = deque()
-    pool = ProcessPoolExecutor(workers, context, _begin, (source, plan, os.getpid(), lock if forks else None))
+    slots = workers + 2
+    shared = mmap.mmap(-1, slots * plan.shard * plan.picture_bytes) if forks else None
+    job = _Job(source, plan, shared, slots)
+    waiting: deque[tuple[int, Future[tuple[Shard, NDArray[np.uint8] | None]]]] = deque()
+
+    def oldest() -> tuple[Shard, NDArray[np.uint8]]:
+        number, future = waiting.popleft()
+        shard, pixels = future.result()
+        return shard, job.slot(number)[: len(shard.names)] if pixels is None else pixels
+
+    pool = ProcessPoolExecutor(workers, context, _begin, (job, os.getpid(), lock if forks else None))
     try:
         for number in range(first, plan.shards):
-            waiting.append(pool.submit(_decode_shard, number))
-            if len(waiting) > workers + 1:
-                yield waiting.popleft().result()
+            waiting.append((number, pool.submit(_decode_shard, number)))
+            if len(waiting) == slots:
+                yield oldest()
         while waiting:
-            yield waiting.popleft().result()
+            yield oldest()
     except BrokenProcessPool as error:
         raise UserError(
             "a process that decodes was ended from outside, mostly for want of memory: the same command goes on, with "
@@ -285,16 +306,35 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-_job: tuple[Source, Plan]
+@dataclass(frozen=True)
+class _Job:
+    """What the processes share."""
+
+    source: Source
+    plan: Plan
+    shared: mmap.mmap | None
+    slots: int
+
+    def slot(self, number: int) -> NDArray[np.uint8]:
+        """Room for the pixels of a shard: shared, where the one of as many shards ago has been written meanwhile."""
+        plan = self.plan
+        shape = (plan.shard, plan.size, plan.size, plan.channels)
+        if self.shared is None:
+            return np.empty(shape, np.uint8)
+        place = number % self.slots * plan.shard * plan.picture_bytes
+        return np.frombuffer(self.shared, np.uint8, math.prod(shape), place).reshape(shape)
 
 
-def _begin(source: Source, plan: Plan, parent: int, lock: int | None) -> None:
+_job: _Job
+
+
+def _begin(job: _Job, parent: int, lock: int | None) -> None:
     """Begins a process: Ctrl-C is the parent's business, and with the parent it ends.
 
     The file that holds the parent's lock is closed here, or a parent that was killed would hold it a while longer.
     """
     global _job
-    _job = (source, plan)
+    _job = job
     if lock is not None:
         os.close(lock)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -307,18 +347,21 @@ def _begin(source: Source, plan: Plan, parent: int, lock: int | None) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8]]:
-    source, plan = _job
+def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8] | None]:
+    """What came of a shard, and its pixels where they are not shared."""
+    source, plan = _job.source, _job.plan
     indices = range(plan.first, plan.first + plan.pictures)[number * plan.shard : (number + 1) * plan.shard]
-    pixels = np.empty((len(indices), plan.size, plan.size, plan.channels), np.uint8)
+    pixels = _job.slot(number)
     names: list[str] = []
     broken: list[Picture] = []
     unturned: list[Picture] = []
     with quiet_decoders():
-        for index in indices:
+        for index, entry in _read_ahead(source, indices):
             name = source.names[index]
             try:
-                picture, trouble = decode_square(source.entry(index), plan.size, plan.channels, bits=plan.bits)
+                if isinstance(entry, UnreadableError):
+                    raise entry
+                picture, trouble = decode_square(entry, plan.size, plan.channels, bits=plan.bits)
             except UnreadableError as error:
                 broken.append(Picture(name, str(error)))
                 continue
@@ -326,7 +369,24 @@ def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8]]:
             names.append(name)
             if trouble is not None:
                 unturned.append(Picture(name, trouble))
-    return Shard(tuple(names), tuple(broken), tuple(unturned)), pixels[: len(names)]
+    shard = Shard(tuple(names), tuple(broken), tuple(unturned))
+    return shard, None if _job.shared is not None else pixels[: len(names)]
+
+
+def _read_ahead(source: Source, indices: Sequence[int]) -> Iterator[tuple[int, Entry | UnreadableError]]:
+    """Pictures before they are decoded, some read at once: one by one, decoding pushes what reads out of the caches."""
+    read: list[tuple[int, Entry | UnreadableError]] = []
+    size = 0
+    for index in indices:
+        try:
+            entry: Entry | UnreadableError = source.entry(index)
+        except UnreadableError as error:
+            entry = error
+        read.append((index, entry))
+        size += len(entry) if isinstance(entry, bytes) else 0
+        if size >= READ_AHEAD or index == indices[-1]:
+            yield from read
+            read, size = [], 0
 
 
 # --- What is half done ---------------------------------------------------------------------------------------------
@@ -384,16 +444,12 @@ class _Partial:
         self.journal.truncate(end)
         if not end:
             self._note(plan)
-        if done and pixels.stat().st_size < self.header + done * self._picture_bytes:
+        if done and pixels.stat().st_size < self.header + done * self.plan.picture_bytes:
             raise UserError(f"{pixels} is shorter than {noted} says: remove both, and begin again")
-        self.array.truncate(self.header + done * self._picture_bytes)
+        self.array.truncate(self.header + done * self.plan.picture_bytes)
         self.array.seek(0)
         self.array.write(_header(self.plan, self.plan.pictures))
         self.array.seek(0, os.SEEK_END)
-
-    @property
-    def _picture_bytes(self) -> int:
-        return self.plan.size**2 * self.plan.channels
 
     def append(self, shard: Shard, pixels: NDArray[np.uint8]) -> None:
         """Write a shard, then note it."""
@@ -486,7 +542,7 @@ def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progre
         with temporary.open("wb") as file, atomic_file(names_file(target)) as names, names.open("wb") as listed:
             file.write(_header(whole, count))
             for path, about in progress(zip(parts, abouts, strict=True), Stage("joining", len(parts), "part")):
-                size = len(_header(whole, count)) + about.pictures * whole.size**2 * whole.channels
+                size = len(_header(whole, count)) + about.pictures * whole.picture_bytes
                 if path.stat().st_size != size or digest_of(path) != about.sha256:
                     raise UserError(f"{path} has been changed since it was prepared: prepare it again")
                 with path.open("rb") as part:
