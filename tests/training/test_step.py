@@ -200,6 +200,36 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path
     assert card["training"]["images seen"] == 4 * 6 * 2 + 2 * 6
 
 
+@pytest.mark.slow
+def test_two_processes_go_on_from_one(
+    tmp_path: Path, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.save(tmp_path / "pictures.npy", pixels)
+    alone = run(*f"{ON_TWO} --steps 2 --checkpoint-every 2 --out run".split())
+    assert alone.exit_code == 0, alone.output
+    process = torchrun(
+        *["train", "pictures.npy", "--out", "run", "--resume", "--steps", "4", "--device", "cpu"], cwd=tmp_path
+    )
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    assert said.count("goes on with 2 process(es) after 1: a step now takes 12 images") == 1
+    settings = TrainingSettings(steps=4, batch_size=6, ema=0.5)
+    images = ImageSet(pixels, ("",) * 40)
+    plain = PlainGame(settings)
+    for number, processes in enumerate((1, 1, 2, 2)):
+        plain.step([Batches(images, settings, rank, processes).at(number) for rank in range(processes)], number)
+    tensors = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 4)).tensors
+    networks = [
+        {n.removeprefix(f"{part}."): t for n, t in tensors.items() if n.startswith(f"{part}.")}
+        for part in ("generator", "discriminator")
+    ]
+    check_equal(plain, *networks)
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["images seen"] == 2 * 6 + 2 * 6 * 2
+
+
 class Joint:
     """The random numbers of several processes, one after another."""
 
