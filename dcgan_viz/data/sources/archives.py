@@ -10,6 +10,7 @@ import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
@@ -66,8 +67,8 @@ class ZipSource(Source):
         self.refused = _refused(kept)
         super().__init__(path, kept, left_out.sentences())
 
-    def _open(self) -> BinaryIO:
-        return self.path.open("rb")
+    def _open(self) -> FileIO:
+        return self.path.open("rb", buffering=0)
 
     def _entry(self, index: int) -> Entry:
         if index in self.refused:
