@@ -118,6 +118,22 @@ def test_a_set_without_duplicates_and_one_of_equal_pictures(tmp_path: Path) -> N
     assert (equal.groups, equal.removed, equal.kept().tolist()) == (1, 8, [0])
 
 
+def test_cells_find_nearly_all_pairs_and_none_that_differ_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 256, (3000, 16), dtype=np.uint8)
+    for number in range(1500):
+        flipped = np.zeros(128, np.uint8)
+        flipped[random.permutation(128)[: number % 25]] = 1
+        codes[1500 + number] = codes[number] ^ np.packbits(flipped)
+    every = set(map(tuple, near_pairs(codes, 24).tolist()))
+    assert every == {(k, 1500 + k) for k in range(1500) if k % 25}
+    monkeypatch.setattr(dcgan_viz.data.duplicates.near, "EXHAUSTIVE", 0)
+    found = set(map(tuple, near_pairs(codes, 24).tolist()))
+    assert found <= every
+    # Codes of pictures lie in clusters, these do not: nothing is harder.
+    assert len(found) > 0.8 * len(every)
+
+
 def test_crops_that_are_there_are_used_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find_duplicates(folder, tmp_path / "out", steps=2, workers=1)
     written = (tmp_path / "out" / "crops.npy").stat().st_mtime_ns

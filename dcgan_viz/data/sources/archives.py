@@ -62,10 +62,12 @@ class ZipSource(Source):
         left_out = LeftOut()
         # Of several of one name unpacking leaves the last: sorting keeps their order.
         order = ascending(names, select(names, left_out))
-        self.places = array("q", (places[index] for index in order))
-        kept = Names(names[index] for index in order)
-        self.refused = _refused(kept)
-        super().__init__(path, kept, left_out.sentences())
+        # An array is in order already: if it has all of them, nothing is to be copied.
+        if len(order) < len(names) or not isinstance(order, array):
+            places = array("q", (places[index] for index in order))
+            names = Names(names[index] for index in order)
+        self.places, self.refused = places, _refused(names)
+        super().__init__(path, names, left_out.sentences())
 
     def _open(self) -> FileIO:
         return self.path.open("rb", buffering=0)
