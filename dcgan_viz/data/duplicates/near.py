@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def near_pairs(codes: NDArray[np.uint8], radius: int, progress: Progress = silen
     codes = np.ascontiguousarray(codes)
     cells = CELLS * math.isqrt(len(codes))
     exhaustive = len(codes) <= EXHAUSTIVE
-    index = faiss.index_binary_factory(8 * codes.shape[1], "BFlat" if exhaustive else f"BIVF{cells}")
+    index: Any = faiss.index_binary_factory(8 * codes.shape[1], "BFlat" if exhaustive else f"BIVF{cells}")
     if not exhaustive:
         index.nprobe, index.cp.niter = VISITED, ROUNDS
         index.train(np.ascontiguousarray(codes[:: max(1, len(codes) // (TRAINED_ON * cells))]))
