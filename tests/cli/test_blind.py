@@ -42,7 +42,7 @@ def test_the_report_says_what_was_found(run, folder: Path) -> None:
     assert sorted(file.name for file in Path("results/blind").iterdir()) == [
         "arrays.npz",
         "blind.png",
-            "captions.txt",
+        "captions.txt",
         "manifest.json",
         "result.json",
     ]
