@@ -68,7 +68,7 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
 def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
     operands, averaged = result.exemplars.shape[:2]
     rows = averaged + 1
-    grid = part.add_gridspec(1, 3, width_ratios=[operands, 3.3, 1.4], wspace=0.03)
+    grid = part.add_gridspec(1, 2, width_ratios=[operands, 4.7], wspace=0.03)
     left = grid[0].subgridspec(rows, operands)
     for column, operand in enumerate(result.operands):
         sign = "−" if operand.sign < 0 else ("+" if column else "")
@@ -84,16 +84,22 @@ def _draw_equation(part: SubFigure, result: Arithmetic) -> None:
                 _frame(axis, CONTROL_COLOR, (-0.5, -0.5, width, height))
             number = "mean z" if average else f"{operand.exemplars[row]}"
             axis.text(0.5, -0.03, number, transform=axis.transAxes, ha="center", va="top", fontsize=LABEL_SIZE - 1)
-    axis = part.add_subplot(grid[1], anchor="N")
+    _draw_result(part.add_subplot(grid[1], anchor="N"), result)
+
+
+def _draw_result(axis: Axes, result: Arithmetic) -> None:
+    """The result amid its neighbours and, right of them and as large, the same in pixels."""
     pictures = [*result.neighbours[:4], result.picture, *result.neighbours[4:NEIGHBOURS]]
-    show_picture(axis, tile(np.stack(pictures), columns=3, gap=GAP), "= arithmetic on z, amid neighbours")
-    height, width = result.picture.shape[:2]
-    _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
-    # The control stands in the middle of three rows, as large as the result that it is beside.
-    axis = part.add_subplot(grid[2], anchor="NW")
     blank = np.full_like(result.pixel_picture, 255)
-    show_picture(axis, tile(np.stack([blank, result.pixel_picture, blank]), columns=1, gap=GAP))
-    axis.text(width / 2, height, "the same on pixels", ha="center", va="bottom", fontsize=LABEL_SIZE)
+    amid = tile(np.stack(pictures), columns=3, gap=GAP)
+    control = tile(np.stack([blank, result.pixel_picture, blank]), columns=1, gap=GAP)
+    height, width, channels = result.picture.shape
+    space = np.full((len(amid), width // 3, channels), 255, np.uint8)
+    show_picture(axis, np.concatenate([amid, space, control], axis=1))
+    _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
+    words = {"ha": "center", "va": "bottom", "fontsize": LABEL_SIZE}
+    axis.text(amid.shape[1] / 2, -GAP, "= arithmetic on z, amid neighbours", **words)
+    axis.text(amid.shape[1] + width / 3 + control.shape[1] / 2, height, "the same on pixels", **words)
 
 
 def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
