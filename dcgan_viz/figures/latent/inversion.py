@@ -91,7 +91,7 @@ def _caption(result: Inversion) -> tuple[str, str]:
         f"Model {settings['model']}, seed {settings['seed']}: {shown}{len(result.inverted)} photographs, and "
         f"{len(result.own)} of the model's own samples, which can be drawn. Above the "
         f"pictures: root mean square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} "
-        f"pairs of unrelated samples. {result.verdict}"
+        f"pairs of unrelated samples. {result.verdict.replace('`', '')}"
     )
     details = (
         f"The nearest of {settings['samples']} random samples "
