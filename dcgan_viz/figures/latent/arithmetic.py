@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -97,7 +99,7 @@ def _draw_result(axis: Axes, result: Arithmetic) -> None:
     space = np.full((len(amid), width // 3, channels), 255, np.uint8)
     show_picture(axis, np.concatenate([amid, space, control], axis=1))
     _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
-    words = {"ha": "center", "va": "bottom", "fontsize": LABEL_SIZE}
+    words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": LABEL_SIZE}
     axis.text(amid.shape[1] / 2, -GAP, "= arithmetic on z, amid neighbours", **words)
     axis.text(amid.shape[1] + width / 3 + control.shape[1] / 2, height, "the same on pixels", **words)
 
