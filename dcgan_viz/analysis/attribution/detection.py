@@ -26,8 +26,8 @@ FORWARD_BATCH = 64
 REPORTED = 12
 """How many of the best maps get intervals."""
 
-SHOWN = 6
-"""Images of the object that are kept to look at."""
+SHOWN, SHOWN_WITHOUT = 6, 2
+"""Images that are kept to look at, and how many of them do not show the object."""
 
 THRESHOLDS = 99
 
@@ -88,7 +88,7 @@ class Detection(Result):
     ranked_by, tested : ndarray of float64 (C,)
         Average precision of each map on the images that ranked them and on the others, by map number.
     pictures : ndarray of uint8 (n, S, S, C)
-        Test images that show the object.
+        Test images that show the object, and then some that do not.
     masks : ndarray of bool (n, S, S)
     activations : ndarray of float32 (n, best, h, w)
         Of the best maps on them.
@@ -162,7 +162,9 @@ def rank_maps(
     best = tuple(
         _measure(int(m), activations[:, m], covered, ranking_half, test_half, seed) for m in ranking[:REPORTED]
     )
-    seen = test_half[shows[test_half]][:SHOWN]
+    # The first of those with the object and of those without it.
+    others = test_half[~shows[test_half]][:SHOWN_WITHOUT]
+    seen = np.concatenate([test_half[shows[test_half]][: SHOWN - len(others)], others])
     return Detection(
         settings={
             "model": model.card.name,

@@ -29,7 +29,7 @@ SHOWN_MAPS = 5
 
 
 def detection_figure(result: Detection) -> Figure:
-    """Average precision of all maps, and where the best ones respond on images that show the object.
+    """Average precision of all maps, and where the best ones respond on images that show the object and on some that do not.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def detection_figure(result: Detection) -> Figure:
     for axis, picture, mask in zip(axes[0], result.pictures, result.masks, strict=True):
         show_picture(axis, picture)
         outline(axis, mask)
+        if not mask.any():
+            axis.set_title(f"no {result.object}", fontsize=LABEL_SIZE - 1, pad=3)
     label_row(axes[0, 0], f"{result.object}\noutlined", LABEL_SIZE - 1)
     for rank, line in enumerate(axes[1:]):
         best = result.best[rank]
@@ -74,7 +76,7 @@ def detection_figure(result: Detection) -> Figure:
         label_row(
             line[0], f"map {best.map}\nAP {best.average_precision.value:.2f}\nIoU {best.iou.value:.2f}", LABEL_SIZE - 1
         )
-    caption(figure, _caption(result))
+    caption(figure, *_caption(result))
     return figure
 
 
@@ -133,15 +135,18 @@ def _plot_detectors(axis: Axes, result: Detection) -> None:
     axis.legend(fontsize=LABEL_SIZE - 1, frameon=False, ncols=2, loc="upper right")
 
 
-def _caption(result: Detection) -> str:
+def _caption(result: Detection) -> tuple[str, str]:
     settings, best = result.settings, result.best[0]
-    return (
+    shown = (
         f"Model {settings['model']}, {settings['image_count']} {settings['images']}, {settings['images_with_object']} "
         f"of them with {result.object}; seed {settings['seed']}. A random half of the images ranks the maps by average "
         f"precision and chooses each one's threshold for the IoU; the other half gives the numbers (bars: 95 % "
-        f"bootstrap over images). Best: map {best.map}, AP {best.average_precision:.2f} "
-        f"against {result.prevalence:.2f} by chance, the share of the area that is {result.object}. Right: "
-        "test images, activations of the best maps above zero laid over them. Below: luminance and position by ridge "
+        f"bootstrap over images). Right: test images with the activations of the best maps above zero."
+    )
+    details = (
+        f"Best: map {best.map}, AP {best.average_precision:.2f} against {result.prevalence:.2f} by chance, the share of the "
+        f"area that is {result.object}. Below: luminance and position by ridge "
         "regression, as the combinations; networks with random weights have their batch-norm statistics measured on the "
         f"images. {with_minus(result.detectors.sentences().replace(chr(10), '. '))}."
     )
+    return shown, details
