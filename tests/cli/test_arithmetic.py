@@ -50,7 +50,7 @@ def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     folder = Path("results/arithmetic")
     assert printed == json.loads((folder / "result.json").read_text())
     assert sorted(f.name for f in folder.iterdir()) == sorted(
-        ["manifest.json", "arithmetic.png", "arrays.npz", "result.json"]
+        ["manifest.json", "arithmetic.png", "arrays.npz", "captions.txt", "result.json"]
     )
     assert printed["expression"] == "smiling woman − woman + man"
     assert printed["operands"][2]["exemplars"] == [4, 7, 9]

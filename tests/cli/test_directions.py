@@ -11,7 +11,7 @@ def test_directions_are_saved_to_be_applied(run, tiny_folder) -> None:
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/directions")
     assert sorted(f.name for f in folder.iterdir()) == sorted(
-        ["manifest.json", "arrays.npz", "directions.png", "result.json"]
+        ["manifest.json", "arrays.npz", "captions.txt", "directions.png", "result.json"]
     )
     arrays = np.load(folder / "arrays.npz")
     assert arrays["principal"].shape == arrays["factorised"].shape == (2, 8)

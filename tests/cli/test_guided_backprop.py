@@ -19,6 +19,7 @@ def test_guided_backprop_writes_figure_and_numbers(run, tiny_folder) -> None:
         "arrays.npz",
         "atlas.html",
         "atlas.png",
+        "captions.txt",
         "guided-backprop.png",
         "manifest.json",
         "result.json",
@@ -85,7 +86,7 @@ def test_everything_at_once(run, annotated: Path) -> None:
     folder = Path("results/guided-backprop")
     for name in ("detection", "sanity", "methods"):
         assert sorted(f.name for f in (folder / name).iterdir()) == sorted(
-            ["arrays.npz", f"{name}.png", "manifest.json", "result.json"]
+            ["arrays.npz", "captions.txt", f"{name}.png", "manifest.json", "result.json"]
         )
     detection = json.loads((folder / "detection" / "result.json").read_text())
     main = json.loads((folder / "result.json").read_text())
@@ -148,6 +149,7 @@ def test_one_unit_is_explained_by_hand(run, tiny_folder, photographs) -> None:
     assert numbers["settings"]["image"] == "00.png"
     assert sorted(f.name for f in Path("results/unit").iterdir()) == [
         "arrays.npz",
+        "captions.txt",
         "manifest.json",
         "result.json",
         "unit.png",

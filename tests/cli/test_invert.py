@@ -15,6 +15,7 @@ def test_photographs_can_be_walked_between(run, tiny_folder, photographs) -> Non
     folder = Path("results/invert")
     assert sorted(f.name for f in folder.iterdir()) == [
         "arrays.npz",
+        "captions.txt",
         "inversion.png",
         "latents.npy",
         "manifest.json",

@@ -27,6 +27,7 @@ def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Pa
     assert "rule: Training images that are nearly the same count as one" in outcome.stdout
     assert sorted(f.name for f in Path("results/memorization").iterdir()) == [
         "arrays.npz",
+        "captions.txt",
         "manifest.json",
         "memorization.png",
         "nearest.png",

@@ -36,7 +36,7 @@ def test_turn_writes_a_whole_result(run, named: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/turn")
     assert sorted(f.name for f in folder.iterdir()) == sorted(
-        ["manifest.json", "arrays.npz", "result.json", "turn.png"]
+        ["manifest.json", "arrays.npz", "captions.txt", "result.json", "turn.png"]
     )
     numbers = json.loads((folder / "result.json").read_text())
     assert numbers["right_exemplars"] == [1, 2, 5, 6]

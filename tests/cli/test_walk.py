@@ -13,7 +13,13 @@ def test_walk_writes_figure_numbers_and_film(run, tiny_folder) -> None:
     outcome = run("walk", "--model", tiny_folder, "--rows", 2, *SHORT, "--film", "walk.webp", "--frames", 5)
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/walk")
-    assert sorted(f.name for f in folder.iterdir()) == ["arrays.npz", "manifest.json", "result.json", "walk.png"]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "arrays.npz",
+        "captions.txt",
+        "manifest.json",
+        "result.json",
+        "walk.png",
+    ]
     numbers = json.loads((folder / "result.json").read_text())
     assert f"differ by {numbers['spreads'][0]['unrelated']:.1f}" in outcome.stdout
     assert len(numbers["rows"]) == 2
