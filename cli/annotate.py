@@ -61,7 +61,7 @@ USED = {
     type=click.IntRange(1, 10_000),
     default=150,
     show_default=True,
-    help="Samples or photographs, in a new file.",
+    help="Number of samples or photographs in a new file.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=2015, show_default=True, help="Seed of the samples, in a new file."

@@ -29,10 +29,10 @@ DEFAULT_OUT = "results/classify"
 BASELINES = ("random", "pixels", "kmeans", "cnn")
 
 
-@click.command(cls=Command, short_help="Measure how well classes are told apart from the discriminator's features.")
+@click.command(cls=Command, short_help="Classify images from the discriminator's features.")
 @click.argument("model", metavar="MODEL")
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
-@click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Images for the test from elsewhere.")
+@click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Test images, if they lie elsewhere.")
 @click.option(
     "--labels", metavar="FILE|utkface", help="A CSV file with columns file and label.  [default: a folder a class]"
 )
@@ -42,25 +42,27 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     type=click.Choice(["cifar10", "svhn-1000"]),
     help="One of the paper's.  [default: by the options below]",
 )
-@click.option("--per-class", type=click.IntRange(1), help="Labels of each class in a draw.  [default: all]")
-@click.option("--draws", type=click.IntRange(1), help="Draws of labels.  [default: 20, or 1 of all labels]")
+@click.option("--per-class", type=click.IntRange(1), help="Labelled images per class in each draw.  [default: all]")
+@click.option(
+    "--draws", type=click.IntRange(1), help="Random draws of the labels.  [default: 20, or 1 with all labels]"
+)
 @click.option(
     "--held-out",
     type=click.FloatRange(0.01, 0.9),
     default=0.3,
     show_default=True,
-    help="Share of each class that is kept for the test where DATA has no test set.",
+    help="Share of each class that is held out as a test set where DATA has none.",
 )
-@click.option("--remeasure", is_flag=True, help="Measure batch-norm's statistics anew, on the training images.")
+@click.option("--remeasure", is_flag=True, help="Re-estimate batch-norm statistics on the training images.")
 @click.option(
     "--baseline",
     "baselines",
     type=click.Choice([*BASELINES, "none"]),
     multiple=True,
-    help="What to compare with; may be given several times.  [default: all four]",
+    help="What to compare with; can be repeated.  [default: all four]",
 )
 @click.option(
-    "--curve", metavar="N,N,…|none", help="Labels of each class for the learning curve.  [default: 1,2,5,10,…]"
+    "--curve", metavar="N,N,…|none", help="Labelled images per class along the learning curve.  [default: 1,2,5,10,…]"
 )
 @click.option(
     "--centroids", type=click.IntRange(2, 10_000), default=800, show_default=True, help="Centroids of K-means."
@@ -77,7 +79,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     "kept",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Where features are kept, so that another run finds them.  [default: a temporary folder]",
+    help="Where features are cached for later runs.  [default: a temporary folder]",
 )
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
 @seed_option
@@ -104,7 +106,7 @@ def classify(
     as_json: bool,
     **told: Any,
 ) -> None:
-    """Tell the classes of images apart by linear SVMs on the discriminator's features (the paper's sections 5.1 and 5.2).
+    """Classify images with linear SVMs on the discriminator's features (the paper's sections 5.1 and 5.2).
 
     DATA is a folder, zip or tar with a folder for each class, or with such in train and test; an .npz of images and
     whole numbers; CIFAR's batches, for Python or binary; SVHN's .mat, or the folder of both. All labels are used, or many

@@ -25,14 +25,14 @@ TRIED_STEPS = 20
     type=click.IntRange(0, 63),
     default=24,
     show_default=True,
-    help="Bits of 128 in which the codes of duplicates may differ; 0 for equal codes alone.",
+    help="How many of the 128 bits of two codes may differ; 0 for equal codes only.",
 )
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.94,
     show_default=True,
-    help="Least correlation of their pixels once one is fitted to the other.",
+    help="Minimum correlation of their pixels after one is aligned to the other.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 @shard_option

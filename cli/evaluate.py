@@ -33,10 +33,18 @@ DEFAULT_OUT = "results/evaluate"
     type=click.Path(path_type=Path),
     help="Real images: any source that train takes. Not needed for models of procedural rooms.",
 )
-@click.option("--samples", type=click.IntRange(200), default=5000, show_default=True, help="At most so many of each.")
+@click.option(
+    "--samples",
+    type=click.IntRange(200),
+    default=5000,
+    show_default=True,
+    help="Maximum number of images of each kind.",
+)
 @click.option("--encoder", type=click.Path(path_type=Path), help="An encoder's folder.  [default: the bundled one]")
 @click.option(
-    "--inception", type=click.Path(path_type=Path), help="Instead: the weights of torch-fidelity's Inception."
+    "--inception",
+    type=click.Path(path_type=Path),
+    help="Weights of torch-fidelity's Inception, to use instead of an encoder.",
 )
 @model_option
 @seed_option

@@ -16,16 +16,24 @@ from dcgan_viz.cli.options import json_option, overwrite_option
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT")
 @click.option("--size", type=click.IntRange(8, 1024), default=128, show_default=True, help="Side of the crops.")
 @click.option(
-    "--least", type=click.IntRange(8, 2048), default=64, show_default=True, help="Least side of a face in its picture."
+    "--least",
+    type=click.IntRange(8, 2048),
+    default=64,
+    show_default=True,
+    help="Smallest side of a face, in pixels of its picture.",
 )
 @click.option(
-    "--margin", type=click.FloatRange(0, 2), default=0.3, show_default=True, help="On each side, in sides of the face."
+    "--margin",
+    type=click.FloatRange(0, 2),
+    default=0.3,
+    show_default=True,
+    help="Margin on each side, as a multiple of the face's side.",
 )
 @click.option(
     "--yunet", type=click.Path(path_type=Path), metavar="FILE", help="YuNet's ONNX file, instead of OpenCV's cascades."
 )
 @click.option(
-    "--without-eyes", is_flag=True, help="Take faces whose eyes were not found too; they are not turned upright."
+    "--without-eyes", is_flag=True, help="Also take faces whose eyes were not found; these are not turned upright."
 )
 @overwrite_option
 @json_option

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="Precision of the convolutions; auto is bf16 where the device has instructions for it.",
+    help="Precision of the convolutions; auto uses bf16 where the device supports it natively.",
 )
-@click.option("--remeasure", is_flag=True, help="Measure batch-norm's statistics anew, on DATA.")
+@click.option("--remeasure", is_flag=True, help="Re-estimate batch-norm statistics on DATA.")
 @shard_option
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
 @dry_run_option
@@ -52,7 +52,7 @@ def features(
 
     The maps of every layer after their rectifier, max-pooled to 4x4, flattened and concatenated: 28,672 numbers an image
     for the paper's 32x32 networks. F.npy is float16 (images, features), in the order of DATA, and written a batch at a
-    time; F.json beside it says which columns are of which layer. A run that was killed is gone on with by the same command.
+    time; F.json beside it says which columns are of which layer. The same command continues a run that was killed.
 
     \b
     dcgan-viz features bedrooms lsun_bedrooms_10k.zip --out bedrooms.npy

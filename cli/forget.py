@@ -88,7 +88,7 @@ MEASURED_SAMPLES = 1000
     type=click.Choice(["random", "matched"]),
     default="random",
     show_default=True,
-    help="What the object is told from: random places, or ones of like luminance and height.",
+    help="What the object is distinguished from: random places, or places of similar luminance and height.",
 )
 @click.option("--strength", type=float, default=1.0, show_default=True, help="1 zeroes the maps, 0.5 halves them.")
 @click.option(

@@ -69,7 +69,7 @@ DEFAULT_OUT, DEFAULT_UNIT_OUT = "results/guided-backprop", "results/unit"
 @click.option("--unit", metavar="MAP,ROW,COLUMN", help="Explain this one unit, on --image, and nothing else.")
 @click.option("--image", type=click.Path(path_type=Path), help="The picture that --unit is explained on.")
 @click.option("--count", type=click.IntRange(2), default=512, show_default=True, help="How many images to look at.")
-@click.option("--top", type=click.IntRange(1, 16), default=4, show_default=True, help="Images a map to show.")
+@click.option("--top", type=click.IntRange(1, 16), default=4, show_default=True, help="Images to show for each map.")
 @click.option(
     "--rule",
     type=click.Choice(["keep", "zero"]),

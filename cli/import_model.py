@@ -115,7 +115,7 @@ def import_model(
     as_json: bool,
     **told: Any,
 ) -> None:
-    """Make a model of weights that were trained elsewhere.
+    """Make a model from weights that were trained elsewhere.
 
     GENERATOR and, if you have it, DISCRIMINATOR are files of weights: .pt, .pth, .ckpt or .safetensors of PyTorch, .h5 or
     .keras of Keras, .jl of the DCGAN authors' Theano code. One network of several in a file is file.pth:netG. Nothing but

@@ -25,7 +25,7 @@ DEFAULT_OUT = "results/invert"
 @click.argument("photographs", metavar="[PHOTO]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--images", type=click.Path(path_type=Path), help="Photographs in a folder, a zip or an .npy array.")
 @click.option(
-    "--count", type=click.IntRange(1), default=8, show_default=True, help="How many of --images, evenly spread."
+    "--count", type=click.IntRange(1), default=8, show_default=True, help="How many of --images to take, evenly spaced."
 )
 @click.option(
     "--starts", type=click.IntRange(1, 64), default=4, show_default=True, help="Starting points for each photograph."
@@ -36,7 +36,7 @@ DEFAULT_OUT = "results/invert"
     type=click.IntRange(64),
     default=2048,
     show_default=True,
-    help="Random samples of which the nearest are the starts.",
+    help="Random samples; the nearest ones are the starting points.",
 )
 @click.option(
     "--own", type=click.IntRange(1), default=8, show_default=True, help="Samples of the model inverted for comparison."
@@ -64,7 +64,7 @@ def invert(
     """Find the latents whose pictures are most like photographs, and say how good they are.
 
     The model's own samples, whose latents exist, are inverted in the same way: what the search does not find there it
-    could not find anywhere, and what it finds only there the generator cannot draw. The folder holds latents.npy, which
+    could not find anywhere, and what it finds only there is beyond the generator. The folder holds latents.npy, which
     walk --points takes.
 
     \b

@@ -33,7 +33,9 @@ DEFAULT_OUT = "results/memorization"
     type=click.Path(path_type=Path),
     help="What it was trained on: any source that train takes. Not needed for models of procedural rooms.",
 )
-@click.option("--held-out", type=click.Path(path_type=Path), help="Photographs of the same kind it was not trained on.")
+@click.option(
+    "--held-out", type=click.Path(path_type=Path), help="Photographs of the same kind that it was not trained on."
+)
 @click.option(
     "--encoder",
     type=click.Path(path_type=Path),

@@ -54,7 +54,7 @@ def shard_option(function: Function) -> Function:
     return click.option(
         "--shard",
         metavar="I/N",
-        help="Do this part alone, such as 2/8, as one of several machines; merge joins the parts.",
+        help="Do only this part, such as 2/8, on one of several machines; merge joins the parts.",
     )(function)
 
 
@@ -64,7 +64,7 @@ def keep_list_option(function: Function) -> Function:
         "--keep-list",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Use only the images that are named in it, such as dedup writes it.",
+        help="Use only the images named in this file, as written by dedup.",
     )(function)
 
 

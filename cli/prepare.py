@@ -18,13 +18,11 @@ from dcgan_viz.cli.planning import Planned, announce, dry_run_option, seconds_a_
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.npy")
 @click.option("--size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Side of the pictures.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1 (grey) or 3 (RGB).")
-@click.option(
-    "--bits", type=click.IntRange(8, 32), help="Bits that the values of 16- and 32-bit grey images fill, such as 12."
-)
+@click.option("--bits", type=click.IntRange(8, 32), help="Bits in use in 16- and 32-bit grey images, such as 12.")
 @keep_list_option
 @shard_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
-@click.option("--strict", is_flag=True, help="Stop at an image that does not decode instead of leaving it out.")
+@click.option("--strict", is_flag=True, help="Stop at the first image that does not decode, instead of leaving it out.")
 @dry_run_option
 @overwrite_option
 @json_option
@@ -45,7 +43,7 @@ def prepare(
     """Write every image of SRC, centre-cropped and resized, into one array.
 
     SRC is a folder, zip or tar of images, LSUN's LMDB, or anything else that train takes; OUT.npy is what train then
-    maps into memory, however large it is. A run that was killed is gone on with by the same command. OUT.json says what
+    maps into memory, however large it is. The same command continues a run that was killed. OUT.json says what
     is broken and why, OUT.names.jsonl has the names.
 
     \b

@@ -21,8 +21,8 @@ DEFAULT_OUT = "results/report"
 @click.option("--against", metavar="NAME|FOLDER|FILE.py:FUNCTION", help="Another model, shown side by side.")
 @click.option("--images", type=click.Path(path_type=Path), help="Real images to measure the samples against.")
 @click.option("--training", type=click.Path(path_type=Path), help="The images that it was trained on.")
-@click.option("--author", default="", help="Who hands it in; printed under the title.")
-@click.option("--fast", is_flag=True, help="Fewer samples, and without what takes minutes.")
+@click.option("--author", default="", help="Author, printed under the title.")
+@click.option("--fast", is_flag=True, help="Use fewer samples and leave out what takes minutes.")
 @seed_option
 @device_option
 @out_option(DEFAULT_OUT)
@@ -42,8 +42,8 @@ def report(
 ) -> None:
     """Write up what a model has learned.
 
-    Runs every analysis that fits the model, and writes one HTML file that needs nothing else and prints well: figures,
-    numbers with intervals, controls, what each analysis does not say, and the commands that do it again. The numbers
+    Runs every analysis that fits the model, and writes one self-contained, printable HTML file: figures,
+    numbers with intervals, controls, what each analysis does not show, and the commands to repeat it. The numbers
     are also in result.json.
 
     \b

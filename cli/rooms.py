@@ -20,10 +20,10 @@ from dcgan_viz.words import counted
 @overwrite_option
 @json_option
 def rooms(count: int, size: int, seed: int, out: Path, overwrite: bool, as_json: bool) -> None:
-    """Draw N procedural bedrooms of which it is known where everything is.
+    """Draw N procedural bedrooms with the exact place of every object.
 
     Writes images/, masks/ (0 the room, then window, bed, lamp, painting, door, rug, panel) and annotations.json with
-    COCO boxes. A panel is what hangs where a window could and is none: a mirror, a screen, a board. Room k is the same
+    COCO boxes. A panel is something that hangs where a window could be: a mirror, a screen, a board. Room k is the same
     for the same seed, whatever N is.
 
     \b

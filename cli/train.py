@@ -60,7 +60,7 @@ TRIED_STEPS = 3
 @click.option("--top-layer", is_flag=True, default=None, help="Add a 3x3 stride-1 convolution to the discriminator.")
 @click.option("--steps", type=int, help="Batches to train for.")
 @click.option("--epochs", type=float, help=f"Passes over the images, instead of --steps.  [default: {DEFAULT_EPOCHS}]")
-@click.option("--batch-size", type=int, help="Images a batch on each device.  [default: the preset's, 128]")
+@click.option("--batch-size", type=int, help="Batch size on each device.  [default: the preset's, 128]")
 @click.option("--learning-rate", type=float, help="Adam's learning rate.  [default: the preset's, 0.0002]")
 @click.option("--beta1", type=float, help="Adam's first momentum.  [default: 0.5]")
 @click.option("--l2", type=float, help="Weight penalty; the authors' code has 1e-5.  [default: 0]")
@@ -69,7 +69,7 @@ TRIED_STEPS = 3
     type=click.Choice(["both", "alternate"]),
     help="Update both networks on every batch, or in turn as the authors' code does.  [default: both]",
 )
-@click.option("--start-from", metavar="NAME|FOLDER", help="Go on with a trained model, whose networks are taken.")
+@click.option("--start-from", metavar="NAME|FOLDER", help="Start from a trained model, with its networks.")
 @click.option("--flip", is_flag=True, default=None, help="Mirror half of the images at random.")
 @click.option("--augment", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout.")
 @click.option("--r1", type=float, help="Gradient penalty of the discriminator; steadies small sets.  [default: 0]")
@@ -91,8 +91,12 @@ TRIED_STEPS = 3
     type=click.IntRange(1),
     help="Steps between checkpoints.  [default: an epoch, but at least 100 and at most 1000 steps]",
 )
-@click.option("--keep", type=click.IntRange(1), default=3, show_default=True, help="Newest checkpoints that stay.")
-@click.option("--keep-every", type=click.IntRange(0), default=0, help="Checkpoints at multiples of N stay for good.")
+@click.option(
+    "--keep", type=click.IntRange(1), default=3, show_default=True, help="How many of the newest checkpoints to keep."
+)
+@click.option(
+    "--keep-every", type=click.IntRange(0), default=0, help="Also keep every checkpoint at a multiple of N steps."
+)
 @click.option(
     "--monitor",
     metavar="bundled|FOLDER",
@@ -104,7 +108,7 @@ TRIED_STEPS = 3
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="auto takes bf16 where the device has instructions for it.",
+    help="auto uses bf16 where the device supports it natively.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, as it was begun.")
 @click.option("--from-step", type=int, help="With --resume: go back to this checkpoint and drop the later ones.")
@@ -164,7 +168,7 @@ def train(
 
     DATA is a folder, zip or tar of images of any size and mode, an .npy array of pictures, LSUN's LMDB, CIFAR's
     batches, SVHN's .mat, WebDataset shards or a Hugging Face dataset on disk. The defaults are the paper's
-    hyper-parameters; small sets want --flip, --augment and --ema. The run's folder holds checkpoints, sample grids,
+    hyper-parameters; small data sets benefit from --flip, --augment and --ema. The run's folder holds checkpoints, sample grids,
     metrics.jsonl, a TensorBoard log and the model, which every other command takes by that folder.
     Ctrl-C saves a checkpoint and says how to go on; --resume needs no other option.
 
@@ -205,21 +209,21 @@ def train(
         seed=seed,
     )
     wanted = _Wanted(
-        data,
-        out,
-        preset,
-        architecture,
-        chosen,
-        _given(name=name, data_note=data_note, terms=terms),
-        steps,
-        epochs,
-        start_from,
-        monitor,
-        device,
-        precision,
-        keep_list,
-        skip_broken,
-        {"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
+        data=data,
+        out=out,
+        preset=preset,
+        architecture=architecture,
+        settings=chosen,
+        card=_given(name=name, data_note=data_note, terms=terms),
+        steps=steps,
+        epochs=epochs,
+        start_from=start_from,
+        monitor=monitor,
+        device=device,
+        precision=precision,
+        keep_list=keep_list,
+        skip_broken=skip_broken,
+        upkeep={"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
     )
     if dry_run:
         if resume:
@@ -234,7 +238,7 @@ def train(
     _report(result, asked, as_json)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Wanted:
     """What was asked for."""
 

@@ -21,7 +21,11 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 @click.option("--size", type=click.IntRange(16, 256), default=64, show_default=True, help="Side of the pictures.")
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True, help="1 (grey) or 3 (RGB).")
 @click.option(
-    "--held-out", type=click.FloatRange(0.01, 0.9), default=0.2, show_default=True, help="Share to measure it on."
+    "--held-out",
+    type=click.FloatRange(0.01, 0.9),
+    default=0.2,
+    show_default=True,
+    help="Share of the pictures held out to measure it on.",
 )
 @click.option("--epochs", type=click.IntRange(1), default=32, show_default=True, help="Passes over the pictures.")
 @click.option("--terms", default="not stated", show_default=True, help="On the card: the terms of the pictures.")
@@ -44,7 +48,7 @@ def train_classifier(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Train a small network that tells classes of pictures apart, and say how often it is right.
+    """Train a small classifier of pictures, and report its accuracy.
 
     DATA is a folder or zip of pictures, in a folder for each class or with --labels. The word utkface reads man or
     woman, and the age group, from that set's file names. Put the result beside a model as classifiers/NAME, or give

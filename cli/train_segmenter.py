@@ -13,7 +13,9 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 
 @click.command("train-segmenter", cls=Command, short_help="Train a network that finds objects in pictures.")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--held-out", type=click.IntRange(1), default=1000, show_default=True, help="Pictures to measure it on.")
+@click.option(
+    "--held-out", type=click.IntRange(1), default=1000, show_default=True, help="Held-out pictures to measure it on."
+)
 @click.option("--steps", type=click.IntRange(10), default=2000, show_default=True, help="Batches of 64.")
 @seed_option
 @device_option
@@ -30,7 +32,7 @@ def train_segmenter(
     give it to forget with --segmenter: what forgetting does is then measured, not only looked at.
 
     Held-out pictures tell how well it finds each object, and patches pasted into them (white, black, coloured, noise,
-    blurred, pieces of other pictures) whether it takes for an object what shows nothing: more than 5 % of their area
+    blurred, pieces of other pictures) whether it mistakes them for objects: more than 5 % of their area
     is a warning.
 
     \b

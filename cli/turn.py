@@ -31,17 +31,21 @@ DEFAULT_OUT = "results/turn"
 @click.option("--to", "right", default="looking right", show_default=True, help="The concept at the right end.")
 @click.option("--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="New samples.")
 @click.option(
-    "--positions", type=click.IntRange(3, 51), default=9, show_default=True, help="Pictures a row, an odd number."
+    "--positions", type=click.IntRange(3, 51), default=9, show_default=True, help="Pictures in each row; an odd number."
 )
 @click.option(
-    "--strength", type=float, default=1.0, show_default=True, help="Turn vectors from a sample to the ends of its row."
+    "--strength",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Turn vectors between a sample and either end of its row.",
 )
 @click.option(
     "--directions",
     type=click.IntRange(39),
     default=999,
     show_default=True,
-    help="Random ones to compare the turn with.",
+    help="Random directions to compare the turn with.",
 )
 @click.option(
     "--blind", type=click.Path(path_type=Path), help="Write a blind trial for dcgan-viz blind to this folder."

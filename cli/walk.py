@@ -26,8 +26,8 @@ DEFAULT_OUT = "results/walk"
 @click.option(
     "--points", type=click.Path(path_type=Path), help="An .npy file of latents to walk through, as invert writes."
 )
-@click.option("--rows", type=click.IntRange(1, 100), help="Ways between random points.  [default: 8]")
-@click.option("--steps", type=click.IntRange(3, 50), default=10, show_default=True, help="Pictures a row.")
+@click.option("--rows", type=click.IntRange(1, 100), help="Rows, each between two random points.  [default: 8]")
+@click.option("--steps", type=click.IntRange(3, 50), default=10, show_default=True, help="Pictures in each row.")
 @click.option("--closed", is_flag=True, help="Let the last row lead back to the first point.")
 @click.option(
     "--random-walks",
@@ -67,8 +67,8 @@ def walk(
     """Walk through the latent space from one point to the next.
 
     Rows of pictures as in Figure 4 of the DCGAN paper, straight lines for uniform z and arcs for Gaussian z. Beneath
-    each row lies how far each step leads in three measures, over the spread of random walks; a row that jumps more
-    than 99 of 100 of them is named. The model's perceptual path length is measured too.
+    each row is the length of every step in three measures, within the range of random walks; a row that jumps more
+    than 99 in 100 of them is flagged. The model's perceptual path length is measured too.
 
     \b
     dcgan-viz walk

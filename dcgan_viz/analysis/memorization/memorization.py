@@ -1,8 +1,8 @@
 """Tests whether a generator copies its training images.
 
-For every sample the nearest training image is found, in pixels and in the discriminator's features. How near is near is
-told by the picture's own typical distance, and how often chance brings one so near by photographs that cannot have been
-copied: held-out ones, or, without any, training images among themselves.
+For every sample the nearest training image is found, in pixels and in the discriminator's features. Whether that is
+near is judged by the picture's own typical distance, and how often it happens by chance by photographs that cannot be
+copies: held-out ones or, without any, training images among themselves.
 """
 
 from __future__ import annotations

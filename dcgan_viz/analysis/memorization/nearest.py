@@ -1,6 +1,6 @@
 """The training image nearest to each of many queries, among any number of them, in bounded memory.
 
-How near is near depends on the picture: a plain wall lies near to many photographs, a crowded room near to none, and
+What counts as near depends on the picture: a plain wall lies near to many photographs, a crowded room near to none, and
 whatever is blurred lies nearer than what is sharp. A distance is therefore measured against the picture's own typical
 distance, as Yoon et al. (2023) and Carlini et al. (2023) do to find copies of diffusion models.
 """

@@ -176,7 +176,7 @@ def crop_face(picture: Image.Image, face: Detection, size: int, margin: float) -
     size : int
         Side of the crop.
     margin : float
-        On each side, in sides of the face.
+        Margin on each side, as a multiple of the face's side.
 
     Returns
     -------
