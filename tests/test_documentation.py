@@ -17,6 +17,16 @@ from dcgan_viz.cli.main import main
 DOCS = Path(dcgan_viz.__file__).parent.parent / "docs"
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_are_named_to_contributors_exist(page: str) -> None:
+    root = DOCS.parent
+    named = set(re.findall(r"`([a-zA-Z_./]+(?:\.py|/))`", (root / page).read_text(encoding="utf-8")))
+    examples = {"dcgan_viz/a/b.py", "tests/a/test_b.py"}
+    missing = [path for path in named - examples if not any((at / path).exists() for at in (root, root / "dcgan_viz"))]
+    assert len(named) > 9
+    assert not missing
+
+
 def typed() -> list[tuple[str, str]]:
     """Every command of the pages, with the page."""
     found = []
