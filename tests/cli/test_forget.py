@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_with_a_segmenter_everything_is_measured(
     monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
     monkeypatch.setitem(learn_ablation.__kwdefaults__, "steps", 3)
     for further in (dose_response, insert):
-        monkeypatch.setitem(further.__kwdefaults__, "samples", 70)
+        monkeypatch.setitem(inspect.unwrap(further).__kwdefaults__, "samples", 70)
     tiny_segmenter.save(annotated / "segmenter")
     outcome = run(
         *f"forget --model {annotated} --layer 1 --samples 6 --dose-response --insertion --maps --blind trial --json".split()

@@ -41,7 +41,7 @@ def test_help_and_the_list_of_models_need_nothing_slow() -> None:
     command = [sys.executable, "-c", ALONE, json.dumps(lines)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Commands:" in done.stdout
-    assert '"latent": ' in done.stdout
+    assert '"latent_dim": ' in done.stdout
     imported = json.loads(done.stderr)
     assert not {name.partition(".")[0] for name in imported} & set(SLOW)
     assert len(imported) < 600
