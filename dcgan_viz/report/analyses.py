@@ -279,7 +279,7 @@ ANALYSES: Sequence[Analysis] = (
         "How far are samples from real images?",
         "Fréchet and kernel distance, precision, recall, density and coverage, each beside what other real images get.",
         "Distances are in the features of one encoder; compare only numbers of the same encoder and the same images.",
-        lambda s: "" if s.images is not None else "no real images were given: add --images",
+        lambda s: "" if s.images is not None else "no real images were given",
         _quality,
     ),
     Analysis(
@@ -348,11 +348,7 @@ ANALYSES: Sequence[Analysis] = (
         "Are samples copies of training images?",
         "Nearest neighbours, near copies, a two-sample test and data copying, with planted copies as a control.",
         "It finds copies as far as its measures see them: the planted ones say how far that is.",
-        _unless_fast(
-            lambda s: (
-                "" if s.training is not None else "the images that it was trained on are not at hand: add --training"
-            )
-        ),
+        _unless_fast(lambda s: "" if s.training is not None else "the images that it was trained on are not at hand"),
         _memorizes,
     ),
 )
