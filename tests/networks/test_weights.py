@@ -87,7 +87,7 @@ def test_what_is_not_finite_is_neither_written_nor_read_nor_drawn(tiny_model: DC
     (folder / WEIGHTS_FILE).write_bytes(before)
     tiny_model.generator.layers[1].norm.running_var.fill_(torch.nan)
     with pytest.raises(UserError, match=f"{name} holds values that are not finite"):
-        tiny_model.save(folder)
+        tiny_model.save(folder, overwrite=True)
     assert (folder / WEIGHTS_FILE).read_bytes() == before
     with pytest.raises(UserError, match="draws pictures with values that are not finite"):
         tiny_model.sample(2)
