@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcgan_viz.analysis.forgetting.logistic import Logistic, fit_logistic
 from dcgan_viz.errors import UserError
 from dcgan_viz.statistics import Estimate, Seed, estimate_of, stream
 
@@ -143,9 +144,7 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0)
 
 def fit_weights(positions: Positions, regularization: float = 1.0) -> NDArray[np.float64]:
     """The weights (C,) of the regression on all positions, for features scaled to unit standard deviation."""
-    whole = _regression(regularization).fit(positions.activations.astype(np.float64), positions.positive)
-    weights: NDArray[np.float64] = whole[-1].coef_[0].astype(np.float64)
-    return weights
+    return fit_logistic(positions.activations.astype(np.float64), positions.positive, regularization).weights
 
 
 def held_out_scores(positions: Positions, regularization: float = 1.0, seed: Seed = 0) -> NDArray[np.float64]:
@@ -156,8 +155,6 @@ def held_out_scores(positions: Positions, regularization: float = 1.0, seed: See
     UserError
         If fewer images are annotated than there are folds.
     """
-    from sklearn.model_selection import GroupKFold
-
     images = np.unique(positions.image)
     if len(images) < FOLDS:
         raise UserError(
@@ -167,12 +164,13 @@ def held_out_scores(positions: Positions, regularization: float = 1.0, seed: See
     # Newton's line search gives up on the rounding of float32.
     activations = positions.activations.astype(np.float64)
     scores = np.empty(len(positions.positive))
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=_state(seed))
-    regression = _regression(regularization)
-    for train, test in folds.split(activations, groups=positions.image):
+    fitted: Logistic | None = None
+    # The folds of scikit-learn's GroupKFold.
+    for held_out in np.array_split(np.random.RandomState(_state(seed)).permutation(images), FOLDS):
+        test = np.isin(positions.image, held_out)
         # Each fold begins at the solution of the one before, which is near its own: half of the steps.
-        regression.fit(activations[train], positions.positive[train])
-        scores[test] = regression.decision_function(activations[test])
+        fitted = fit_logistic(activations[~test], positions.positive[~test], regularization, fitted)
+        scores[test] = fitted.log_odds(activations[test])
     return scores
 
 
@@ -220,15 +218,5 @@ def _wins(
 
 
 def _state(seed: Seed) -> int:
-    """A seed, or stream of one, as the single number that scikit-learn takes."""
+    """A seed, or stream of one, as the single number that `numpy.random.RandomState` takes."""
     return seed if isinstance(seed, int) else int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
-
-
-def _regression(regularization: float) -> Any:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    # A hundred features and thousands of positions: Newton's method takes a few steps where L-BFGS takes hundreds.
-    regression = LogisticRegression(C=regularization, solver="newton-cholesky", tol=1e-6, warm_start=True)
-    return make_pipeline(StandardScaler(with_mean=False), regression)
