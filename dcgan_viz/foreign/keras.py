@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.elsewhere import survives
 from dcgan_viz.foreign.knowledge import Knowledge, Step, Wishes
 from dcgan_viz.foreign.weights import Weights, digest
 from dcgan_viz.networks.spec import Activation
 
 MAXIMUM_CONFIG, MAXIMUM_BYTES, MAXIMUM_LAYERS = 4 * 2**20, 2**30, 500
+
+PATIENCE, BYTES_A_SECOND = 20.0, 10 * 2**20
+"""Seconds in which a small file is read, and how much longer a large one takes at most."""
 
 _CONTAINERS = {"Sequential", "Model", "Functional"}
 _VARIABLES = {
@@ -113,6 +118,8 @@ def read_keras(path: Path) -> Weights:
         raise UserError(
             "Keras files are read by h5py, which is not installed: pip install 'dcgan-viz[keras]'"
         ) from error
+    if path.is_file() and not survives(partial(_visit, path), PATIENCE + path.stat().st_size / BYTES_A_SECOND):
+        raise UserError(f"{path} is damaged, and HDF5 comes to no end with it: copy it again")
     with _opened(path, h5py) as (config, file):
         layers = list(_flattened(config, (), (), path))
         if len(layers) > MAXIMUM_LAYERS:
@@ -125,6 +132,27 @@ def read_keras(path: Path) -> Weights:
             _take(walk, layer, arrays, layers[number + 1 :])
     known = _told(walk)
     return Weights(walk.tensors, path.name, digest=digest(path), known=known)
+
+
+def _visit(path: Path) -> None:
+    """Read all that is read of a file later, and what else lies in it."""
+    import h5py
+
+    size = path.stat().st_size
+
+    def read(_: str, item: Any) -> None:
+        list(item.attrs.items())
+        if isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual) and item.nbytes <= _most(size):
+            item[()]
+
+    with _opened(path, h5py) as (_, file):
+        list(file.attrs.items())
+        file.visititems(read)
+
+
+def _most(size: int) -> int:
+    """Bytes that a variable in a file of a size may have."""
+    return min(4 * size + 2**20, MAXIMUM_BYTES)
 
 
 @contextmanager
@@ -225,7 +253,7 @@ def _arrays(
         dataset = found.get(name)
         if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
             raise UserError(f"{path} lacks the {name} of its layer {layer.name}")
-        if dataset.dtype.kind != "f" or dataset.nbytes > min(4 * size + 2**20, MAXIMUM_BYTES):
+        if dataset.dtype.kind != "f" or dataset.nbytes > _most(size):
             raise UserError(f"{path}: the {name} of {layer.name} would be {dataset.nbytes:,} bytes of {dataset.dtype}")
         values = torch.from_numpy(np.asarray(dataset[()], np.float32))
         if not values.isfinite().all():

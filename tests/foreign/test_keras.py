@@ -297,6 +297,14 @@ def test_what_a_chain_does_not_have_is_refused(config: Config, sentence: str, tm
         read_weights(save(config, tmp_path / "G", "h5"))
 
 
+def test_a_file_that_the_library_comes_to_no_end_with_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loop holds the interpreter's lock: nothing in this process could end it."""
+    monkeypatch.setattr("dcgan_viz.foreign.keras.PATIENCE", 1.0)
+    endless = Path(__file__).parents[1] / "cases" / "fuzz" / "h5_endless_8c1f2a" / "x.h5"
+    with pytest.raises(UserError, match="HDF5 comes to no end with it"):
+        read_weights(endless)
+
+
 def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     good = save(uneven(), tmp_path / "G", "h5")
     (tmp_path / "cut.h5").write_bytes(good.read_bytes()[:3000])

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -253,7 +254,8 @@ def make_keras() -> Files:
 
 
 def read_keras(folder: Path) -> None:
-    find_chains(read_weights(folder / "x.h5"), "generator")
+    with patch("dcgan_viz.foreign.keras.PATIENCE", 3.0):
+        find_chains(read_weights(folder / "x.h5"), "generator")
 
 
 # --- Annotations ---------------------------------------------------------------------------------------------------
