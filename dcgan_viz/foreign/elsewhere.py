@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 def survives(task: Callable[[], object], seconds: float) -> bool:
@@ -25,7 +26,7 @@ def survives(task: Callable[[], object], seconds: float) -> bool:
     >>> survives(print, 10.0), survives(os.abort, 10.0)
     (True, False)
     """
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     process = context.Process(target=_do, args=(task,), daemon=True)
     process.start()
     process.join(seconds)
