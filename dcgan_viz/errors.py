@@ -8,6 +8,10 @@ class UserError(ValueError):
     `ValueError`.
     """
 
+    def __str__(self) -> str:
+        """The sentence; what it quotes of a file may hold halves of surrogate pairs, which no terminal takes."""
+        return super().__str__().encode("utf-8", "backslashreplace").decode("utf-8")
+
 
 class Notice(UserWarning):
     """Something that was done otherwise than one might think, such as files that were left out.

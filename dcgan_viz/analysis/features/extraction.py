@@ -25,6 +25,7 @@ from dcgan_viz.data.parts import Part, parts_of
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, json_holds, refuse_existing, writing
 from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.untrusted import load_plain
 from dcgan_viz.versions import versions
 
 BATCH = 128
@@ -234,9 +235,10 @@ def _text(part: Path) -> dict[str, Any]:
     beside = part.with_suffix(".json")
     try:
         with beside.open("rb") as file:
-            text = json.loads(file.read(LARGEST_NOTE))
-        rows, columns = (int(side) for side in text["of"]["shape"])
-        number, of = text["of"]["part"]
+            text = load_plain(file.read(LARGEST_NOTE).decode("utf-8"))
+        (rows, columns), (number, of) = text["of"]["shape"], text["of"]["part"]
+        if not all(type(value) is int for value in (rows, columns, number, of)):
+            raise ValueError("they are no whole numbers")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{beside} does not say what {part.name} holds: write it again") from error
     return {**text, "of": {**text["of"], "shape": [rows, columns], "part": [number, of]}}
