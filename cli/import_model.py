@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.errors import UserError
 
 if TYPE_CHECKING:
     from dcgan_viz.foreign.importing import Imported
@@ -64,6 +67,9 @@ class Numbers(click.ParamType):
 @click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Activation of the generator's hidden layers.")
 @click.option(
     "--norm", type=click.Choice(["before", "after"]), help="Whether it normalises before the activation or after."
+)
+@click.option(
+    "--projection", type=click.Choice(["activated", "linear"]), help="Whether its first layer ends in the activation."
 )
 @click.option("--order", default="", help="Its modules as they run: conv1,bn1,conv2,bn2.")
 @click.option(
@@ -120,7 +126,9 @@ def import_model(
     GENERATOR and, if you have it, DISCRIMINATOR are files of weights: .pt, .pth, .ckpt or .safetensors of PyTorch, .h5 or
     .keras of Keras, .jl of the DCGAN authors' Theano code. One network of several in a file is file.pth:netG. Nothing but
     numbers is read from them. What weights do not hold, such as strides and activations, is found by comparing their running
-    statistics with what the layers produce; what remains open is asked. Every other command takes the folder with --model.
+    statistics with what the layers produce; what remains open is asked, and drawn in OUT-candidates.png. Beside the model lie
+    candidates.png and fit-generator.png, what was compared and how well it fits. Every other command takes the folder with
+    --model.
 
     \b
     dcgan-viz import netG.pth netD.pth --out models/tutorial
@@ -138,14 +146,16 @@ def import_model(
     judge = None if discriminator is None else read_weights(discriminator)
     source: Source | None = told["prior"]
     output: Output | None = told["output"]
-    imported = importing.import_pair(
-        weights,
-        judge,
-        source=source,
-        output=output,
-        generator_known=_known(told, ""),
-        discriminator_known=_known(told, "discriminator_"),
-    )
+    sheet = out.parent / f"{out.name}-candidates.png"
+    with _candidates_drawn(sheet, overwrite):
+        imported = importing.import_pair(
+            weights,
+            judge,
+            source=source,
+            output=output,
+            generator_known=_known(told, ""),
+            discriminator_known=_known(told, "discriminator_"),
+        )
     if images is not None:
         from dcgan_viz.data.images import load_images
 
@@ -157,10 +167,42 @@ def import_model(
             echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)
     model = imported.model(name, data_note, terms)
     folder = model.save(out, overwrite, exact=True)
+    _draw(imported, folder, overwrite)
     if as_json:
         echo(json.dumps({"folder": str(folder), **model.card.to_dict()}))
         return
     echo(f"{model.card.summary}, written to {folder}: look at it with dcgan-viz sample --model {folder}")
+
+
+@contextmanager
+def _candidates_drawn(sheet: Path, overwrite: bool) -> Iterator[None]:
+    """Draws what nothing tells apart into a sheet, which the error then names."""
+    from dcgan_viz.foreign.candidates import UndecidedError
+
+    try:
+        yield
+    except UndecidedError as error:
+        if not error.candidates:
+            raise
+        from dcgan_viz.figures.imported import candidates_figure, figure_pixels
+        from dcgan_viz.media.pictures import save_picture
+
+        save_picture(figure_pixels(candidates_figure(error.candidates, decided=False)), sheet, overwrite=overwrite)
+        raise UserError(f"{error}. Each way's samples are drawn in {sheet}") from error
+
+
+def _draw(imported: Imported, folder: Path, overwrite: bool) -> None:
+    """The candidates and the fits, beside the card."""
+    from dcgan_viz.figures.imported import candidates_figure, figure_pixels, fit_figure
+    from dcgan_viz.foreign.candidates import compare
+    from dcgan_viz.media.pictures import save_picture
+
+    figures = {"candidates": candidates_figure(compare(imported.verdicts["generator"], imported.generator.spec.output))}
+    for side, verdict in imported.verdicts.items():
+        if verdict.fits:
+            figures[f"fit-{side}"] = fit_figure(verdict, side)
+    for name, figure in figures.items():
+        save_picture(figure_pixels(figure), folder / f"{name}.png", overwrite=overwrite)
 
 
 def _known(told: dict[str, Any], side: str) -> Knowledge:
@@ -186,6 +228,7 @@ def _known(told: dict[str, Any], side: str) -> Knowledge:
         activation=activation,  # type: ignore[arg-type]
         slope=slope,
         norm_first=None if norm is None else norm == "before",
+        first_activated=None if side or told["projection"] is None else told["projection"] == "activated",
         eps=told["eps"],
     )
 

@@ -121,7 +121,12 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
         # Whoever strides does not upsample as well.
         given = [(wishes.steps[number], 0.0)] if wishes.steps else None
         moves = given or [
-            (step, cost + (strided and step.upsample > 1))
+            (
+                step,
+                cost
+                + (strided and step.upsample > 1)
+                + (0.6 if link is rest[-1] and _only_widens(link, step) else 0.0),
+            )
             for step, cost in _up_steps(link.kernel, link.forward, link is rest[-1] and _others_are_fours(chain, link))
         ]
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
@@ -185,6 +190,11 @@ def _side(units: int, maps: int) -> int:
 
 def _others_are_fours(chain: Chain, link: Link) -> bool:
     return link.kernel == 5 and all(other.kernel in (0, 4) for other in chain if other is not link)
+
+
+def _only_widens(link: Link, step: Step) -> bool:
+    """Whether a convolution of stride 1 adds a border and nothing else, with which nobody ends a network."""
+    return not link.forward and link.kernel > 1 and step.stride == 1 and step.padding == 0
 
 
 def _up_steps(kernel: int, forward: bool, tripled: bool = False) -> list[tuple[Step, float]]:

@@ -14,9 +14,11 @@ from dcgan_viz.card import Card
 from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
+from dcgan_viz.foreign.candidates import PRIORS, apart
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
-from dcgan_viz.foreign.readings import latents, read_discriminator, read_generator
+from dcgan_viz.foreign.readings import SMALL, read_discriminator, read_generator
+from dcgan_viz.foreign.sources import latents
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
 from dcgan_viz.foreign.weights import Weights
 from dcgan_viz.model import DCGAN
@@ -27,6 +29,9 @@ from dcgan_viz.networks.statistics import recalibrate
 
 RECALIBRATION, BATCH = 4096, 128
 """Examples on which running statistics are measured anew, as many at once as the authors trained with."""
+
+KERAS_EPSILON = 1e-3
+"""The other epsilon that people use without giving one."""
 
 CHECKED = 1e-4
 """Largest difference from the original's outputs at which an import is proven."""
@@ -258,10 +263,9 @@ def _tell(
     judged: Verdict | None,
 ) -> Told:
     habits = verdict.reading.habits
-    priors = {"normal": "z from N(0, 1)", "uniform": "z from U(-1, 1)", "unit": "z from U(0, 1)"}
     told = _Teller(verdict)
-    told.add(priors[habits.source], source is not None, lambda r: r.habits.source)
-    told.add_habits(known)
+    told.add(PRIORS[habits.source], source is not None, lambda r: r.habits.source)
+    told.add_habits(known, _sensitivity(verdict.reading))
     after = "" if habits.first_activated else "no "
     told.add(
         f"{after}activation after the projection", known.first_activated is not None, lambda r: r.habits.first_activated
@@ -270,6 +274,12 @@ def _tell(
     heard = judged is not None and _heard(judged, lambda r: r.habits.source)
     told.place(f"{ending} at the end" if ending != "none" else "nothing at the end", output is not None, heard)
     return told.told
+
+
+def _sensitivity(reading: Reading) -> str:
+    """What another small epsilon would change."""
+    other = replace(reading, habits=replace(reading.habits, eps=KERAS_EPSILON, first_eps=KERAS_EPSILON))
+    return f" (with {KERAS_EPSILON:g} a pixel would change by {apart(reading, other):.1g} at most)"
 
 
 def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
@@ -294,7 +304,7 @@ class _Teller:
     def add(self, what: str, given: bool, value: Callable[[Reading], Hashable]) -> None:
         self.place(what, given, _heard(self.verdict, value))
 
-    def add_habits(self, known: Knowledge) -> None:
+    def add_habits(self, known: Knowledge, of_epsilon: str = "") -> None:
         habits = self.verdict.reading.habits
         given = known.activation is not None or known.slope is not None
         self.add(
@@ -303,8 +313,10 @@ class _Teller:
         if any(link.norm is not None for link in self.verdict.reading.chain):
             order = "before" if habits.norm_first else "after"
             self.add(f"normalisation {order} it", known.norm_first is not None, lambda r: r.habits.norm_first)
-            # No statistics tell a small epsilon.
-            self.place(f"epsilon {habits.eps:g}", known.eps is not None, habits.eps > 0.01 and self.verdict.agrees)
+            # Hardly any statistics tell a small epsilon.
+            decided = habits.eps > SMALL and self.verdict.agrees
+            granted = known.eps is None and not decided
+            self.place(f"epsilon {habits.eps:g}{of_epsilon * granted}", known.eps is not None, decided)
 
     def add_geometry(self, known: Knowledge) -> None:
         steps = self.verdict.reading.geometry.steps

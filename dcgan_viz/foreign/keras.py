@@ -42,6 +42,9 @@ _VARIABLES = {
     "Conv2DTranspose": ("kernel", "bias"),
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
 }
+_TOUCHES_ZEROS = {"Dense", "Conv2DTranspose", "BatchNormalization", "Reshape", "Flatten", "UpSampling2D", "Activation"}
+"""Layers that must not come between a ZeroPadding2D and the convolution that reads its zeros."""
+
 _NOTHING = {
     "InputLayer",
     "Dropout",
@@ -96,6 +99,8 @@ class _Walk:
     flattened: bool = False
     order: NDArray[np.int64] | None = None
     """Where the units of a dense layer go when they are folded into maps."""
+    padding: tuple[int, int] = (0, 0)
+    """Rows of zeros that a ZeroPadding2D has put before and after, which the next convolution reads."""
     drawing: bool = True
 
 
@@ -322,10 +327,19 @@ def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Lay
     settings = layer.settings
     if settings.get("data_format") not in (None, "channels_last"):
         raise _strange(walk, layer, "keeps channels first")
+    if any(walk.padding) and layer.kind in _TOUCHES_ZEROS:
+        raise _strange(walk, layer, "reads zeros of a ZeroPadding2D that it does not keep")
     if layer.kind == "Dense":
         _dense(walk, arrays, rest)
     elif layer.kind in ("Conv2D", "Conv2DTranspose"):
-        _convolution(walk, layer, arrays)
+        _convolution(walk, layer, arrays, rest)
+    elif layer.kind == "ZeroPadding2D":
+        before, after = _margins(walk, layer, "padding")
+        walk.padding = walk.padding[0] + before, walk.padding[1] + after
+        return
+    elif layer.kind == "Cropping2D":
+        # The convolution before has left it out.
+        return
     elif layer.kind == "BatchNormalization":
         _normalisation(walk, layer, arrays)
     elif layer.kind == "Reshape":
@@ -387,7 +401,29 @@ def _in_order(values: Tensor, order: NDArray[np.int64] | None) -> Tensor:
     return values if order is None else values[torch.from_numpy(order)]
 
 
-def _convolution(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor]) -> None:
+def _margins(walk: _Walk, layer: _Layer, name: str) -> tuple[int, int]:
+    """Rows before and after of a ZeroPadding2D or Cropping2D, which must be as many as its columns."""
+    given = layer.settings.get(name, 1)
+    rows, columns = given if isinstance(given, list) else (given, given)
+    sides = [tuple(side) if isinstance(side, list) else (side, side) for side in (rows, columns)]
+    if sides[0] != sides[1] or len(sides[0]) != 2 or any(not isinstance(n, int) or n < 0 for n in sides[0]):
+        raise _strange(walk, layer, f"has the {name} {given}, not alike in both directions")
+    return sides[0][0], sides[0][1]
+
+
+def _cropped(walk: _Walk, rest: list[_Layer]) -> tuple[int, int]:
+    """What Cropping2D layers before the next one with weights leave out; normalisations and activations do not mind."""
+    before, after = 0, 0
+    for layer in rest:
+        if layer.kind == "Cropping2D":
+            more = _margins(walk, layer, "cropping")
+            before, after = before + more[0], after + more[1]
+        elif layer.kind not in _NOTHING | {"BatchNormalization", "LeakyReLU", "ReLU", "ELU", "Activation"}:
+            break
+    return before, after
+
+
+def _convolution(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Layer]) -> None:
     settings, kernel = layer.settings, arrays["kernel"]
     strides, dilation = (np.atleast_1d(settings.get(n) or 1) for n in ("strides", "dilation_rate"))
     odd = kernel.shape[0] != kernel.shape[1] or len(set(strides.tolist())) != 1 or (dilation != 1).any()
@@ -401,10 +437,20 @@ def _convolution(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor]) -> None:
         raise _strange(walk, layer, "strides downwards in a generator")
     # (h, w, out, in) of a transposed convolution, (h, w, in, out) of an ordinary one, to (in, out, h, w).
     weight = kernel.permute(3, 2, 0, 1) if transposed else kernel.permute(2, 3, 0, 1)
-    before, after = _padding(walk.side * walk.upsample, weight.shape[-1], stride, transposed) if same else (0, 0)
-    if before != after:
-        weight = torch.nn.functional.pad(weight, (1, 0, 1, 0))
-        before += 1
+    side = walk.side * walk.upsample + sum(walk.padding)
+    before, after = _padding(side, weight.shape[-1], stride, transposed) if same else (0, 0)
+    cropped = _cropped(walk, rest)
+    if transposed:
+        before, after = before + cropped[0], after + cropped[1]
+    elif any(cropped):
+        raise _strange(walk, layer, "is cropped, which only a transposed convolution can be")
+    else:
+        before, after = before + walk.padding[0], after + walk.padding[1]
+    walk.padding = 0, 0
+    if after > before:
+        weight, before = torch.nn.functional.pad(weight, (after - before, 0) * 2), after
+    elif after < before:
+        weight = torch.nn.functional.pad(weight, (0, before - after) * 2)
     size = weight.shape[-1]
     if transposed:
         more = max(stride - size, 0)

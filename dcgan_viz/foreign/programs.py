@@ -20,22 +20,7 @@ def export_programs(model: DCGAN, folder: Path, overwrite: bool = False) -> tupl
     ``torch.export.load("generator.pt2").module()(z)`` draws (N, C, H, W) in [-1, 1]; the discriminator's program gives
     logits (N,).
 
-    Parameters
-    ----------
-    model : DCGAN
-    folder : Path
-    overwrite : bool
-        Replace files of the same names, whosever they are.
-
-    Returns
-    -------
-    tuple of str
-        Names of the files.
-
-    Raises
-    ------
-    UserError
-        If the networks are not this package's, or the folder cannot be written.
+    Parameters, what is returned and errors are those of `dcgan_viz.foreign.pytorch_files.export_pytorch`.
     """
     networks = {GENERATOR_FILE: (nn.Sequential(*plain_generator(model)), model.latents(2, seed=0))}
     discriminator = plain_discriminator(model)

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.candidates import SAME, UndecidedError, apart, compare, describe, different, modules, traits
 from dcgan_viz.foreign.chains import Chain, Chains, Side, find_chains
 from dcgan_viz.foreign.geometry import Geometry, discriminator_geometries, generator_geometries
 from dcgan_viz.foreign.knowledge import Knowledge, Source, Wishes
+from dcgan_viz.foreign.sources import CLASSES, CONDITIONAL, latents
 from dcgan_viz.foreign.testimony import (
-    DISCRIMINATOR,
+    APART,
     EXAMPLES,
-    GENERATOR,
-    VALUES_FINALLY,
     Habits,
     Reading,
     Verdict,
+    discriminator_layer,
+    generator_layer,
     judge,
 )
 from dcgan_viz.foreign.weights import Weights
-from dcgan_viz.model import draw_latents
-from dcgan_viz.networks.spec import Prior
 
-GEOMETRIES = 16
-WIDER = 0.8
-"""Rare readings are taken where their distance is so many times that of the usual ones."""
+GEOMETRIES, READINGS = 48, 40_000
+"""Ways to stride that are looked at, and ways to read altogether; of more, the most usual."""
 
-CLOSE = 0.05
-"""Distance that a right reading stays below, unless it was trained in an unusual way."""
+SMALL, VISIBLE = 0.01, 0.05
+"""Epsilons that are custom's, unless another would change a pixel by so much."""
+
+FINE = 0.1
+"""Variance of a normalisation's maps, median, below which an epsilon of 1e-3 can be heard."""
 
 CLEAR = 0.5
-"""How much more usual than the next a geometry must be to be taken where the statistics do not tell."""
+"""How much more usual than the next a geometry must be to be taken where no statistics tell."""
 
-_USUAL = tuple(Habits(slope=slope) for slope in (0.2, 0.0))
-_RARE = (
-    *(Habits(slope=slope) for slope in (0.01, 0.1, 0.3)),
+_HABITS = (
+    *(Habits(slope=slope) for slope in (0.0, 0.2, 0.01, 0.1, 0.3)),
     *(Habits(activation) for activation in ("elu", "selu", "silu", "gelu", "tanh", "softplus")),
     # Whoever writes BatchNorm2d(channels, 0.8) means the momentum, and gets this epsilon; often not in the first.
-    *(Habits(slope=slope, eps=0.8, first_eps=first) for slope in (0.2, 0.0) for first in (0.8, 1e-5)),
+    *(Habits(slope=slope, eps=0.8, first_eps=first) for slope in (0.0, 0.2, 0.01) for first in (0.8, 1e-5)),
 )
-
-
-def latents(source: str, count: int, latent: int, seed: int = 0) -> Tensor:
-    """Latents (count, latent) of a source, the same every time."""
-    prior: Prior = "normal" if source == "normal" else "uniform"
-    z = draw_latents(count, latent, prior, np.random.default_rng(seed))
-    return (z + 1) / 2 if source == "unit" else z
+_KERAS = tuple(Habits(slope=slope, eps=1e-3, first_eps=1e-3) for slope in (0.0, 0.2, 0.3, 0.01, 0.1))
+"""Keras' epsilon, which is heard only where variances are small."""
 
 
 def read_generator(
@@ -80,24 +73,67 @@ def read_generator(
     if not any(geometries.values()):
         raise _no_way(chains, known.wishes)
     latent = _latent(chains)
-    sources = (source,) if source else ("normal", "uniform", "unit")
 
-    def verdict(habits: Sequence[Habits], settled: Reading | None) -> Verdict:
-        readings = [
-            Reading(chain, geometry, varied)
-            for chain in chains.options
-            for geometry in geometries[id(chain)]
-            for each in habits
-            for varied in _varied(each, known, sources, "generator", _normed(chain))
-            if settled is None or _only_activation(settled, chain, geometry, varied)
-        ]
-        return judge(readings, lambda name: latents(name, EXAMPLES, latent), GENERATOR)
+    sources: tuple[str, ...] = (source,) if source else ("normal", "uniform", "unit")
+    if source is None and latent >= 2 * CLASSES:
+        sources = (*sources, *CONDITIONAL)
+    found = judge(
+        _readings(chains, geometries, known, sources, "generator"),
+        lambda name, turn: latents(name, (1, 2, 8)[turn] * EXAMPLES, latent, seed=turn),
+        generator_layer,
+    )
+    if found.reading.habits.source in CONDITIONAL and found.distance is not None:
+        prior, place = CONDITIONAL[found.reading.habits.source]
+        raise UserError(
+            f"this generator is conditional: its statistics fit {latent - CLASSES} numbers of a {prior} distribution and a "
+            f"label of {CLASSES} classes, as zeros and a one, that comes {place}. Bind a label and give the network itself: "
+            "dcgan_viz.wrap takes it, or a command as the model file.py:function; if it is not, give `prior`"
+        )
+    _settle(found, chains, known, "generator")
+    _refuse_what_is_open(found, known, source)
+    return found
 
-    def finally_(readings: Sequence[Reading]) -> Verdict:
-        fresh = functools.partial(latents, count=2 * EXAMPLES, latent=latent, seed=1)
-        return judge(readings, fresh, GENERATOR, VALUES_FINALLY)
 
-    return _settle(_widened(verdict, finally_, known, "generator"), chains, known, "generator")
+def _refuse_what_is_open(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
+    """Raise where two readings of a generator that draw differently agree alike, or where none of several agrees."""
+    if verdict.distance is None:
+        return
+    chosen = verdict.reading
+    given = {
+        "prior": source is not None,
+        "activation": known.activation is not None or known.slope is not None,
+        "projection": known.first_activated is not None,
+        "norm": known.norm_first is not None,
+        "eps": known.eps is not None,
+        "strides": bool(known.wishes.steps or known.wishes.strides),
+        "paddings": bool(known.wishes.steps or known.wishes.paddings),
+    }
+    missing = [f"`{name}`" for name, there in given.items() if not there]
+    if missing and not verdict.agrees and verdict.considered > 1:
+        raise UndecidedError(
+            f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
+            f"({', '.join(traits(chosen).values())}) they are too far off, by deviations "
+            f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, or "
+            f"not a plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or all that is not certain: "
+            f"{', '.join(missing)}",
+            compare(verdict),
+        )
+    behind = [(r, far) for r, far in verdict.rivals if far < APART and _matters(chosen, r)]
+    if behind:
+        names = dict.fromkeys(name for reading, _ in behind for name in different(chosen, reading))
+        own = traits(chosen)
+        ways = "; or ".join(dict.fromkeys(", ".join(different(chosen, reading).values()) for reading, _ in behind[:3]))
+        raise UndecidedError(
+            f"its statistics do not tell {', '.join(own[name] for name in names)} from {ways}: give "
+            + " and ".join(f"`{name}`" for name in names),
+            compare(verdict),
+        )
+
+
+def _matters(chosen: Reading, rival: Reading) -> bool:
+    """Whether a rival draws differently; by a small epsilon, whether one sees it."""
+    small = set(different(chosen, rival)) == {"eps"} and max(chosen.habits.eps, rival.habits.eps) < SMALL
+    return apart(chosen, rival) > (VISIBLE if small else SAME)
 
 
 def read_discriminator(
@@ -129,56 +165,38 @@ def read_discriminator(
             "give those you know, or a network that fits the generator"
         )
 
-    def verdict(habits: Sequence[Habits], settled: Reading | None) -> Verdict:
-        readings = [
-            Reading(chain, geometry, varied)
-            for chain in chains.options
-            for geometry in geometries[id(chain)]
+    readings = _readings(chains, geometries, known, sources, "discriminator")
+    half = EXAMPLES // 2
+    found = judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
+    _settle(found, chains, known, "discriminator")
+    return found
+
+
+def _readings(
+    chains: Chains, geometries: dict[int, list[Geometry]], known: Knowledge, sources: Sequence[str], side: Side
+) -> list[Reading]:
+    """All ways to read weights that what is known allows."""
+    usual = _HABITS if side == "generator" else sorted(_HABITS, key=lambda h: (h.slope != 0.2, h.unusual))
+    norms = [link.norm for chain in chains.options[:1] for link in chain if link.norm is not None]
+    fine = any(norm.variance.median() < FINE for norm in norms)
+    habits = _distinct(_given(each, known) for each in (*usual, *_KERAS[: len(_KERAS) * fine]))
+    varied = {
+        normed: [
+            v
             for each in habits
-            for varied in _varied(each, known, sources, "discriminator", _normed(chain))
-            if settled is None or _only_activation(settled, chain, geometry, varied)
+            for v in _varied(each, known, sources, side, normed)
+            # Labels are looked for beside what is usual otherwise.
+            if v.source not in CONDITIONAL or v.unusual < 1.5
         ]
-        return judge(readings, lambda name: pictures(name)[: EXAMPLES // 2], DISCRIMINATOR)
-
-    def finally_(readings: Sequence[Reading]) -> Verdict:
-        return judge(readings, lambda name: pictures(name)[EXAMPLES // 2 :], DISCRIMINATOR, VALUES_FINALLY)
-
-    return _settle(_widened(verdict, finally_, known, "discriminator"), chains, known, "discriminator")
-
-
-def _widened(
-    verdict: Callable[[Sequence[Habits], Reading | None], Verdict],
-    finally_: Callable[[Sequence[Reading]], Verdict],
-    known: Knowledge,
-    side: Side,
-) -> Verdict:
-    """A verdict among what almost everybody does, then among rare activations, and of everything where none of that fits.
-
-    The search runs on few examples, and whichever of many readings is closest on these is so by chance too. The last few
-    are therefore judged again, on more and on others.
-    """
-    usual_first = _USUAL if side == "discriminator" else _USUAL[::-1]
-    if known.activation is not None or known.slope is not None or known.eps is not None:
-        found = verdict(_distinct(_given(h, known) for h in (*usual_first, *_RARE)), None)
-        return found if found.distance is None else finally_(found.finalists)
-    usual = verdict(usual_first, None)
-    if usual.distance is None:
-        return usual
-    usual = finally_(usual.finalists)
-    refined = finally_(verdict((*usual_first, *_RARE), usual.reading).finalists)
-    best = _better(usual, refined)
-    if _distance(best) <= CLOSE:
-        return best
-    return _better(best, finally_(verdict((*usual_first, *_RARE), None).finalists))
-
-
-def _distance(verdict: Verdict) -> float:
-    return math.inf if verdict.distance is None else verdict.distance
-
-
-def _better(usual: Verdict, wider: Verdict) -> Verdict:
-    """The verdict among more readings where it agrees clearly better: a wider choice always fits a little better."""
-    return wider if _distance(wider) < WIDER * _distance(usual) else usual
+        for normed in (True, False)
+    }
+    most = max(READINGS // (len(chains.options) * len(varied[True])), 1)
+    return [
+        Reading(chain, geometry, each)
+        for chain in chains.options
+        for geometry in geometries[id(chain)][:most]
+        for each in varied[_normed(chain)]
+    ]
 
 
 def _given(habits: Habits, known: Knowledge) -> Habits:
@@ -205,22 +223,12 @@ def _varied(habits: Habits, known: Knowledge, sources: Sequence[str], side: Side
     ]
 
 
-def _only_activation(settled: Reading, chain: Chain, geometry: Geometry, habits: Habits) -> bool:
-    """Whether a reading differs from a settled one at most in activation and epsilon."""
-    same = (settled.habits.source, settled.habits.norm_first, settled.habits.first_activated)
-    return (
-        chain is settled.chain
-        and geometry is settled.geometry
-        and same == (habits.source, habits.norm_first, habits.first_activated)
-    )
-
-
 def _normed(chain: Chain) -> bool:
     return any(link.norm is not None for link in chain)
 
 
 def _usual(geometries: list[Geometry]) -> list[Geometry]:
-    return [g for g in geometries[:GEOMETRIES] if g.unusual <= geometries[0].unusual + 2.0]
+    return geometries[:GEOMETRIES]
 
 
 def _readable(geometries: list[Geometry], discriminator: Weights) -> list[Geometry]:
@@ -254,58 +262,44 @@ def _no_way(chains: Chains, wishes: Wishes) -> UserError:
     )
 
 
-def _settle(verdict: Verdict, chains: Chains, known: Knowledge, side: Side) -> Verdict:
+def _settle(verdict: Verdict, chains: Chains, known: Knowledge, side: Side) -> None:
     """Ask what neither statistics nor custom decide; of custom alone only what is far more usual than the rest."""
     sources = {r.habits.source for r in verdict.tied}
-    if side == "generator" and len(sources) > 1:
+    if side == "generator" and len(sources) > 1 and verdict.distance is None:
         raise UserError(
             "the weights do not tell what z was drawn from in training: give `prior=normal` or `prior=uniform`"
         )
-    if chains.open_question and not (verdict.agrees and verdict.decided(_pairing)):
-        listing = "; or ".join(dict.fromkeys(",".join(_modules(r)) for r in verdict.tied[:4]))
-        raise UserError(
-            f"shapes and statistics leave open {chains.open_question} in the {side}: give `order`, such as {listing}"
+    if chains.open_question and not (verdict.agrees and verdict.decided(lambda r: tuple(modules(r)))):
+        listing = "; or ".join(dict.fromkeys(",".join(modules(r)) for r in verdict.tied[:4]))
+        raise _undecided(
+            f"shapes and statistics leave open {chains.open_question} in the {side}: give `order`, such as {listing}",
+            verdict,
+            side,
         )
-    others = [r for r in verdict.tied if r.geometry.steps != verdict.reading.geometry.steps]
+    # Of those that do the same wherever statistics are kept, custom decides.
+    others = [r for r in verdict.alike if r.geometry.steps != verdict.reading.geometry.steps]
     if not others:
-        return verdict
+        return
     margin = min(r.geometry.unusual for r in others) - verdict.reading.geometry.unusual
     sized = {
-        r.geometry.sizes[-1] for r in verdict.tied if r.geometry.unusual < verdict.reading.geometry.unusual + CLEAR
+        r.geometry.sizes[-1] for r in verdict.alike if r.geometry.unusual < verdict.reading.geometry.unusual + CLEAR
     }
     if margin >= CLEAR:
-        return verdict
+        return
     if side == "generator" and len(sized) > 1 and known.wishes.size is None:
-        raise UserError(
-            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sized))} pixels: the weights do not tell, give `size`"
+        raise _undecided(
+            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sized))} pixels: the weights do not tell, give `size`",
+            verdict,
+            side,
         )
-    ways = "; or ".join(
-        _described(r.geometry) for r in (verdict.reading, min(others, key=lambda r: r.geometry.unusual))
+    ways = "; or ".join(describe(r.geometry) for r in (verdict.reading, min(others, key=lambda r: r.geometry.unusual)))
+    option = "`strides`" if side == "generator" else "`discriminator_strides`"
+    raise _undecided(
+        f"the {side}'s weights and statistics leave open how its convolutions move: {ways}: give {option}",
+        verdict,
+        side,
     )
-    option = "strides" if side == "generator" else "discriminator-strides"
-    raise UserError(
-        f"the {side}'s weights and statistics leave open how its convolutions move: {ways}: give --{option}"
-    )
 
 
-def _pairing(reading: Reading) -> tuple[str, ...]:
-    return tuple(_modules(reading))
-
-
-def _modules(reading: Reading) -> list[str]:
-    names = []
-    for link in reading.chain:
-        names += [link.name] if link.norm is None else [link.name, link.norm.name]
-    return names
-
-
-def _described(geometry: Geometry) -> str:
-    values = {
-        "strides": [s.stride for s in geometry.steps],
-        "paddings": [s.padding for s in geometry.steps],
-        "output paddings": [s.output_padding for s in geometry.steps],
-        "upsamples": [s.upsample for s in geometry.steps],
-    }
-    usual = {"output paddings": 0, "upsamples": 1}
-    told = {name: numbers for name, numbers in values.items() if any(n != usual.get(name) for n in numbers)}
-    return ", ".join(f"{name} {','.join(map(str, numbers))}" for name, numbers in told.items())
+def _undecided(message: str, verdict: Verdict, side: Side) -> UndecidedError:
+    return UndecidedError(message, compare(verdict) if side == "generator" else ())

@@ -8,36 +8,50 @@ fall away layer by layer, so that thousands of them cost little more than the fe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.foreign.chains import Chain, Link, Norm
+from dcgan_viz.foreign.chains import Chain, Link
+from dcgan_viz.foreign.evidence import ROUGHLY, Evidence, examine, hellinger, roughly, weigh
 from dcgan_viz.foreign.geometry import Geometry
 from dcgan_viz.foreign.knowledge import Step
 from dcgan_viz.networks.modules import make_activation
 from dcgan_viz.networks.spec import Activation
 
-EXAMPLES, FEWEST = 512, 16
+EXAMPLES, FEWEST = 512, 32
 """Latents, or pictures, on which readings are run, and to how few they go down where maps are large."""
 
-VALUES, VALUES_FINALLY = 2**19, 2**22
-"""Values of maps that a reading keeps, in the search among many and in the judgement among the last few."""
+BATCH = 64
+"""Examples that a normalisation sees at once."""
 
-KEPT, KEPT_BLINDLY = 8, 48
+VALUES = 2**18, 2**21, 2**24
+"""Values of maps that a reading keeps: in the search, in the judgement among the last few, and where that tells no two apart."""
+
+LOOKED_AT = 24
+"""Readings of a layer that are run; of more, those are whose stored means agree best with what a mean input gives."""
+
+KEPT, KEPT_BLINDLY = 24, 96
 """Prefixes of readings that go on at once, after the first normalisation and before it."""
 
-FITS = 0.1
-"""Mean Hellinger distance up to which statistics are said to fit; right readings of published files have 0.005 to 0.03."""
+LOST = 30.0, 20.0, 20.0
+"""By how much less likely than the best a prefix falls away, as a logarithm."""
 
-TIED = 1.15, 0.004
-"""Readings whose distance is at most so many times the best, or so much more, are not told apart."""
+APART = 4.0
+"""Logarithm of the odds, custom's and the statistics', at which a reading is told apart from the best: 55 to 1."""
 
-MOMENTUM = 0.1
-"""By which PyTorch's running statistics move to each batch's, unless told otherwise."""
+FITS = 0.04
+"""Drift, in deviations of a map, up to which a reading is said to fit."""
+
+STRAINED = 2.0
+"""Strain of a layer up to which a reading is said to fit."""
+
+RARE = 3.0
+"""What unusualness of 1 takes from a reading's logarithmic odds."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +82,15 @@ class Habits:
     first_eps: float = 1e-5
     source: str = "normal"
 
-    @property
+    @cached_property
     def unusual(self) -> float:
         """0 for what almost everybody does; decides between readings that the statistics do not tell apart."""
-        rare = 0.0 if self.activation == "rectifier" and self.slope in (0.0, 0.2) else 0.3
-        rare += 0.3 * (self.source in ("unit", "sigmoid"))
+        rare = 0.0 if self.activation == "rectifier" and self.slope in (0.0, 0.2) else 0.5
+        rare += (
+            1.3 * (1e-4 < self.eps <= 0.01)
+            + 0.3 * (self.source in ("unit", "sigmoid"))
+            + 1.0 * ("label" in self.source)
+        )
         return rare + 0.4 * (not self.first_activated) + 0.3 * (not self.norm_first) + 0.3 * (self.eps > 0.01)
 
 
@@ -91,13 +109,13 @@ class Reading:
     geometry: Geometry
     habits: Habits
 
-    @property
+    @cached_property
     def unusual(self) -> float:
         """How far from what almost everybody does."""
         return self.habits.unusual + self.geometry.unusual
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerFit:
     """How one layer's computed statistics compare with the stored ones.
 
@@ -108,12 +126,19 @@ class LayerFit:
     distance : float
         Hellinger distance of normal distributions, root mean square over maps: 0 alike, 1 apart.
     ratio : float
-        Computed standard deviations over stored ones, geometric mean.
+        Computed deviation over the stored one, median over maps.
+    strain : float
+        Squares of differences over what they should be, mean over maps: about 1 where a reading is right.
+    stored, computed : Tensor (2, maps)
+        Means and deviations.
     """
 
     layer: int
     distance: float
     ratio: float
+    strain: float
+    stored: Tensor
+    computed: Tensor
 
 
 @dataclass(frozen=True)
@@ -127,15 +152,24 @@ class Verdict:
     fits : tuple of LayerFit
         Of its layers that have a normalisation.
     tied : tuple of Reading
-        All that agree as well, the chosen one first.
+        All that are not told apart, the chosen one first.
+    alike : tuple of Reading
+        Those of them that do the same as the chosen one wherever statistics are kept.
     rivals : tuple of (Reading, float)
-        Others that were run to the end, with their distance.
+        Others, the most usual of those that do the same, with the logarithm of the odds against each.
+    considered : int
+        Readings.
+    drift : float, optional
+        By how many deviations statistics must have moved while they were taken, if the reading is right.
     """
 
     reading: Reading
     fits: tuple[LayerFit, ...]
     tied: tuple[Reading, ...]
+    alike: tuple[Reading, ...] = ()
     rivals: tuple[tuple[Reading, float], ...] = ()
+    considered: int = 1
+    drift: float | None = None
 
     @property
     def distance(self) -> float | None:
@@ -143,204 +177,273 @@ class Verdict:
         return sum(f.distance for f in self.fits) / len(self.fits) if self.fits else None
 
     @property
-    def finalists(self) -> tuple[Reading, ...]:
-        """All that were run to the end."""
-        return (*self.tied, *(reading for reading, _ in self.rivals))
-
-    @property
     def agrees(self) -> bool:
         """Whether the statistics are there and fit."""
-        return self.distance is not None and self.distance <= FITS
+        return self.drift is not None and self.drift <= FITS and all(fit.strain <= STRAINED for fit in self.fits)
 
     def decided(self, value: Callable[[Reading], Hashable]) -> bool:
-        """Whether all readings that agree as well have the same value."""
+        """Whether all readings that are not told apart have the same value."""
         return self.distance is not None and len({value(r) for r in self.tied}) == 1
 
 
-@dataclass(eq=False)
-class _Branch:
-    """Readings that are the same so far."""
-
-    readings: list[Reading]
-    maps: Tensor
-    fits: tuple[LayerFit, ...]
-
-    @property
-    def distance(self) -> float:
-        return sum(f.distance for f in self.fits) / max(len(self.fits), 1)
-
-
-@dataclass(frozen=True)
-class Layers:
-    """How the layers of a reading are run, for one side.
-
-    Parameters
-    ----------
-    key : callable
-        From a reading and a number to what is equal for readings whose layer of this number does the same.
-    layer : callable
-        From a reading and a number to the `Layer`.
-    """
-
-    key: Callable[[Reading, int], Hashable]
-    layer: Callable[[Reading, int], Layer]
-
-
-@torch.no_grad()
-def judge(
-    readings: Sequence[Reading], inputs: Callable[[str], Tensor], layers: Layers, values: int = VALUES
-) -> Verdict:
-    """Run readings layer by layer, and keep those that agree best with the stored statistics.
-
-    Parameters
-    ----------
-    readings : sequence of Reading
-        Not empty, of chains of the same length.
-    inputs : callable
-        From a source's name to what the network reads, (N, …).
-    layers : Layers
-    values : int
-        Of maps that each keeps: on how many examples deep layers are run.
-
-    Returns
-    -------
-    Verdict
-    """
-    by_source: dict[str, list[Reading]] = {}
-    for reading in readings:
-        by_source.setdefault(reading.habits.source, []).append(reading)
-    branches = [_Branch(group, inputs(source), ()) for source, group in by_source.items()]
-    last = max(
-        (k for r in readings for k, n in enumerate(r.chain) if n.norm is not None and n.norm.measured), default=-1
-    )
-    for number in range(last + 1):
-        branches = _pruned([b for branch in branches for b in _split(branch, number, layers, values)])
-    return _verdict(branches)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One layer of a reading.
 
     Parameters
     ----------
     link : Link
+    move : Hashable
+        What `run` does with the weights.
     run : callable
         From what the layer reads to what its weights make of it.
-    activation : Activation or None
-    slope : float
+    activation : (Activation, float) or None
+        With the slope below zero.
     norm_first : bool
     eps : float
-    values : int
-        Numbers that it writes for one example.
+    shape : tuple of int
+        Of what it writes for one example.
     """
 
     link: Link
+    move: Hashable
     run: Callable[[Tensor], Tensor]
-    activation: Activation | None
-    slope: float
+    activation: tuple[Activation, float] | None
     norm_first: bool
     eps: float
-    values: int
+    shape: tuple[int, ...]
 
-    def __call__(self, maps: Tensor) -> tuple[Tensor, tuple[float, float] | None]:
-        """What the layer writes on batch statistics, and distance and ratio of these to the stored ones."""
-        maps = self.run(maps)
-        fit = None
-        if not self.norm_first:
-            maps = self._activated(maps)
-        if self.link.norm is not None:
-            maps, fit = normalised(maps, self.link.norm, self.eps)
-        if self.norm_first:
-            maps = self._activated(maps)
-        return maps, fit
+    @property
+    def _late(self) -> bool:
+        """Whether its normalisation meets what the activation writes."""
+        return self.link.norm is not None and not self.norm_first and self.activation is not None
+
+    @property
+    def produces(self) -> Hashable:
+        """What is equal where the normalisation meets the same."""
+        return id(self.link.weight), self.link.norm, self.move, self.activation if self._late else None
+
+    @property
+    def writes(self) -> Hashable:
+        """What is equal, beside `produces`, where the layer writes the same."""
+        return self.eps if self.link.norm is not None else None, self.activation, self._late
+
+    def produced(self, inputs: Tensor) -> Tensor:
+        """What the normalisation meets; what the weights make where there is none."""
+        maps = self.run(inputs)
+        return self._per_number(self._activated(maps) if self._late else maps)
+
+    def written(self, produced: Tensor) -> Tensor:
+        """What the layer writes, on batch statistics as in training."""
+        maps = produced if self.link.norm is None else self._normalised(produced)
+        maps = maps.reshape(len(maps), *self.shape)
+        return maps if self._late else self._activated(maps)
+
+    def rough(self, inputs: Tensor, mean: Tensor) -> float:
+        """Likelihood of the stored means, at little cost: what the weights make of a mean input is the mean."""
+        assert self.link.norm is not None
+        maps = self.produced(inputs[:16]) if self._late else self.produced(mean)
+        return roughly(maps.flatten(2).mean((0, 2)) if maps.ndim > 2 else maps.mean(0), self.link.norm)
+
+    def _per_number(self, maps: Tensor) -> Tensor:
+        """A normalisation of as many numbers as maps have units treats each unit on its own."""
+        norm = self.link.norm
+        return maps if norm is None or norm.width == maps.shape[1] else maps.flatten(1)
+
+    def _normalised(self, maps: Tensor) -> Tensor:
+        norm = self.link.norm
+        assert norm is not None
+        batches = maps.unflatten(0, (-1, min(BATCH, len(maps))))
+        axes = [1, *range(3, batches.ndim)]
+        variance, mean = torch.var_mean(batches, axes, correction=0, keepdim=True)
+        view = (-1, *[1] * (maps.ndim - 2))
+        scaled = (batches - mean) * (variance + self.eps).rsqrt() * norm.gain.view(view) + norm.shift.view(view)
+        return scaled.flatten(0, 1)
 
     def _activated(self, maps: Tensor) -> Tensor:
-        return maps if self.activation is None else make_activation(self.activation, self.slope)(maps)
+        return maps if self.activation is None else make_activation(*self.activation)(maps)
 
 
-def normalised(maps: Tensor, norm: Norm, eps: float) -> tuple[Tensor, tuple[float, float]]:
-    """Maps (N, C, …) normalised on their own statistics, and how these compare with the stored ones.
+Layers = Callable[[Reading, int], Layer]
+"""From a reading and a number, counted from 0, to its layer."""
 
-    A normalisation of as many numbers as maps have units treats each unit on its own.
+
+@dataclass(eq=False)
+class _Branch:
+    """Readings that are the same so far, up to what the last normalisation meets."""
+
+    readings: list[Reading]
+    maps: Tensor
+    layer: Layer | None = None
+    evidence: tuple[tuple[int, Evidence], ...] = ()
+    score: float = 0.0
+
+    @property
+    def odds(self) -> float:
+        return self.score - _rare(self.readings)
+
+
+def _rare(readings: Sequence[Reading]) -> float:
+    return RARE * min(r.unusual for r in readings)
+
+
+@dataclass(eq=False)
+class _Step:
+    """A branch one layer further, before that layer is run."""
+
+    branch: _Branch
+    readings: list[Reading]
+    inputs: Tensor
+    mean: Tensor
+    layer: Layer
+
+    @property
+    def promise(self) -> float:
+        return self.branch.score - _rare(self.readings) + self.layer.rough(self.inputs, self.mean)
+
+    def taken(self, number: int, values: int) -> _Branch:
+        layer, branch = self.layer, self.branch
+        maps = layer.produced(self.inputs[: _count(values // math.prod(layer.shape), len(self.inputs))])
+        if layer.link.norm is None or not layer.link.norm.measured:
+            return _Branch(self.readings, maps, layer, branch.evidence, branch.score)
+        evidence = (*branch.evidence, (number + 1, examine(maps, layer.link.norm)))
+        return _Branch(self.readings, maps, layer, evidence, branch.score + evidence[-1][1].likelihood(*ROUGHLY))
+
+
+def _count(wanted: int, there: int) -> int:
+    """Examples that are run: whole batches."""
+    count = min(max(wanted, FEWEST), there)
+    return count if count < BATCH else count - count % BATCH
+
+
+def judge(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], layers: Layers) -> Verdict:
+    """Run readings layer by layer, and keep those that agree best with the stored statistics.
+
+    The search runs on few examples, and whichever of many readings is closest on these is so by chance too: the last few
+    are judged on more, and on others, and those that remain alike on still more.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        Not empty, of chains of the same length.
+    inputs : callable
+        From a source's name, and the number of the turn (0 to 2), to what the network reads, (N, …).
+    layers : callable
+        From a reading and a number to its layer.
+
+    Returns
+    -------
+    Verdict
     """
-    shape = maps.shape
-    if norm.width != shape[1]:
-        maps = maps.flatten(1)
-    axes = [0, *range(2, maps.ndim)]
-    view = (1, -1, *[1] * (maps.ndim - 2))
-    variance, mean = torch.var_mean(maps, axes, correction=0)
-    fit = _compare(mean, variance, norm)
-    maps = (maps - mean.view(view)) * (variance + eps).rsqrt().view(view)
-    return (maps * norm.gain.view(view) + norm.shift.view(view)).view(shape), fit
+    found = _run(readings, inputs, layers, 0)
+    searched = found
+    for turn in (1, 2):
+        if found[0].evidence and (turn == 1 or len(_near(found)) > 1):
+            remaining = found if turn == 1 else _near(found)
+            found = _run([r for branch in remaining for r in branch.readings], inputs, layers, turn)
+    verdict = _verdict(found, len(readings))
+    kept = {id(reading) for branch in found for reading in branch.readings}
+    best = max(branch.odds for branch in searched)
+    lost = tuple(
+        (min(b.readings, key=lambda r: r.unusual), max(best - b.odds, LOST[-1]))
+        for b in searched
+        if not kept.intersection(map(id, b.readings))
+    )
+    return replace(verdict, rivals=(*verdict.rivals, *lost))
 
 
-def _compare(mean: Tensor, variance: Tensor, norm: Norm) -> tuple[float, float]:
-    """Hellinger distance (root mean square over maps) and ratio of deviations (geometric mean)."""
-    mean, variance = mean.double(), variance.double().clamp(min=1e-20)
-    if norm.batches is not None and norm.batches > 0:
-        # Running statistics start at 0 and 1, and have moved to the batches' only so far.
-        moved = 1 - (1 - MOMENTUM) ** norm.batches
-        mean, variance = moved * mean, moved * variance + (1 - moved)
-    stored, expected = norm.variance.double().clamp(min=1e-20), norm.mean.double()
-    total = variance + stored
-    overlap = (2 * (variance * stored).sqrt() / total).sqrt() * torch.exp(-((mean - expected) ** 2) / (4 * total))
-    ratio = math.exp(0.5 * (variance / stored).log().median().item())
-    return (1 - overlap).clamp(min=0).mean().sqrt().item(), ratio
+@torch.no_grad()
+def _run(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], layers: Layers, turn: int) -> list[_Branch]:
+    """Readings grouped by what they do where statistics are kept, those that agree best."""
+    by_source: dict[str, list[Reading]] = {}
+    for reading in readings:
+        by_source.setdefault(reading.habits.source, []).append(reading)
+    branches = [_Branch(group, inputs(source, turn)) for source, group in by_source.items()]
+    last = max(
+        (k for r in readings for k, n in enumerate(r.chain) if n.norm is not None and n.norm.measured), default=-1
+    )
+    for number in range(last + 1):
+        steps = [step for branch in branches for step in _steps(branch, number, layers)]
+        if len(steps) > LOOKED_AT and all(s.layer.link.norm is not None and s.layer.link.norm.measured for s in steps):
+            steps = sorted(steps, key=lambda s: -s.promise)[:LOOKED_AT]
+        branches = _pruned([step.taken(number, VALUES[turn]) for step in steps], turn)
+    return branches
 
 
-def _split(branch: _Branch, number: int, layers: Layers, values: int) -> list[_Branch]:
-    """A branch one layer further, divided by what its readings do there."""
+def _groups(readings: list[Reading], key: Callable[[Reading], Hashable]) -> list[list[Reading]]:
     groups: dict[Hashable, list[Reading]] = {}
-    for reading in branch.readings:
-        groups.setdefault(layers.key(reading, number), []).append(reading)
-    further = []
-    for group in groups.values():
-        layer = layers.layer(group[0], number)
-        maps, fit = layer(branch.maps[: max(values // layer.values, FEWEST)])
-        fits = branch.fits if fit is None else (*branch.fits, LayerFit(number + 1, *fit))
-        further.append(_Branch(group, maps, fits))
-    return further
+    for reading in readings:
+        groups.setdefault(key(reading), []).append(reading)
+    return list(groups.values())
 
 
-def _pruned(branches: list[_Branch]) -> list[_Branch]:
+def _steps(branch: _Branch, number: int, layers: Layers) -> Iterator[_Step]:
+    """The ways on from a branch: first divided by what its last layer writes, then by what the next one produces."""
+    written = [branch.readings]
+    if branch.layer is not None:
+        written = _groups(branch.readings, lambda r: layers(r, number - 1).writes)
+    for group in written:
+        maps = branch.maps if branch.layer is None else layers(group[0], number - 1).written(branch.maps)
+        mean = maps.mean(0, keepdim=True)
+        for further in _groups(group, lambda r: layers(r, number).produces):
+            yield _Step(branch, further, maps, mean, layers(further[0], number))
+
+
+def _near(branches: list[_Branch]) -> list[_Branch]:
+    """Those that are not told apart from the best, or hardly."""
+    best = max(branch.odds for branch in branches)
+    return [branch for branch in branches if branch.odds >= best - 2 * APART]
+
+
+def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:
     """The branches that agree best so far, and of many that agree alike the most usual."""
-    best = min(branch.distance for branch in branches)
-    near = [branch for branch in branches if branch.distance <= 1.5 * best + 0.02]
-    near.sort(key=lambda b: (round(b.distance, 2), min(r.unusual for r in b.readings)))
-    return near[: KEPT if near[0].fits else KEPT_BLINDLY]
+    if turn and branches[0].evidence:
+        for branch in branches:
+            branch.score = weigh([evidence for _, evidence in branch.evidence])[0]
+    best = max(branch.score for branch in branches)
+    near = [b for b in branches if b.score >= best - LOST[turn]]
+    near.sort(key=lambda b: -b.odds)
+    return near[: KEPT if near[0].evidence else KEPT_BLINDLY]
 
 
-def _verdict(branches: list[_Branch]) -> Verdict:
-    best = min(branch.distance for branch in branches)
-    tied = [b for b in branches if b.distance <= max(TIED[0] * best, best + TIED[1])]
+def _verdict(branches: list[_Branch], considered: int) -> Verdict:
+    weighed = [weigh([e for _, e in b.evidence]) if b.evidence else (0.0, None) for b in branches]
+    odds = [score - _rare(branch.readings) for (score, _), branch in zip(weighed, branches, strict=True)]
+    tied = [k for k, each in enumerate(odds) if each >= max(odds) - APART]
     # Readings of one unusualness keep the order in which they were given.
-    ranked = sorted(((r.unusual, r, b) for b in tied for r in b.readings), key=lambda item: item[0])
-    _, chosen, branch = ranked[0]
-    others = [b for b in branches if b not in tied]
-    rivals = tuple((min(b.readings, key=lambda r: r.unusual), b.distance) for b in others)
-    return Verdict(chosen, branch.fits, tuple(r for _, r, _ in ranked), rivals)
+    ranked = sorted(
+        ((weighed[k][0] - RARE * r.unusual, r, k) for k in tied for r in branches[k].readings),
+        key=lambda item: -item[0],
+    )
+    _, chosen, own = ranked[0]
+    alike = tuple(r for _, r, k in ranked if k == own)
+    rivals = [
+        (min(b.readings, key=lambda r: r.unusual), odds[own] - odds[k]) for k, b in enumerate(branches) if k != own
+    ]
+    fits = tuple(
+        LayerFit(number, hellinger(e), _ratio(e), e.strain(), e.stored, e.computed)
+        for number, e in branches[own].evidence
+    )
+    return Verdict(chosen, fits, tuple(r for _, r, _ in ranked), alike, tuple(rivals), considered, weighed[own][1])
 
 
-def _generator_key(reading: Reading, number: int) -> Hashable:
-    habits, link = reading.habits, reading.chain[number]
-    own = habits.first_activated if number == 0 else habits.eps
-    shared = habits.first_eps, habits.norm_first, habits.activation, habits.slope
-    return id(link.weight), link.norm, reading.geometry.steps[number], own, shared
+def _ratio(evidence: Evidence) -> float:
+    return math.exp(-evidence.misfit[1].median().item())
 
 
-def _generator_layer(reading: Reading, number: int) -> Layer:
+def generator_layer(reading: Reading, number: int) -> Layer:
+    """One layer of a generator's reading."""
     habits, link, step = reading.habits, reading.chain[number], reading.geometry.steps[number]
     activated = habits.first_activated or number > 0
     maps, side = _maps_and_side(reading, number)
     return Layer(
         link,
+        (step, side if link.linear else 0),
         _generator_run(link, step, number, maps, side),
-        habits.activation if activated else None,
-        habits.slope,
+        (habits.activation, habits.slope) if activated else None,
         habits.norm_first,
         habits.eps if number else habits.first_eps,
-        maps * side**2,
+        (maps, side, side),
     )
 
 
@@ -366,23 +469,14 @@ def _generator_run(link: Link, step: Step, number: int, maps: int, side: int) ->
     return run
 
 
-def _step(reading: Reading, number: int) -> Step | None:
-    steps = reading.geometry.steps
-    return steps[number] if number < len(steps) else None
-
-
-def _discriminator_key(reading: Reading, number: int) -> Hashable:
-    link = reading.chain[number]
-    return id(link.weight), link.norm, _step(reading, number), reading.habits
-
-
-def _discriminator_layer(reading: Reading, number: int) -> Layer:
-    habits, link = reading.habits, reading.chain[number]
-    step = _step(reading, number)
-    side = 1 if step is None or link.linear else reading.geometry.sizes[number + 1]
+def discriminator_layer(reading: Reading, number: int) -> Layer:
+    """One layer of a discriminator's reading."""
+    habits, link, steps = reading.habits, reading.chain[number], reading.geometry.steps
+    step = steps[number] if number < len(steps) else None
+    sides = () if step is None or link.linear else (reading.geometry.sizes[number + 1],) * 2
     run = _discriminator_run(link, step)
-    values = len(link.weight) * side**2
-    return Layer(link, run, habits.activation, habits.slope, habits.norm_first, habits.eps, values)
+    activation = habits.activation, habits.slope
+    return Layer(link, step, run, activation, habits.norm_first, habits.eps, (len(link.weight), *sides))
 
 
 def _discriminator_run(link: Link, step: Step | None) -> Callable[[Tensor], Tensor]:
@@ -392,7 +486,3 @@ def _discriminator_run(link: Link, step: Step | None) -> Callable[[Tensor], Tens
         return functional.conv2d(inputs, link.weight, link.bias, step.stride, step.padding)
 
     return run
-
-
-GENERATOR = Layers(_generator_key, _generator_layer)
-DISCRIMINATOR = Layers(_discriminator_key, _discriminator_layer)

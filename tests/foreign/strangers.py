@@ -357,8 +357,9 @@ class Stranger:
     generator: Callable[[], nn.Module]
     discriminator: Callable[[], nn.Module] | None = None
     prior: str = "normal"
-    options: dict[str, Any] = field(default_factory=dict)
-    judge_options: dict[str, Any] = field(default_factory=dict)
+    size: int | None = None
+    habits: dict[str, Any] = field(default_factory=dict)
+    """What its generator does that is not usual, for where import asks: these networks are too small to tell all."""
 
 
 STRANGERS: dict[str, Stranger] = {
@@ -367,21 +368,21 @@ STRANGERS: dict[str, Stranger] = {
     "tutorial, z in [0, 1]": Stranger(tutorial_generator, None, "unit"),
     "tutorial, alone": Stranger(tutorial_generator),
     "LeakyReLU in the generator": Stranger(
-        lambda: tutorial_generator(lambda: nn.LeakyReLU(0.2)), tutorial_discriminator
+        lambda: tutorial_generator(lambda: nn.LeakyReLU(0.2)), tutorial_discriminator, habits={"slope": 0.2}
     ),
-    "LeakyReLU 0.1": Stranger(lambda: tutorial_generator(lambda: nn.LeakyReLU(0.1))),
-    "ELU": Stranger(lambda: tutorial_generator(nn.ELU)),
+    "LeakyReLU 0.1": Stranger(lambda: tutorial_generator(lambda: nn.LeakyReLU(0.1)), habits={"slope": 0.1}),
+    "ELU": Stranger(lambda: tutorial_generator(nn.ELU), habits={"activation": "elu"}),
     "no gains": Stranger(lambda: tutorial_generator(affine=False)),
     "Coursera": Stranger(Coursera, coursera_discriminator),
-    "Udacity": Stranger(Udacity, UdacityDiscriminator, "uniform"),
+    "Udacity": Stranger(Udacity, UdacityDiscriminator, "uniform", habits={"first_activated": False}),
     "Udacity, ReLU first": Stranger(lambda: Udacity(True), UdacityDiscriminator, "uniform"),
-    "PyTorch-GAN": Stranger(PyTorchGan, PyTorchGanDiscriminator),
+    "PyTorch-GAN": Stranger(PyTorchGan, PyTorchGanDiscriminator, habits={"first_activated": False, "slope": 0.2}),
     "five by five": Stranger(keras_like_generator, None, "uniform"),
     "InfoGAN": Stranger(info_gan_generator, info_gan_discriminator),
     "refining layers": Stranger(extra_layers_generator, None),
-    "kernel 3": Stranger(threes_generator, None, "normal", {"size": 16}),
-    "norm after the activation": Stranger(norm_last_generator, tutorial_discriminator),
-    "floored": Stranger(floored_generator, floored_discriminator),
+    "kernel 3": Stranger(threes_generator, None, size=16),
+    "norm after the activation": Stranger(norm_last_generator, tutorial_discriminator, habits={"norm_first": False}),
+    "floored": Stranger(floored_generator, floored_discriminator, habits={"slope": 0.2}),
     "2x2 kernels": Stranger(tutorial_generator, twos_discriminator),
     "spectral norm": Stranger(tutorial_generator, lambda: spectral_discriminator(spectral_norm)),
     "spectral norm, parametrised": Stranger(

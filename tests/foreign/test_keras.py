@@ -79,6 +79,11 @@ def run(layers: list[dict[str, Any]], variables: dict[str, dict[str, Array]], x:
             x = x.reshape(len(x), -1)
         elif kind == "UpSampling2D":
             x = x.repeat(2, axis=1).repeat(2, axis=2)
+        elif kind == "ZeroPadding2D":
+            x = np.pad(x, ((0, 0), *settings["padding"], (0, 0)))
+        elif kind == "Cropping2D":
+            (top, bottom), (left, right) = settings["cropping"]
+            x = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
         elif kind == "LeakyReLU":
             x = activated(x, "leaky", settings.get("alpha", settings.get("negative_slope")))
         elif kind == "ReLU":
@@ -173,6 +178,23 @@ def uneven_judge() -> Config:
     return c.add("Flatten").dense(2 * 2 * 6, 1, activation="sigmoid")
 
 
+def cropped() -> Config:
+    """28 pixels out of 32, a crop that is not even in the middle."""
+    c = Config().add("InputLayer", batch_input_shape=[None, 10]).dense(10, 4 * 4 * 6).add("ReLU")
+    c.add("Reshape", target_shape=[4, 4, 6]).up(6, 5, 4, 2).add("Cropping2D", cropping=[[0, 1], [0, 1]])
+    c.norm(5).add("ReLU").up(5, 4, 5, 2, padding="valid").add("ReLU")
+    return c.up(4, 1, 4, 2, activation="tanh").add("Cropping2D", cropping=[[4, 2], [4, 2]])
+
+
+def padded_judge() -> Config:
+    """Zeros by hand before its convolutions, as Keras-GAN's discriminator."""
+    c = Config().add("InputLayer", batch_input_shape=[None, 28, 28, 1])
+    c.add("ZeroPadding2D", padding=[[1, 1], [1, 1]]).conv("Conv2D", 1, 4, 4, 2, padding="valid")
+    c.add("LeakyReLU", alpha=0.2).add("ZeroPadding2D", padding=[[0, 1], [0, 1]]).conv("Conv2D", 4, 6, 3, 2)
+    c.norm(6).add("LeakyReLU", alpha=0.2).add("ZeroPadding2D", padding=[[2, 0], [2, 0]])
+    return c.conv("Conv2D", 6, 6, 3, 2, padding="valid").add("LeakyReLU", alpha=0.2).add("Flatten").dense(4 * 4 * 6, 1)
+
+
 def save_h5(config: Config, path: Path, nested: bool) -> None:
     """As Keras 2 does with `model.save`; nested, as it saves a Sequential inside a functional model."""
     top: dict[str, Any] = {"class_name": "Sequential", "config": {"name": "sequential", "layers": config.layers}}
@@ -239,6 +261,7 @@ PAIRS = {
     "TensorFlow's tutorial": (tensorflow_tutorial, tutorial_judge),
     "upsampled": (upsampled, None),
     "uneven": (uneven, uneven_judge),
+    "cropped": (cropped, padded_judge),
 }
 
 
@@ -290,6 +313,8 @@ def changed(kind: str, **settings: Any) -> Config:
         (changed("BatchNormalization", epsilon=1e-2), "several activations or epsilons"),
         (changed("ReLU", class_name="LeakyReLU", negative_slope=0.2), "several activations or epsilons"),
         (changed("ReLU", class_name="Dropout"), "not every hidden layer"),
+        (changed("ReLU", class_name="ZeroPadding2D", padding=[[1, 1], [0, 0]]), "not alike in both directions"),
+        (changed("ReLU", class_name="ZeroPadding2D", padding=[[1, 1], [1, 1]]), "reads zeros of a ZeroPadding2D"),
     ],
 )
 def test_what_a_chain_does_not_have_is_refused(config: Config, sentence: str, tmp_path: Path) -> None:

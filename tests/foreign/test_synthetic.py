@@ -1,0 +1,85 @@
+"""Generators whose truth is known, read from their weights and statistics alone: rightly, or asked about, never wrongly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.candidates import UndecidedError
+from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.weights import Weights
+from tests.foreign.synthetic import FAMILIES, Truth, drawn, random_truth, seed_of, trained
+
+QUICK = (
+    "tutorial, LeakyReLU 0.01",
+    "tutorial, norm last, LeakyReLU 0.2",
+    "tutorial, eps 0.8",
+    "tutorial, eps 1e-3",
+    "Udacity, ReLU first",
+    "PyTorch-GAN, batches of 64",
+)
+
+
+def weights(truth: Truth, seed: int) -> tuple[Weights, torch.nn.Module]:
+    network = trained(truth, seed)
+    return Weights({n: t.float() for n, t in network.state_dict().items()}, "here"), network
+
+
+def assess(truth: Truth, seed: int) -> str:
+    """ "right", "asked", "granted" where nothing but a small epsilon differs and is said to be taken for granted, or "wrong"."""
+    file, network = weights(truth, seed)
+    try:
+        found = import_pair(file)
+    except UserError as error:
+        # A parameter is named that settles it.
+        return "asked" if "`" in str(error) else "refused"
+    z = drawn(truth.prior, 16, truth.latent)
+    with torch.no_grad():
+        theirs: Tensor = network(z)
+        ours = found.generator(2 * z - 1 if truth.prior == "unit" else z)
+    prior = "normal" if truth.prior == "normal" else "uniform"
+    if found.generator.spec.prior != prior or ours.shape != theirs.shape:
+        return "wrong"
+    difference = (ours - theirs).abs().max().item()
+    small = truth.eps < 0.01 and any(what.startswith("epsilon") for what in found.told["generator"].granted)
+    return "right" if difference < 1e-4 else "granted" if small and difference < 0.05 else "wrong"
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_families_are_read_rightly(name: str) -> None:
+    assert assess(FAMILIES[name], seed_of(name)) == "right"
+
+
+@pytest.mark.slow
+def test_none_is_read_wrongly() -> None:
+    names = {**FAMILIES, **{f"random {seed}": random_truth(seed) for seed in range(24)}}
+    verdicts = {name: assess(truth, seed_of(name)) for name, truth in names.items()}
+    counts = Counter(verdicts.values())
+    assert not counts["wrong"] + counts["refused"], verdicts
+    assert counts["right"] >= 0.75 * len(verdicts), verdicts
+
+
+def test_statistics_of_other_weights_are_refused_with_candidates() -> None:
+    """The control: statistics of another seed's network fit no reading."""
+    truth = FAMILIES["tutorial"]
+    file, _ = weights(truth, 1)
+    others, _ = weights(truth, 2)
+    mixed = {n: others.tensors[n] if "running" in n else t for n, t in file.tensors.items()}
+    with pytest.raises(UndecidedError, match="no way to read these weights gives their running statistics") as caught:
+        import_pair(Weights(mixed, "here"))
+    assert len(caught.value.candidates) > 1
+
+
+def test_conditional_generators_are_recognised() -> None:
+    """A one-hot label beside z: as many numbers as a plain latent has."""
+    truth = replace(FAMILIES["tutorial"], prior="labelled", latent=34)
+    file, _ = weights(truth, 3)
+    with pytest.raises(
+        UserError, match=r"conditional: .* 24 numbers of a normal distribution and a label of 10 classes"
+    ):
+        import_pair(file)
