@@ -187,7 +187,9 @@ def _candidates_drawn(sheet: Path, overwrite: bool) -> Iterator[None]:
         from dcgan_viz.figures.imported import candidates_figure, figure_pixels
         from dcgan_viz.media.pictures import save_picture
 
-        save_picture(figure_pixels(candidates_figure(error.candidates, decided=False)), sheet, overwrite=overwrite)
+        save_picture(
+            figure_pixels(candidates_figure(error.candidates, decided=False)), sheet, overwrite=overwrite, again=True
+        )
         raise UserError(f"{error}. Each way's samples are drawn in {sheet}") from error
 
 
@@ -202,7 +204,7 @@ def _draw(imported: Imported, folder: Path, overwrite: bool) -> None:
         if verdict.fits:
             figures[f"fit-{side}"] = fit_figure(verdict, side)
     for name, figure in figures.items():
-        save_picture(figure_pixels(figure), folder / f"{name}.png", overwrite=overwrite)
+        save_picture(figure_pixels(figure), folder / f"{name}.png", overwrite=overwrite, again=True)
 
 
 def _known(told: dict[str, Any], side: str) -> Knowledge:
