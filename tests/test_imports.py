@@ -42,7 +42,8 @@ MAY_IMPORT = {
     "training": BASE | {"networks", "card", "model", "data", "media", "judges"},
     "blind": BASE | {"networks", "card", "model", "data", "media", "annotations"},
     "analysis": BASE | {"networks", "card", "model", "data", "media", "judges", "annotations", "blind"},
-    "figures": BASE | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind"},
+    "figures": BASE
+    | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "foreign"},
     "report": BASE
     | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
     "studio": BASE
