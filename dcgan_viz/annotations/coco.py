@@ -43,7 +43,7 @@ class Picture:
     def __post_init__(self) -> None:
         if (self.width is None) != (self.height is None):
             raise UserError("width and height belong together")
-        width, height = self.width or 1, self.height or 1
+        width, height = (1 if side is None else side for side in (self.width, self.height))
         if not (width >= 1 and height >= 1 and width * height <= MAXIMUM_PIXELS):
             raise UserError(f"{width:g}x{height:g} is no size of a picture of up to {MAXIMUM_PIXELS:,} pixels")
 

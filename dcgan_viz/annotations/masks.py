@@ -55,10 +55,6 @@ class _Picture(Picture):
     width: float = field(kw_only=True)
     height: float = field(kw_only=True)
 
-    def __post_init__(self) -> None:
-        if not 1 <= min(self.width, self.height):
-            raise UserError(f"a picture of {self.width:g}x{self.height:g} pixels holds nothing")
-
 
 @dataclass(frozen=True)
 class _Shapes(Coco):
