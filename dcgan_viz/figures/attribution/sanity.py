@@ -67,7 +67,7 @@ def sanity_figure(result: SanityCheck) -> Figure:
         finish_axes(axis)
     axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=LABEL_SIZE, frameon=False, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, fontsize=LABEL_SIZE, frameon=False, loc="outside right center")
     caption(figure, *_caption(result))
     return figure
 
