@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dcgan_viz.foreign.building import build_discriminator, build_generator
 from dcgan_viz.foreign.candidates import PRIORS, apart
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
-from dcgan_viz.foreign.readings import SMALL, read_discriminator, read_generator
+from dcgan_viz.foreign.readings import SMALL, hear, read_discriminator, read_generator
 from dcgan_viz.foreign.sources import latents
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
 from dcgan_viz.foreign.weights import Weights
@@ -161,13 +162,15 @@ def import_pair(
     """
     known = (generator_known or Knowledge()).over(generator.known)
     output = output or known.output
-    verdict = read_generator(generator, known, source, discriminator)
+    endings = ("tanh", "sigmoid") if output is None else (output,)
+    judge_known = discriminator_known or Knowledge()
+    if discriminator is not None:
+        judge_known = judge_known.over(discriminator.known)
+    witness = None if discriminator is None else partial(_hear, discriminator, judge_known, endings)
+    verdict = read_generator(generator, known, source, discriminator, witness)
     size = verdict.reading.geometry.sizes[-1]
     judged = None
-    judge_known = Knowledge()
     if discriminator is not None:
-        judge_known = (discriminator_known or Knowledge()).over(discriminator.known)
-        endings = ("tanh", "sigmoid") if output is None else (output,)
         pictures = _pictures(verdict.reading)
         try:
             judged = read_discriminator(discriminator, judge_known, size, pictures, endings)
@@ -192,6 +195,11 @@ def import_pair(
         looks = look(network(latents(network.spec.prior, 64, network.spec.latent_dim)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
     return Imported(network, judge, told, sources, verdicts, looks)
+
+
+def _hear(discriminator: Weights, known: Knowledge, endings: Sequence[str], reading: Reading) -> Verdict | None:
+    """What a discriminator's statistics say of the pictures that a reading of its generator draws."""
+    return hear(discriminator, known, reading.geometry.sizes[-1], _pictures(reading), endings)
 
 
 def _measure_anew(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -16,6 +16,7 @@ from dcgan_viz.foreign.sources import CLASSES, CONDITIONAL, latents
 from dcgan_viz.foreign.testimony import (
     APART,
     EXAMPLES,
+    RARE,
     Habits,
     Reading,
     Verdict,
@@ -47,8 +48,16 @@ _KERAS = tuple(Habits(slope=slope, eps=1e-3, first_eps=1e-3) for slope in (0.0, 
 """Keras' epsilon, which is heard only where variances are small."""
 
 
+OPEN, HEARD = 1.0, 6
+"""How much less usual than the chosen one a geometry may be to be shown to the discriminator, and how many are."""
+
+
 def read_generator(
-    weights: Weights, known: Knowledge, source: Source | None, discriminator: Weights | None = None
+    weights: Weights,
+    known: Knowledge,
+    source: Source | None,
+    discriminator: Weights | None = None,
+    witness: Callable[[Reading], Verdict | None] | None = None,
 ) -> Verdict:
     """The reading of a generator's weights that agrees best with its statistics.
 
@@ -60,6 +69,8 @@ def read_generator(
         What z was drawn from.
     discriminator : Weights, optional
         Of the same pair: only pictures that it can read are considered.
+    witness : callable, optional
+        From a reading of the generator to what the discriminator's statistics say of its pictures.
 
     Raises
     ------
@@ -67,9 +78,10 @@ def read_generator(
         If the weights are no chain, or what the statistics leave open must be asked.
     """
     chains = find_chains(weights, "generator", known.order)
-    geometries = {id(chain): _usual(generator_geometries(chain, known.wishes)) for chain in chains.options}
+    geometries = {id(chain): generator_geometries(chain, known.wishes) for chain in chains.options}
     if discriminator is not None:
         geometries = {key: _readable(group, discriminator) for key, group in geometries.items()}
+    geometries = {key: _usual(group) for key, group in geometries.items()}
     if not any(geometries.values()):
         raise _no_way(chains, known.wishes)
     latent = _latent(chains)
@@ -89,16 +101,38 @@ def read_generator(
             f"label of {CLASSES} classes, as zeros and a one, that comes {place}. Bind a label and give the network itself: "
             "dcgan_viz.wrap takes it, or a command as the model file.py:function; if it is not, give `prior`"
         )
-    _settle(found, chains, known, "generator")
-    _refuse_what_is_open(found, known, source)
+    _ask_order(found, chains, "generator")
+    _refuse_what_does_not_fit(found, known, source)
+    if witness is not None:
+        found = _heard_by(found, witness)
+    _settle(found, known, "generator")
+    _refuse_what_is_open(found)
     return found
 
 
-def _refuse_what_is_open(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
-    """Raise where two readings of a generator that draw differently agree alike, or where none of several agrees."""
-    if verdict.distance is None:
-        return
-    chosen = verdict.reading
+def _heard_by(verdict: Verdict, witness: Callable[[Reading], Verdict | None]) -> Verdict:
+    """Of geometries that a generator's own statistics do not see, the one whose pictures its discriminator has met."""
+    ways: dict[Hashable, Reading] = {}
+    for reading in verdict.alike:
+        if reading.unusual <= verdict.reading.unusual + OPEN:
+            ways.setdefault(reading.geometry.steps, reading)
+    if len(ways) < 2:
+        return verdict
+    heard = [(said, r) for r in list(ways.values())[:HEARD] if (said := witness(r)) is not None and said.fits]
+    ranked = sorted(heard, key=lambda pair: RARE * pair[1].unusual - pair[0].likelihood)
+    odds = [said.likelihood - RARE * reading.unusual for said, reading in ranked]
+    if len(odds) < 2 or odds[0] - odds[1] < APART:
+        return verdict
+    chosen = ranked[0][1]
+
+    def same(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+        return tuple(r for r in readings if r.geometry.steps == chosen.geometry.steps)
+
+    return replace(verdict, reading=chosen, tied=same(verdict.tied), alike=same(verdict.alike))
+
+
+def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
+    """Raise where none of several readings of a generator gives its statistics."""
     given = {
         "prior": source is not None,
         "activation": known.activation is not None or known.slope is not None,
@@ -109,24 +143,33 @@ def _refuse_what_is_open(verdict: Verdict, known: Knowledge, source: Source | No
         "paddings": bool(known.wishes.steps or known.wishes.paddings),
     }
     missing = [f"`{name}`" for name, there in given.items() if not there]
-    if missing and not verdict.agrees and verdict.considered > 1:
-        raise UndecidedError(
+    if missing and verdict.distance is not None and not verdict.agrees and verdict.considered > 1:
+        raise _undecided(
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
-            f"({', '.join(traits(chosen).values())}) they are too far off, by deviations "
+            f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
             f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, or "
             f"not a plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or all that is not certain: "
             f"{', '.join(missing)}",
-            compare(verdict),
+            verdict,
+            "generator",
         )
+
+
+def _refuse_what_is_open(verdict: Verdict) -> None:
+    """Raise where two readings of a generator that draw differently agree alike."""
+    if verdict.distance is None:
+        return
+    chosen = verdict.reading
     behind = [(r, far) for r, far in verdict.rivals if far < APART and _matters(chosen, r)]
     if behind:
         names = dict.fromkeys(name for reading, _ in behind for name in different(chosen, reading))
         own = traits(chosen)
         ways = "; or ".join(dict.fromkeys(", ".join(different(chosen, reading).values()) for reading, _ in behind[:3]))
-        raise UndecidedError(
+        raise _undecided(
             f"its statistics do not tell {', '.join(own[name] for name in names)} from {ways}: give "
             + " and ".join(f"`{name}`" for name in names),
-            compare(verdict),
+            verdict,
+            "generator",
         )
 
 
@@ -157,6 +200,31 @@ def read_discriminator(
     UserError
         As in `read_generator`.
     """
+    chains, found = _judged(weights, known, size, pictures, sources)
+    _ask_order(found, chains, "discriminator")
+    _settle(found, known, "discriminator")
+    return found
+
+
+def hear(
+    weights: Weights, known: Knowledge, size: int, pictures: Callable[[str], Tensor], sources: Sequence[str]
+) -> Verdict | None:
+    """What a discriminator's statistics say of pictures, whatever else they leave open; None if it cannot read them.
+
+    Parameters
+    ----------
+    weights, known, size, pictures, sources
+        As in `read_discriminator`.
+    """
+    try:
+        return _judged(weights, known, size, pictures, sources)[1]
+    except (RuntimeError, UserError):
+        return None
+
+
+def _judged(
+    weights: Weights, known: Knowledge, size: int, pictures: Callable[[str], Tensor], sources: Sequence[str]
+) -> tuple[Chains, Verdict]:
     chains = find_chains(weights, "discriminator", known.order)
     geometries = {id(c): _usual(discriminator_geometries(c, size, known.wishes)) for c in chains.options}
     if not any(geometries.values()):
@@ -167,9 +235,7 @@ def read_discriminator(
 
     readings = _readings(chains, geometries, known, sources, "discriminator")
     half = EXAMPLES // 2
-    found = judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
-    _settle(found, chains, known, "discriminator")
-    return found
+    return chains, judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
 
 
 def _readings(
@@ -262,19 +328,23 @@ def _no_way(chains: Chains, wishes: Wishes) -> UserError:
     )
 
 
-def _settle(verdict: Verdict, chains: Chains, known: Knowledge, side: Side) -> None:
-    """Ask what neither statistics nor custom decide; of custom alone only what is far more usual than the rest."""
-    sources = {r.habits.source for r in verdict.tied}
-    if side == "generator" and len(sources) > 1 and verdict.distance is None:
-        raise UserError(
-            "the weights do not tell what z was drawn from in training: give `prior=normal` or `prior=uniform`"
-        )
+def _ask_order(verdict: Verdict, chains: Chains, side: Side) -> None:
+    """Ask which module follows which, unless the statistics tell; custom does not."""
     if chains.open_question and not (verdict.agrees and verdict.decided(lambda r: tuple(modules(r)))):
         listing = "; or ".join(dict.fromkeys(",".join(modules(r)) for r in verdict.tied[:4]))
         raise _undecided(
             f"shapes and statistics leave open {chains.open_question} in the {side}: give `order`, such as {listing}",
             verdict,
             side,
+        )
+
+
+def _settle(verdict: Verdict, known: Knowledge, side: Side) -> None:
+    """Ask what neither statistics nor custom decide; of custom alone only what is far more usual than the rest."""
+    sources = {r.habits.source for r in verdict.tied}
+    if side == "generator" and len(sources) > 1 and verdict.distance is None:
+        raise UserError(
+            "the weights do not tell what z was drawn from in training: give `prior=normal` or `prior=uniform`"
         )
     # Of those that do the same wherever statistics are kept, custom decides.
     others = [r for r in verdict.alike if r.geometry.steps != verdict.reading.geometry.steps]

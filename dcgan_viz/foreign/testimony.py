@@ -161,6 +161,8 @@ class Verdict:
         Readings.
     drift : float, optional
         By how many deviations statistics must have moved while they were taken, if the reading is right.
+    likelihood : float
+        Of the statistics, if the reading is right, as a logarithm; but for a constant of the file.
     """
 
     reading: Reading
@@ -170,6 +172,7 @@ class Verdict:
     rivals: tuple[tuple[Reading, float], ...] = ()
     considered: int = 1
     drift: float | None = None
+    likelihood: float = 0.0
 
     @property
     def distance(self) -> float | None:
@@ -424,7 +427,9 @@ def _verdict(branches: list[_Branch], considered: int) -> Verdict:
         LayerFit(number, hellinger(e), _ratio(e), e.strain(), e.stored, e.computed)
         for number, e in branches[own].evidence
     )
-    return Verdict(chosen, fits, tuple(r for _, r, _ in ranked), alike, tuple(rivals), considered, weighed[own][1])
+    tied_readings = tuple(r for _, r, _ in ranked)
+    likelihood, drift = weighed[own]
+    return Verdict(chosen, fits, tied_readings, alike, tuple(rivals), considered, drift, likelihood)
 
 
 def _ratio(evidence: Evidence) -> float:

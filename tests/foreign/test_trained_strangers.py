@@ -11,21 +11,26 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.candidates import UndecidedError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.knowledge import Knowledge
 from tests.foreign.trained_strangers import REFUSED, TRAINED, latents, train
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "2x2 kernels" else pytest.mark.long) for name in TRAINED]
+)
 def test_what_strangers_trained_draws_as_the_original(name: str, tmp_path: Path) -> None:
     trained = TRAINED[name]
     torch.manual_seed(5)
     generator, discriminator = trained.generator(), trained.discriminator()
     train(generator, discriminator, trained.prior)
     torch.save(trained.saved(generator.state_dict()), tmp_path / "G.pth")
-    try:
-        found = import_pair(read_weights(tmp_path / "G.pth"))
-    except UndecidedError as error:
-        # Forty steps from the beginning weights move fast: asked, and not wrong.
-        pytest.xfail(str(error))
+    file = read_weights(tmp_path / "G.pth")
+    if trained.asked:
+        # Forty steps from the beginning weights move fast, and few maps are hardly told apart: asked, and not wrong.
+        with pytest.raises(UndecidedError, match=trained.asked) as caught:
+            import_pair(file)
+        assert len(caught.value.candidates) > 1
+    found = import_pair(file, generator_known=Knowledge(slope=0.0) if trained.asked else None)
     assert found.generator.spec.prior == trained.prior
     assert found.verdicts["generator"].agrees
     z = latents(trained.prior, 8)

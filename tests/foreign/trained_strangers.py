@@ -6,12 +6,14 @@ What each needs to be imported is beside it: nothing, for most. Widths are small
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from tests.foreign.strangers import SLOPE
 
 LATENT = 10
 
@@ -273,21 +275,20 @@ def plain(state: dict[str, Tensor]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A pair, how it is trained and saved, and what import must be told."""
+    """A pair, how it is trained and saved, and what import asks."""
 
     generator: Callable[[], nn.Module]
     discriminator: Callable[[], nn.Module]
     prior: str = "normal"
     saved: Callable[[dict[str, Tensor]], dict[str, Any]] = plain
-    told: dict[str, Any] = field(default_factory=dict)
-    tolerance: float = 1e-4
-    steps: int = 40
+    asked: str = ""
+    """Sentence by which import asks for the slope of its rectifier, zero."""
 
 
 TRAINED: dict[str, Trained] = {
-    "anime, 5s3p1": Trained(AnimeG, AnimeD),
-    "flat, DataParallel": Trained(FlatG, FlatD, saved=in_data_parallel),
-    "7x7 at once, checkpoint": Trained(SevenG, SevenD, saved=checkpoint),
+    "anime, 5s3p1": Trained(AnimeG, AnimeD, asked=SLOPE),
+    "flat, DataParallel": Trained(FlatG, FlatD, saved=in_data_parallel, asked=SLOPE),
+    "7x7 at once, checkpoint": Trained(SevenG, SevenD, saved=checkpoint, asked=SLOPE),
     "2x2 kernels": Trained(TwosG, BlocksD),
 }
 
