@@ -199,7 +199,9 @@ def _draw(imported: Imported, folder: Path, overwrite: bool) -> None:
     from dcgan_viz.foreign.candidates import compare
     from dcgan_viz.media.pictures import save_picture
 
-    figures = {"candidates": candidates_figure(compare(imported.verdicts["generator"], imported.generator.spec.output))}
+    candidates = compare(imported.verdicts["generator"], imported.generator.spec.output)
+    # Of weights without running statistics nothing is compared.
+    figures = {"candidates": candidates_figure(candidates)} if len(candidates) > 1 else {}
     for side, verdict in imported.verdicts.items():
         if verdict.fits:
             figures[f"fit-{side}"] = fit_figure(verdict, side)

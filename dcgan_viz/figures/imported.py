@@ -38,7 +38,7 @@ def candidates_figure(candidates: Sequence[Candidate], decided: bool = True) -> 
     decided : bool
         Whether the first was taken.
     """
-    figure = new_figure(6.5, 0.5 + 1.42 * len(candidates))
+    figure = new_figure(6.5, 0.8 + 1.42 * len(candidates))
     for row, candidate in enumerate(candidates):
         axes = figure.add_subplot(len(candidates), 1, row + 1)
         show_row(axes, to_pixels(candidate.images))

@@ -11,7 +11,7 @@ from torch import Tensor
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_generator
 from dcgan_viz.foreign.geometry import Geometry
-from dcgan_viz.foreign.sources import latents
+from dcgan_viz.foreign.sources import CONDITIONAL, latents
 from dcgan_viz.foreign.testimony import Reading, Verdict
 from dcgan_viz.networks.layers import name_activation
 from dcgan_viz.networks.spec import Output
@@ -62,7 +62,7 @@ def traits(reading: Reading) -> dict[str, str]:
     """What weights do not hold of a reading, in words, by the parameter that gives it."""
     habits = reading.habits
     return {
-        "prior": PRIORS.get(habits.source, f"z from {habits.source}"),
+        "prior": _prior(habits.source),
         "activation": name_activation(habits.activation, habits.slope),
         "projection": f"{'' if habits.first_activated else 'no '}activation after the projection",
         "norm": f"normalisation {'before' if habits.norm_first else 'after'} the activation",
@@ -70,6 +70,13 @@ def traits(reading: Reading) -> dict[str, str]:
         "strides": describe(reading.geometry),
         "order": ", ".join(modules(reading)),
     }
+
+
+def _prior(source: str) -> str:
+    if source not in CONDITIONAL:
+        return PRIORS.get(source, source)
+    prior, place = CONDITIONAL[source]
+    return f"{PRIORS[prior]}, and a label {place}"
 
 
 def different(first: Reading, second: Reading) -> dict[str, str]:

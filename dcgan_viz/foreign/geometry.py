@@ -121,19 +121,16 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
             side = _side(link.weight.shape[0], above)
             ways = {side: [_extended(g, Step(1, 0), side, 0.0) for group in ways.values() for g in group]}
             continue
-        # Whoever strides does not upsample as well.
         given = [(wishes.steps[number], 0.0)] if wishes.steps else None
         moves = given or [
             (
                 step,
-                cost
-                + (strided and step.upsample > 1)
-                + (0.6 if link is rest[-1] and _only_widens(link, step) else 0.0),
+                cost + (0.6 if link is rest[-1] and _only_widens(link, step) else 0.0),
             )
             for step, cost in _up_steps(link.kernel, link.forward, link is rest[-1] and _others_are_fours(chain, link))
         ]
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
-        ways = _advance(ways, options, link.kernel, _up_side)
+        ways = _advance(ways, options, link.kernel, _up_side, strided)
         number += 1
     if wishes.steps or wishes.size is not None:
         return _arrived(ways, wishes.size, range(1, IMAGE_SIZES[-1] + 1))
@@ -252,6 +249,7 @@ def _advance(
     options: Sequence[tuple[Step, float]],
     kernel: int,
     move: Callable[[int, int, Step], int],
+    strided: bool = False,
 ) -> dict[int, list[Geometry]]:
     """One convolution further, from every side that was reached."""
     reached: dict[int, list[Geometry]] = {}
@@ -259,8 +257,15 @@ def _advance(
         for step, cost in options:
             after = move(side, kernel, step)
             if 1 <= after <= IMAGE_SIZES[-1]:
-                reached.setdefault(after, []).extend(_extended(g, step, after, cost) for g in geometries)
+                reached.setdefault(after, []).extend(
+                    _extended(g, step, after, cost + _mixes(g, step, strided)) for g in geometries
+                )
     return {side: sorted(group, key=lambda g: g.unusual)[:KEPT] for side, group in reached.items()}
+
+
+def _mixes(geometry: Geometry, step: Step, strided: bool) -> float:
+    """How much rarer it is to upsample where others stride: nothing once it was done, since it may well be done again."""
+    return float(strided and step.upsample > 1 and all(s.upsample == 1 for s in geometry.steps))
 
 
 def _extended(geometry: Geometry, step: Step, side: int, cost: float) -> Geometry:

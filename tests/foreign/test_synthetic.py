@@ -11,9 +11,13 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.candidates import UndecidedError
+from dcgan_viz.foreign.chains import find_chains
+from dcgan_viz.foreign.geometry import generator_geometries
 from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.knowledge import Wishes
+from dcgan_viz.foreign.readings import CLEAR
 from dcgan_viz.foreign.weights import Weights
-from tests.foreign.synthetic import FAMILIES, Truth, drawn, random_truth, seed_of, trained
+from tests.foreign.synthetic import FAMILIES, Move, Truth, drawn, random_truth, seed_of, trained
 
 QUICK = (
     "tutorial, LeakyReLU 0.01",
@@ -62,6 +66,20 @@ def test_none_is_read_wrongly() -> None:
     counts = Counter(verdicts.values())
     assert not counts["wrong"] + counts["refused"], verdicts
     assert counts["right"] >= 0.75 * len(verdicts), verdicts
+
+
+def test_a_network_that_strides_and_upsamples_may_do_either_last() -> None:
+    """Two layers that upsample were once taken for one: 32 pixels for 64."""
+    last = Move(3, 1, 1, upsample=2, plain=True)
+    truth = replace(FAMILIES["tutorial"], moves=(Move(3, 2, 1, 1), last, last), side=8)
+    file, _ = weights(truth, 0)
+    unusual = {
+        g.sizes[-1]: g.unusual
+        for chain in find_chains(file, "generator").options
+        for g in reversed(generator_geometries(chain, Wishes()))
+        if [link.forward for link in chain] == [False, False, True, True] and g.steps[2].upsample == 2
+    }
+    assert abs(unusual[64] - unusual[32]) < CLEAR
 
 
 def test_statistics_of_other_weights_are_refused_with_candidates() -> None:

@@ -60,6 +60,13 @@ def test_the_authors_layout_is_theirs(tmp_path: Path) -> None:
     assert "measured anew on 4,096 pictures of its generator" in imported.told["discriminator"].statistics
 
 
+def test_of_weights_without_statistics_no_candidates_are_compared(run, tmp_path: Path) -> None:
+    index = save(tmp_path, "gen", [normal(6, 64), normal(64) + 1, normal(64), normal(4, 1, 5, 5)])
+    outcome = run("import", index, "--prior", "uniform", "--out", tmp_path / "model")
+    assert outcome.exit_code == 0, outcome.output
+    assert not list((tmp_path / "model").glob("*.png"))
+
+
 def test_what_is_not_theirs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lonely.jl").write_bytes(b"x")
     with pytest.raises(UserError, match=r"lonely.jl_01.npy, … are not beside it"):
