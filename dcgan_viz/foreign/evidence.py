@@ -81,8 +81,9 @@ class Evidence:
         for along, variance, beyond, others in self._parts(seen, drift):
             total += _student(along, variance).sum().item()
             if others:
-                # These maps are not independent either.
-                total += min(others, COMPARED) * _student(beyond.sqrt(), torch.tensor(drift**2)).item()
+                # These maps are not independent either. As many numbers count whatever a reading makes of them: densities of
+                # more numbers are no more likely.
+                total += min(others, 2 * COMPARED - len(along)) * _student(beyond.sqrt(), torch.tensor(drift**2)).item()
         return total
 
     def strain(self) -> float:

@@ -25,7 +25,7 @@ QUICK = (
     "tutorial, eps 0.8",
     "tutorial, eps 1e-3",
     "Udacity, ReLU first",
-    "PyTorch-GAN, batches of 64",
+    "Keras-like",
 )
 
 
@@ -59,7 +59,7 @@ def test_families_are_read_rightly(name: str) -> None:
     assert assess(FAMILIES[name], seed_of(name)) == "right"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_none_is_read_wrongly() -> None:
     names = {**FAMILIES, **{f"random {seed}": random_truth(seed) for seed in range(24)}}
     verdicts = {name: assess(truth, seed_of(name)) for name, truth in names.items()}
