@@ -155,7 +155,9 @@ def test_what_the_judge_is_shown_says_nothing_of_conditions(tmp_path: Path) -> N
 def test_a_trial_that_was_judged_is_not_replaced(tmp_path: Path) -> None:
     trial = make_trial()
     folder = save_trial(trial, tmp_path / "trial")
-    save_trial(make_trial(seed=1), folder)
+    with pytest.raises(UserError, match="holds an earlier result"):
+        save_trial(make_trial(seed=1), folder)
+    save_trial(make_trial(seed=1), folder, overwrite=True)
     assert load_trial(folder).seed == 1
     save_answers(random_answers(load_trial(folder)), folder / "answers.json")
     with pytest.raises(UserError, match="would be lost"):

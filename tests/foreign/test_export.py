@@ -159,7 +159,8 @@ def test_the_command_writes_and_leaves_what_is_not_its_own(run, refused, tiny_fo
     assert "two files are written, so give a folder" in refused("export", tiny_folder, "--onnx", "model.onnx")
     outcome = run("export", tiny_folder, "--pytorch", "out")
     assert outcome.exit_code == 0, outcome.output
-    again = run("export", tiny_folder, "--pytorch", "out", "--json")
+    assert "--overwrite" in refused("export", tiny_folder, "--pytorch", "out")
+    again = run("export", tiny_folder, "--pytorch", "out", "--json", "--overwrite")
     assert all(Path(file).is_file() for file in json.loads(again.stdout)["pytorch"])
     Path("mine").mkdir()
     Path("mine/netG.pth").write_bytes(b"mine")

@@ -118,7 +118,7 @@ def test_a_warning_names_the_checkpoint_to_go_back_to(
 ) -> None:
     said: list[str] = []
     spreads = iter([0.5, 0.5, 0.01, 0.5, 0.01, 0.5])
-    monkeypatch.setattr("dcgan_viz.training.loop.spread", lambda _: next(spreads))
+    monkeypatch.setattr("dcgan_viz.training.loop.diversity", lambda _: next(spreads))
     result = train(
         images, NETWORKS, TrainingSettings(steps=6, batch_size=8), tmp_path, checkpoint_every=2, keep=1,
         precision="fp32", device="cpu", say=said.append,

@@ -47,7 +47,7 @@ def draw_choices(
     Examples
     --------
     >>> from dcgan_viz import load
-    >>> model = load("bedrooms")
+    >>> model = load("rooms")
     >>> maps = model.activations(model.latents(1, seed=0), 3)[0]
     >>> [images.shape[0] for _, images in draw_choices(model.generator, maps, 3, torch.ones(100, 128))]
     [64, 36]

@@ -62,7 +62,7 @@ def fit_logistic(
     --------
     >>> fitted = fit_logistic(np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([False, False, True, True]))
     >>> fitted.weights.round(3), round(fitted.intercept, 3)
-    (array([1.008]), -1.353)
+    (array([0.944]), -1.267)
     """
     deviation = features.std(0)
     scale = np.where(deviation > 10 * np.finfo(np.float64).eps * np.abs(features).max(0, initial=0), deviation, 1.0)

@@ -250,7 +250,7 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     Examples
     --------
     >>> from dcgan_viz import load
-    >>> found = directions(load("bedrooms"), count=1, samples=1)
+    >>> found = directions(load("faces"), count=1, samples=1)
     >>> found.principal.shape, found.pictures.shape
     ((1, 100), (3, 1, 5, 64, 64, 3))
     """

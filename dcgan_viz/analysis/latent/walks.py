@@ -310,7 +310,7 @@ def walk(
     Examples
     --------
     >>> from dcgan_viz import load, walk
-    >>> walk(load("bedrooms"), rows=2, steps=3, random_walks=99).pictures.shape
+    >>> walk(load("faces"), rows=2, steps=3, random_walks=99).pictures.shape
     (2, 3, 64, 64, 3)
     """
     places = _points(model, points, rows, closed, seed)

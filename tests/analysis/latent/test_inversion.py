@@ -186,11 +186,11 @@ def test_the_figure_says_what_was_done(result: Inversion) -> None:
 
 
 @pytest.mark.realdata
-def test_photographs_of_bedrooms_come_nearer_than_random_samples(realdata) -> None:
+def test_photographs_of_faces_come_nearer_than_random_samples(realdata) -> None:
     from dcgan_viz import load, load_images
 
-    photographs = load_images(realdata / "lsun_bedrooms_10k.zip", 64, limit=1).tensor(slice(None))
-    found = invert(load("bedrooms"), photographs, starts=4, steps=60, samples=512, own=3)
+    photographs = load_images(realdata / "utkface_9780.zip", 64, limit=1).tensor(slice(None))
+    found = invert(load("faces"), photographs, starts=4, steps=60, samples=512, own=3)
     for inverted in found.inverted:
         assert inverted.found.features < inverted.nearest.features
         assert inverted.found.pixels < inverted.nearest.pixels
