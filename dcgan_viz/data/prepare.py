@@ -477,19 +477,20 @@ class _Partial:
                 broken.extend(shard.broken)
                 unturned.extend(shard.unturned)
                 file.writelines(json.dumps(name) + "\n" for name in shard.names)
-        if broken and (strict or not count):
-            raise UserError(
-                _strictly(broken[0])
-                if strict
-                else f"none of the {len(broken)} images decodes, such as {printable(broken[0].name)}: {broken[0].reason}"
-            )
-        self.array.seek(0)
-        self.array.write(_header(self.plan, count))
-        self.array.flush()
-        os.fsync(self.array.fileno())
-        pixels, noted = self.paths(self.target)
-        prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out)
-        _write_about(prepared, self.plan, pixels)
+            if broken and (strict or not count):
+                raise UserError(
+                    _strictly(broken[0])
+                    if strict
+                    else f"none of the {len(broken)} images decodes, such as {printable(broken[0].name)}: {broken[0].reason}"
+                )
+            self.array.seek(0)
+            self.array.write(_header(self.plan, count))
+            self.array.flush()
+            os.fsync(self.array.fileno())
+            pixels, noted = self.paths(self.target)
+            prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out)
+            # First, as by it the names are known for ours where a kill leaves the array without its own.
+            _write_about(prepared, self.plan, pixels)
         pixels.replace(self.target)
         noted.unlink()
         return prepared
@@ -538,18 +539,23 @@ def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progre
             )
         expected += plan.pictures
     count = sum(about.pictures for about in abouts)
-    with atomic_file(target) as temporary:
-        with temporary.open("wb") as file, atomic_file(names_file(target)) as names, names.open("wb") as listed:
-            file.write(_header(whole, count))
-            for path, about in progress(zip(parts, abouts, strict=True), Stage("joining", len(parts), "part")):
-                size = len(_header(whole, count)) + about.pictures * whole.picture_bytes
-                if path.stat().st_size != size or digest_of(path) != about.sha256:
-                    raise UserError(f"{path} has been changed since it was prepared: prepare it again")
-                with path.open("rb") as part:
-                    part.seek(len(_header(whole, count)))
-                    shutil.copyfileobj(part, file, 2**20)
-                with names_file(path).open("rb") as part:
-                    shutil.copyfileobj(part, listed)
+    with (
+        atomic_file(target) as temporary,
+        temporary.open("wb") as file,
+        atomic_file(names_file(target)) as names,
+        names.open("wb") as listed,
+    ):
+        file.write(_header(whole, count))
+        for path, about in progress(zip(parts, abouts, strict=True), Stage("joining", len(parts), "part")):
+            size = len(_header(whole, count)) + about.pictures * whole.picture_bytes
+            if path.stat().st_size != size or digest_of(path) != about.sha256:
+                raise UserError(f"{path} has been changed since it was prepared: prepare it again")
+            with path.open("rb") as part:
+                part.seek(len(_header(whole, count)))
+                shutil.copyfileobj(part, file, 2**20)
+            with names_file(path).open("rb") as part:
+                shutil.copyfileobj(part, listed)
+        file.flush()
         broken = tuple(picture for about in abouts for picture in about.broken)
         unturned = tuple(picture for about in abouts for picture in about.unturned)
         prepared = Prepared(target, count, broken, unturned, abouts[0].left_out)

@@ -126,6 +126,20 @@ def test_a_killed_preparation_goes_on_without_redoing_what_was_written(
 
 
 @pytest.mark.usefixtures("small_shards")
+def test_names_without_their_array_are_never_left(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dcgan_viz.data.prepare, "_write_about", dies)
+        with pytest.raises(RuntimeError, match="killed here"):
+            prepare(pictures, tmp_path / "a.npy", 16, workers=1)
+    assert not (tmp_path / "a.names.jsonl").exists()
+    assert prepare(pictures, tmp_path / "a.npy", 16, workers=1, reuse=True).pictures
+
+
 def test_it_goes_on_only_with_the_same_source_and_settings(pictures: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, pictures, tmp_path / "a.npy"], capture_output=True, check=False)
     with pytest.raises(UserError, match="is being prepared from another source or with other settings"):
