@@ -16,6 +16,7 @@ from dcgan_viz.cli.options import (
     model_option,
     out_folder,
     out_option,
+    quality_options,
     seed_option,
 )
 from dcgan_viz.words import images_in
@@ -33,19 +34,7 @@ DEFAULT_OUT = "results/evaluate"
     type=click.Path(path_type=Path),
     help="Real images: any source that train takes. Not needed for models of procedural rooms.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(200),
-    default=5000,
-    show_default=True,
-    help="Maximum number of images of each kind.",
-)
-@click.option("--encoder", type=click.Path(path_type=Path), help="An encoder's folder.  [default: the bundled one]")
-@click.option(
-    "--inception",
-    type=click.Path(path_type=Path),
-    help="Weights of torch-fidelity's Inception, to use instead of an encoder.",
-)
+@quality_options
 @model_option
 @seed_option
 @device_option

@@ -49,6 +49,29 @@ def json_option(function: Function) -> Function:
     )
 
 
+def quality_options(function: Function) -> Function:
+    """``--samples``, ``--encoder`` and ``--inception``: what the quality of samples is measured on, and in what features."""
+    for option in (
+        click.option(
+            "--inception",
+            type=click.Path(path_type=Path),
+            help="Weights of torch-fidelity's Inception, to use instead of an encoder.",
+        ),
+        click.option(
+            "--encoder", type=click.Path(path_type=Path), help="An encoder's folder.  [default: the bundled one]"
+        ),
+        click.option(
+            "--samples",
+            type=click.IntRange(200),
+            default=5000,
+            show_default=True,
+            help="Maximum number of images of each kind.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def shard_option(function: Function) -> Function:
     """``--shard I/N``: which part of the images."""
     return click.option(
