@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -158,7 +159,8 @@ def test_guided_gradients_are_those_of_rectifiers_that_are_written_out(name: str
     judge.train()(images)
     model = wrapped(judge, layer)
     maps = model.discriminator.activations(images, 1).detach()
-    units = [Unit(k, int(maps[k].amax((1, 2)).argmax()), k % maps.shape[2], 1) for k in range(5)]
+    # The strongest place of an image: where a rectifier is silent there is nothing to explain.
+    units = [Unit(k, *(int(i) for i in np.unravel_index(int(maps[k].argmax()), maps.shape[1:]))) for k in range(5)]
     found = unit_gradients(model.discriminator, 1, images, units, rule)
 
     written_out(judge, rule)
