@@ -103,23 +103,7 @@ def arithmetic(
     )
     trial = None if blind is None else analysis.blind_trial(result, seed=seed)
     folder = result.save(out_folder(out, DEFAULT_OUT), {"arithmetic": arithmetic_figure(result)}, overwrite=overwrite)
-    sentence = (
-        f"{result.expression}: the sum is {result.reach.length:.2f} times as long as an ordinary z, "
-        f"{100 * result.reach.outside:.0f} % of its coordinates beyond ±1\n"
-        f"with exemplars drawn anew two results differ by {result.instability:.1f} grey levels, with single exemplars by "
-        f"{result.single_instability:.1f}"
-    )
-    for rate in () if result.measurement is None else result.measurement.rates:
-        share = f"{rate.share:.0%} of {rate.pictures}"
-        if rate.over_exemplars is not None:
-            share += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
-        sentence += f"\n  {expect}, {rate.condition}: {share}"
-    if result.measurement is not None:
-        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in result.measurement.accuracies)
-        sentence += "".join(f"\n{said}" for said in result.measurement.sentences())
-        sentence += (
-            f"\nthe classifier is right on held-out photographs: {accuracies} (split: {result.measurement.split})"
-        )
+    sentence = result.sentences()
     if trial is not None and blind is not None:
         save_trial(trial, blind, overwrite)
         sentence += f"\nblind trial of {len(trial.pictures)} pictures in {blind}: dcgan-viz blind {blind}"

@@ -66,17 +66,4 @@ def directions(
     check_out(analysis.Directions, out, overwrite, figures=["directions"])
     result = analysis.directions(load(model, device), count=count, samples=samples, reach=reach, seed=seed)
     folder = result.save(out_folder(out, DEFAULT_OUT), {"directions": directions_figure(result)}, overwrite=overwrite)
-    grey = result.random_changes[0]
-    lines = [
-        f"{method}: " + ", ".join(f"{d.changes[0].distance.value:.1f}" for d in result.found if d.method == method)
-        for method in ("principal", "factorised")
-    ]
-    sentence = "\n".join(
-        [
-            f"change of the picture in grey levels over {reach:g} standard deviations of z, in the order of the share of "
-            "the variance (principal) or of the eigenvalues (factorised):",
-            *lines,
-            f"random directions: {grey.distance:.1f}",
-        ]
-    )
-    finish(result, folder, sentence, as_json)
+    finish(result, folder, result.sentences(), as_json)

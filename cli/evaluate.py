@@ -22,7 +22,7 @@ from dcgan_viz.cli.options import (
 from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.quality.evaluation import Evaluation
+    pass
 
 
 DEFAULT_OUT = "results/evaluate"
@@ -100,26 +100,4 @@ def evaluate(
         progress=show,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"evaluate": evaluation_figure(result)}, overwrite=overwrite)
-    finish(result, folder, _sentences(result), as_json)
-
-
-def _sentences(result: Evaluation) -> str:
-    from dcgan_viz.figures.quality.evaluation import shares
-
-    rows = [
-        ("Fréchet distance", result.quality.frechet, result.floor.frechet, 1),
-        ("kernel distance (thousandths)", result.quality.kernel, result.floor.kernel, 1),
-    ]
-    floors = shares(result.floor)
-    rows += [(name, estimate, floors[name], 2) for name, estimate in shares(result.quality).items()]
-    lines = [f"{result.settings['images_of_each']} samples against as many of {result.settings['source']}:"]
-    lines += [
-        f"{name} {estimate:.{digits}f}; other real images {floor:.{digits}f}" for name, estimate, floor, digits in rows
-    ]
-    lines += [
-        f"images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
-        for entry in result.objects
-    ]
-    if result.caveat:
-        lines.append(f"caveat: {result.caveat}")
-    return "\n".join(lines)
+    finish(result, folder, result.sentences(), as_json)

@@ -19,7 +19,7 @@ from dcgan_viz.cli.options import (
     parse_numbers,
     seed_option,
 )
-from dcgan_viz.words import counted, images_in
+from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dcgan_viz.analysis.attribution.detection import Detection
     from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
     from dcgan_viz.analysis.attribution.guided_gradient import Rule
-    from dcgan_viz.analysis.attribution.sanity import SanityCheck
     from dcgan_viz.data.images import Images
     from dcgan_viz.model import DCGAN
     from dcgan_viz.networks.layers import Layer
@@ -155,11 +154,7 @@ def guided_backprop(
     )
     figures = {"guided-backprop": guided_backprop_figure(result), "atlas": atlas_figure(result)}
     folder = result.save(out_folder(out, DEFAULT_OUT), figures, {"atlas": atlas_page(result)}, overwrite)
-    strongest = max(result.responses, key=lambda response: response.value)
-    sentences = [
-        f"{len(result.maps)} of {counted(result.layer.channels, 'map')} of layer {result.layer.number}, {len(pictures)} "
-        f"{source}; map {strongest.map} responds most strongly ({strongest.value:.2f})"
-    ]
+    sentences = [result.sentences()]
     parts: dict[str, Result] = {}
     for name, part, figure, sentence in _further(loaded, result, pictures, detection, sanity, methods):
         part.save(folder / name, {name: figure}, overwrite=overwrite)
@@ -205,7 +200,7 @@ def _further(
     if sanity:
         source = result.settings["images"]
         checked = check_layer(loaded, pictures, layer=number, rule=rule, seed=seed, source=source)
-        yield "sanity", checked, sanity_figure(checked), _say_sanity(checked)
+        yield "sanity", checked, sanity_figure(checked), f"sanity: {checked.sentences()}"
     if methods:
         names, maps = tuple(METHODS) if "all" in methods else methods, result.maps[:SHOWN_UNITS]
         compared = compare_methods(loaded, pictures, names, layer=number, maps=maps, rule=rule, seed=seed)
@@ -308,16 +303,3 @@ def _say_detection(detection: Detection) -> str:
         f"IoU {best.iou:.2f} on unseen images (chance "
         f"{detection.prevalence:.2f})\n{detection.detectors.sentences()}"
     )
-
-
-def _say_sanity(checked: SanityCheck) -> str:
-    number = checked.explained_layer
-    own, all_layers = checked.depths[0].similarities[0], checked.depths[number - 1].similarities[0]
-    next_map, statistics = (baseline.similarities[0].mean for baseline in checked.baselines)
-    said = (
-        f"sanity: Spearman's correlation with the trained network's is {own.mean:.2f} when layer {number} is drawn anew, "
-        f"{all_layers.mean.value:.2f} when all layers are; of the next map at the same place {next_map:.2f}, with nothing but "
-        f"batch-norm statistics measured anew {statistics.value:.2f}, between units on different images "
-        f"{checked.unrelated_mean[0].mean.value:.2f}"
-    )
-    return f"{said}\n{checked.warning}" if checked.warning else said

@@ -21,7 +21,7 @@ from dcgan_viz.cli.options import (
 from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
-    from dcgan_viz.analysis.memorization.memorization import Memorization
+    pass
 
 
 DEFAULT_OUT = "results/memorization"
@@ -108,47 +108,4 @@ def memorization(
     )
     figures = {"memorization": memorization_figure(result), "nearest": nearest_figure(result)}
     folder = result.save(out_folder(out, DEFAULT_OUT), figures, overwrite=overwrite)
-    finish(result, folder, _sentences(result), as_json)
-
-
-def _sentences(result: Memorization) -> str:
-    from dcgan_viz.analysis.memorization.memorization import probability, rounded_up
-
-    test, usual, walks, copying, repeated = (
-        result.two_sample,
-        result.two_sample_reference,
-        result.dwelling,
-        result.data_copying,
-        result.duplicates,
-    )
-    others = "held-out images" if result.settings["held_out_images"] else "other training images"
-    lines = [
-        result.verdict,
-        f"rule: {result.rule}",
-        f"near-duplicates among the training images: {repeated.repeated}, at most {repeated.largest} of one",
-        "planted copies that are near (in pixels, in features), and from what share of the samples on they are found:",
-        *(
-            f"  {p.kind}: {100 * p.pixels.share.value:.0f} %, {100 * p.features.share.value:.0f} %; "
-            + ("never" if p.detectable_share is None else f"from {rounded_up(p.detectable_share)} % on")
-            for p in result.planted
-        ),
-        f"in the features of {result.measured_in}:",
-        f"a training image's nearest neighbour is a sample for {1 - test.real.value:.0%} (permuted labels "
-        f"{test.null:.0%}); by the same statistic it is one of as many {others} for {1 - usual.real.value:.0%}",
-    ]
-    for name, quality in (("samples", result.quality), (others, result.quality_reference)):
-        lines.append(
-            f"{name}: precision {quality.precision:.2f}, recall {quality.recall:.2f}, density "
-            f"{quality.density:.2f}, coverage {quality.coverage:.2f}"
-        )
-    lines.append(
-        f"walks, relative distance where they are fast minus where they are slow: {walks.contrast:.3f}; shifted "
-        f"{walks.null:.3f} ({probability(walks.p_value)}); far above 0 they dwell at training images, but a little above "
-        "it honest generators lie too"
-    )
-    if copying is not None:
-        lines.append(
-            f"C_T {copying.statistic:.1f}; permuted {copying.null:.1f}; far below 0 samples are copies, or "
-            "smoother than photographs"
-        )
-    return "\n".join(lines)
+    finish(result, folder, result.sentences(), as_json)

@@ -51,39 +51,38 @@ def report(
     dcgan-viz report runs/mine --images photographs/ --author "A. Student"
     dcgan-viz report rooms --against rooms-memorized --out results/both
     """
-    from dcgan_viz.progress import show
+    from dcgan_viz.progress import say
     from dcgan_viz.report.model_report import ModelReport, model_report
 
     check_out(ModelReport, out, overwrite, files=["report.html"])
     names = [model, *([] if against is None else [against])]
     subjects = [_subject(name, images, training, fast, seed, device) for name in names]
-    result = model_report(subjects, author=author, command=command_line(), progress=show)
+    result = model_report(subjects, author=author, command=command_line(), say=say)
     folder = result.save(out_folder(out, DEFAULT_OUT), {}, {"report": result.page}, overwrite)
     made = sum("left out" not in part for parts in result.chapters.values() for part in parts)
     finish(result, folder, f"{made} analyses of {' and '.join(names)}: open {folder / 'report.html'}", as_json)
 
 
 def _subject(name: str, images: Path | None, training: Path | None, fast: bool, seed: int, device: str) -> Subject:
-    from dcgan_viz.data.images import load_images
+    from dcgan_viz.data.images import Images, load_images
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
     from dcgan_viz.report.analyses import Subject
-    from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
 
     loaded = load(name, device)
     channels, size, _ = loaded.image_shape
-    known = others = None
-    if not fast and training is not None:
-        known = load_images(training, size, channels, progress=show)
-    elif not fast and has_training_images(loaded):
-        known, others = training_images(loaded, show), held_out_images(loaded, 2000, show)
+
+    def read(path: Path | None) -> Images | None:
+        return None if path is None else load_images(path, size, channels, progress=show)
+
     return Subject(
         loaded,
         name,
-        images=None if images is None else load_images(images, size, channels, progress=show),
+        images=read(images),
         images_named=str(images or ""),
-        training=known,
-        held_out=others,
+        training=None if fast else read(training),
+        training_named=str(training or ""),
         fast=fast,
         seed=seed,
+        progress=show,
     )

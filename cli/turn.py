@@ -104,14 +104,7 @@ def turn(
         progress=show,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"turn": turn_figure(result)}, overwrite=overwrite)
-    odd, random = result.oddness, result.random_interval
-    sentence = (
-        f"{counted(rows, 'sample')} from {left} to {right}\n{odd:.0%} of "
-        f"the average change is odd under mirroring, as a turn is; with exemplars drawn anew "
-        f"[{100 * result.over_exemplars.low:.0f}, {100 * result.over_exemplars.high:.0f}], with shading "
-        f"{100 * result.with_shading:.0f} %; {directions} random directions {100 * result.random_oddness:.0f} % "
-        f"[{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {result.p_value:.2g})\n{result.verdict}"
-    )
+    sentence = f"{counted(rows, 'sample')} from {left} to {right}\n{result.sentences()}"
     if blind is not None:
         trial = analysis.blind_trial(loaded, result, seed=seed)
         save_trial(trial, blind, overwrite)

@@ -103,7 +103,7 @@ def walk(
         progress=show,
     )
     folder = result.save(out_folder(out, DEFAULT_OUT), {"walk": walk_figure(result)}, overwrite=overwrite)
-    sentence = f"{counted(len(result.rows), 'row')} of {steps} pictures; {result.sentence()}"
+    sentence = f"{counted(len(result.rows), 'row')} of {steps} pictures; {result.sentences()}"
     if film is not None:
         pictures = walks.walk_frames(loaded, places, rows=rows, frames=frames, closed=closed, seed=seed)
         total = len(result.rows) * frames + (not closed)

@@ -59,6 +59,10 @@ class Result:
         plain = {n: _plain(v) for n, v in fields.items() if not isinstance(v, np.ndarray)}
         return {"kind": type(self).__name__, **plain, "versions": versions()}
 
+    def sentences(self) -> str:
+        """What came out, in plain words, a line each; the figures and numbers say the rest."""
+        return ""
+
     def separate_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays that are also saved as ``.npy`` files of their own, by name, for commands that read them."""
         return {}

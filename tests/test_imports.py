@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "figures": BASE
     | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "foreign"},
     "report": BASE
-    | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
+    | {"networks", "card", "model", "data", "media", "judges", "annotations", "rooms", "analysis", "blind", "figures"},
     "studio": BASE
     | {"networks", "card", "model", "data", "media", "judges", "annotations", "analysis", "blind", "figures"},
     "web": BASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -48,12 +51,22 @@ class PlainFigure(Figure):
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
-        for text in self.findobj(Text):
+        for text in _texts(self):
             words = text.get_text()
             # Powers of ten are formulas that matplotlib writes itself, on ticks.
             if "$" in words and not words.startswith(TICK_FORMULA):
                 text.set_parse_math(False)
         super().draw(renderer)
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """The words of a figure; of axes without an axis not the ticks, which would first be made."""
+    if isinstance(artist, Text):
+        yield artist
+    bare = isinstance(artist, Axes) and not artist.axison
+    for child in artist.get_children():
+        if not (bare and isinstance(child, Axis)):
+            yield from _texts(child)
 
 
 def new_figure(width: float, height: float) -> PlainFigure:
@@ -200,5 +213,11 @@ def plot_estimates(
 
 
 def with_minus(text: str) -> str:
-    """A number's hyphen as a minus sign."""
-    return text.replace("-", "−")
+    """The hyphens before numbers as minus signs.
+
+    Examples
+    --------
+    >>> with_minus("batch-norm: -0.5 [-1, 0-3]")
+    'batch-norm: −0.5 [−1, 0-3]'
+    """
+    return re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)

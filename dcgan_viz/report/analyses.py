@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
 from dcgan_viz.analysis.attribution.sanity import check_layer
-from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
 from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.latent.arithmetic import arithmetic
 from dcgan_viz.analysis.latent.directions import directions
 from dcgan_viz.analysis.latent.turn import turn
 from dcgan_viz.analysis.latent.walks import FEWEST_RANDOM_WALKS, RANDOM_WALKS, walk
-from dcgan_viz.analysis.memorization.memorization import memorization
+from dcgan_viz.analysis.memorization.memorization import REFERENCES, memorization
 from dcgan_viz.analysis.quality.evaluation import evaluate
 from dcgan_viz.annotations.concepts import Concepts, find_concepts
 from dcgan_viz.data.images import Images
@@ -29,13 +29,18 @@ from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
 from dcgan_viz.figures.latent.directions import directions_figure
 from dcgan_viz.figures.latent.turn import turn_figure
 from dcgan_viz.figures.latent.walks import walk_figure
-from dcgan_viz.figures.memorization.memorization import memorization_figure
+from dcgan_viz.figures.memorization.memorization import memorization_figure, nearest_figure
 from dcgan_viz.figures.quality.evaluation import evaluation_figure
+from dcgan_viz.judges.classifier import Classifier, find_classifier
 from dcgan_viz.judges.encoder import load_encoder
 from dcgan_viz.judges.segmenter import Segmenter, find_segmenter
-from dcgan_viz.model import DCGAN, Samples
+from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, silent
 from dcgan_viz.results import Result
+from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
+
+FEWER_MEASURED = 200
+"""Samples on which a segmenter measures what was forgotten, in a fast report."""
 
 EXCITING, FEWER_EXCITING = 512, 256
 """Samples that are looked through for what excites the discriminator's maps; fewer in a fast report."""
@@ -54,8 +59,10 @@ class Subject:
         Real ones to measure it against.
     images_named : str
         As ``--images`` was given.
-    training, held_out : Images, optional
-        What it was trained on, and others of the kind.
+    training : Images, optional
+        What it was trained on; without them those that come with the model, as far as there are any.
+    training_named : str
+        As ``--training`` was given.
     fast : bool
         Leave out what takes long.
     seed : int
@@ -68,7 +75,7 @@ class Subject:
     images: Images | None = None
     images_named: str = ""
     training: Images | None = None
-    held_out: Images | None = None
+    training_named: str = ""
     fast: bool = False
     seed: int = 0
     progress: Progress = silent
@@ -92,6 +99,11 @@ class Subject:
         except UserError:
             return None
 
+    @cached_property
+    def exciting(self) -> Tensor:
+        """Samples that are looked through for what excites the discriminator, drawn once."""
+        return self.model.sample(FEWER_EXCITING if self.fast else EXCITING, self.seed)
+
     def command(self, *words: str) -> str:
         """A command on this model that can be pasted."""
         return shlex.join(["dcgan-viz", *words, "--model", self.name, "--seed", str(self.seed)])
@@ -104,7 +116,8 @@ class Found:
     Parameters
     ----------
     result : Result
-    figure : Figure
+    figures : tuple of Figure
+        The first is the one that answers the question.
     command : str
         Does the same, or with ``less`` the same in full.
     less : str
@@ -112,7 +125,7 @@ class Found:
     """
 
     result: Result
-    figure: Figure
+    figures: tuple[Figure, ...]
     command: str
     less: str = ""
 
@@ -158,23 +171,21 @@ def _quality(subject: Subject) -> Found:
         progress=subject.progress,
     )
     command = subject.command("evaluate", "--data", subject.images_named)
-    return Found(result, evaluation_figure(result), command, "500 samples instead of 2,000" if subject.fast else "")
+    return Found(result, (evaluation_figure(result),), command, "500 samples instead of 2,000" if subject.fast else "")
 
 
 def _excites(subject: Subject) -> Found:
     count = FEWER_EXCITING if subject.fast else EXCITING
-    samples = Samples(subject.model, subject.model.latents(count, subject.seed))
     source = f"samples of the model (seed {subject.seed})"
-    result = guided_backprop(subject.model, samples, seed=subject.seed, source=source)
+    result = guided_backprop(subject.model, subject.exciting, seed=subject.seed, source=source)
     command = subject.command("guided-backprop", "--count", str(count))
-    return Found(result, guided_backprop_figure(result), command)
+    return Found(result, (guided_backprop_figure(result),), command)
 
 
 def _sanity(subject: Subject) -> Found:
-    samples = subject.model.sample(EXCITING, subject.seed)
     source = f"samples of the model (seed {subject.seed})"
-    result = check_layer(subject.model, samples, seed=subject.seed, source=source)
-    return Found(result, sanity_figure(result), subject.command("guided-backprop", "--sanity"))
+    result = check_layer(subject.model, subject.exciting, seed=subject.seed, source=source)
+    return Found(result, (sanity_figure(result),), subject.command("guided-backprop", "--sanity"))
 
 
 def _object(subject: Subject) -> str | None:
@@ -183,17 +194,16 @@ def _object(subject: Subject) -> str | None:
 
 
 def _forgets(subject: Subject) -> Found:
-    label, boxes, judge = _object(subject), None, subject.segmenter
+    label = _object(subject)
     assert label is not None
+    less = ""
     if subject.fast:
-        if not subject.annotated and judge is not None:
-            boxes = automatic_boxes(subject.model, judge, [label])
-        judge = None
-    result = forget(
-        subject.model, label, annotations=boxes, samples=24 if subject.fast else 100, segmenter=judge, seed=subject.seed
-    )
-    less = "24 samples instead of 100, and no segmenter counts what happened to other objects" if subject.fast else ""
-    return Found(result, forgetting_figure(result), subject.command("forget", "--object", label), less)
+        result = forget(subject.model, label, samples=24, measured_samples=FEWER_MEASURED, seed=subject.seed)
+        if result.effects:
+            less = f"the segmenter measures on {FEWER_MEASURED} new samples instead of 1,000"
+    else:
+        result = forget(subject.model, label, seed=subject.seed)
+    return Found(result, (forgetting_figure(result),), subject.command("forget", "--object", label), less)
 
 
 def _walks(subject: Subject) -> Found:
@@ -207,15 +217,15 @@ def _walks(subject: Subject) -> Found:
     )
     rows = ["--rows", "4"] if subject.fast else []
     less = f"{FEWEST_RANDOM_WALKS} random walks instead of {RANDOM_WALKS} to compare with" if subject.fast else ""
-    return Found(result, walk_figure(result), subject.command("walk", *rows), less)
+    return Found(result, (walk_figure(result),), subject.command("walk", *rows), less)
 
 
 def _directs(subject: Subject) -> Found:
     result = directions(subject.model, seed=subject.seed)
-    return Found(result, directions_figure(result), subject.command("directions"))
+    return Found(result, (directions_figure(result),), subject.command("directions"))
 
 
-PAPERS = ("smiling woman", "neutral woman", "neutral man")
+PAPERS, WANTED = ("smiling woman", "neutral woman", "neutral man"), "smiling man"
 
 
 def _terms(concepts: Concepts) -> tuple[str, ...]:
@@ -224,16 +234,37 @@ def _terms(concepts: Concepts) -> tuple[str, ...]:
     return PAPERS if set(PAPERS) <= set(enough) else tuple(enough[:3])
 
 
+def _judge_of(model: DCGAN, concept: str) -> tuple[str | None, Classifier | None]:
+    """A class that a concept names, as "neutral man" does, and the classifier beside the model that knows it."""
+    for word in concept.split():
+        try:
+            return word, find_classifier(model, word)
+        except UserError:
+            continue
+    return None, None
+
+
 def _adds(subject: Subject) -> Found:
     assert subject.concepts is not None
     first, second, third = _terms(subject.concepts)
     expression = f"{first} - {second} + {third}"
+    expected, classifier = _judge_of(subject.model, third)
+    wanted = WANTED if (first, second, third) == PAPERS and WANTED in subject.concepts.exemplars else None
     trials = 40 if subject.fast else 100
     result = arithmetic(
-        subject.model, subject.concepts, expression, trials=trials, seed=subject.seed, progress=subject.progress
+        subject.model,
+        subject.concepts,
+        expression,
+        trials=trials,
+        wanted=wanted,
+        expected=expected,
+        classifier=classifier,
+        seed=subject.seed,
+        progress=subject.progress,
     )
-    command = subject.command("arithmetic", expression, "--trials", str(trials))
-    return Found(result, arithmetic_figure(result), command)
+    asked = [*(["--expect", expected] if expected else []), *(["--wanted", wanted] if wanted else [])]
+    command = subject.command("arithmetic", expression, *asked, "--trials", str(trials))
+    return Found(result, (arithmetic_figure(result),), command)
 
 
 def _turns(subject: Subject) -> Found:
@@ -241,20 +272,35 @@ def _turns(subject: Subject) -> Found:
     directions = 39 if subject.fast else 999
     result = turn(subject.model, subject.concepts, directions=directions, seed=subject.seed, progress=subject.progress)
     less = f"{directions} random directions instead of 999 to compare with" if subject.fast else ""
-    return Found(result, turn_figure(result), subject.command("turn", "--directions", "999"), less)
+    return Found(result, (turn_figure(result),), subject.command("turn", "--directions", "999"), less)
 
 
 def _memorizes(subject: Subject) -> Found:
-    assert subject.training is not None
+    model, progress = subject.model, subject.progress
+    if subject.training is not None:
+        training, others, source = subject.training, None, subject.training_named
+        given = ["--data", source]
+    else:
+        # Only now: to draw tens of thousands of rooms again takes a minute.
+        training, source, given = training_images(model, progress), "its own training images", []
+        others = held_out_images(model, REFERENCES, progress)
     result = memorization(
-        subject.model,
-        subject.training,
-        subject.held_out,
-        encoder=load_encoder(device=subject.model.device),
+        model,
+        training,
+        others,
+        encoder=load_encoder(device=model.device),
         seed=subject.seed,
-        progress=subject.progress,
+        source=source,
+        progress=progress,
     )
-    return Found(result, memorization_figure(result), subject.command("memorization"))
+    figures = memorization_figure(result), nearest_figure(result)
+    return Found(result, figures, subject.command("memorization", *given))
+
+
+def _lacks_training(subject: Subject) -> str:
+    if subject.training is None and not has_training_images(subject.model):
+        return "the images that it was trained on are not at hand"
+    return ""
 
 
 def _lacks_concepts(subject: Subject) -> str:
@@ -348,7 +394,7 @@ ANALYSES: Sequence[Analysis] = (
         "Are samples copies of training images?",
         "Nearest neighbours, near copies, a two-sample test and data copying, with planted copies as a control.",
         "It finds copies as far as its measures see them: the planted ones say how far that is.",
-        _unless_fast(lambda s: "" if s.training is not None else "the images that it was trained on are not at hand"),
+        _unless_fast(_lacks_training),
         _memorizes,
     ),
 )

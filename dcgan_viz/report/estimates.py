@@ -13,6 +13,9 @@ from dcgan_viz.statistics import Estimate
 NAMING = ("object", "choice", "condition", "concept", "measure", "space", "source", "kind", "method", "name", "map")
 """Fields whose value says which of several things a number is of; the first ones that there are."""
 
+MERE_FIELDS = ("objects", "effects", "found", "changes")
+"""Fields that say nothing beside the names of what they hold."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,7 +24,7 @@ class Row:
     Parameters
     ----------
     name : str
-        Such as ``effects, chosen maps, window: removed``.
+        Such as ``chosen maps, window: removed``.
     estimate : Estimate
     """
 
@@ -42,7 +45,9 @@ def estimates_of(result: Result) -> tuple[Row, ...]:
     """
     kept = [f for f in dataclasses.fields(result) if f.metadata.get("saved", True) and f.name != "settings"]
     rows = [row for f in kept for row in _rows(getattr(result, f.name), (_words(f.name),))]
-    return tuple(Row(_join(path), estimate) for path, estimate in rows)
+    return tuple(
+        Row(_join(tuple(word for word in path if word not in MERE_FIELDS)), estimate) for path, estimate in rows
+    )
 
 
 def _rows(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Estimate]]:
@@ -67,7 +72,7 @@ def _name(value: Any) -> tuple[str, ...]:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return " ".join("AUC" if word == "auc" else word for word in name.split("_"))
 
 
 def _join(path: tuple[str, ...]) -> str:

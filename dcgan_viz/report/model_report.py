@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypedDict
@@ -12,13 +12,12 @@ from typing import Any, TypedDict
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps
 
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.style import captions_apart
+from dcgan_viz.figures.style import DPI, captions_apart, with_minus
 from dcgan_viz.media.pictures import tile
-from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.report.analyses import ANALYSES, Analysis, Subject
 from dcgan_viz.report.estimates import Row, estimates_of
 from dcgan_viz.results import Result
@@ -29,7 +28,42 @@ SHOWN_ROWS = 24
 
 SAMPLES = 48
 MAXIMUM_BYTES = 10 * 10**6
-QUALITY = 82
+QUALITY, MARGIN = 82, 8
+"""Of the WebPs, and around a figure in pixels."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as it is put into the page.
+
+    Parameters
+    ----------
+    data : str
+        WebP as base64.
+    width : int
+        As it is meant to be seen, in CSS pixels.
+    caption : str
+        What was done.
+    """
+
+    data: str
+    width: int
+    caption: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence of a result.
+
+    Parameters
+    ----------
+    sentence : str
+    items : tuple of str
+        What it lists.
+    """
+
+    sentence: str
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,11 +75,9 @@ class Chapter:
     analysis : Analysis
     missing : str
         Why it was left out; empty if it was not.
-    picture, caption : str
-        Of the figure: WebP as base64, and what was done.
-    width : int
-        Of the picture as it is meant to be seen, in pixels.
-    sentences : tuple of str
+    pictures : tuple of Picture
+        The figures.
+    said : tuple of Said
     rows : tuple of Row
     command, less : str
         As in `Found`.
@@ -55,10 +87,8 @@ class Chapter:
 
     analysis: Analysis
     missing: str = ""
-    picture: str = ""
-    caption: str = ""
-    width: int = 0
-    sentences: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    said: tuple[Said, ...] = ()
     rows: tuple[Row, ...] = ()
     command: str = ""
     less: str = ""
@@ -95,7 +125,11 @@ class ModelReport(Result):
 
 
 def model_report(
-    subjects: Sequence[Subject], *, author: str = "", command: str = "", progress: Progress = silent
+    subjects: Sequence[Subject],
+    *,
+    author: str = "",
+    command: str = "",
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> ModelReport:
     """Run every analysis that fits, and write it up.
 
@@ -107,8 +141,8 @@ def model_report(
         Who hands it in.
     command : str
         That made it.
-    progress : Progress
-        Counts analyses.
+    say : callable
+        Receives the title of each chapter as it is begun.
 
     Returns
     -------
@@ -119,10 +153,11 @@ def model_report(
     UserError
         If the page is larger than 10 MB.
     """
-    tasks = [(analysis, subject) for analysis in ANALYSES for subject in subjects]
-    stage = Stage("analyses", len(tasks), "chapter")
-    found = [_chapter(analysis, subject) for analysis, subject in progress(tasks, stage)]
-    chapters = [found[start : start + len(subjects)] for start in range(0, len(found), len(subjects))]
+    chapters = []
+    for number, analysis in enumerate(ANALYSES, 1):
+        for subject in subjects:
+            say(f"{number} of {len(ANALYSES)}, {subject.name}: {analysis.title}")
+        chapters.append([_chapter(analysis, subject) for subject in subjects])
     page = _page(subjects, chapters, author, command)
     if len(page.encode()) > MAXIMUM_BYTES:
         raise UserError(f"the report has {len(page.encode()) / 1e6:.1f} MB, and 10 are the most: report on one model")
@@ -148,18 +183,15 @@ def _chapter(analysis: Analysis, subject: Subject) -> Chapter:
     if missing:
         return Chapter(analysis, missing)
     try:
-        with captions_apart() as captions:
+        with captions_apart():
             found = analysis.run(subject)
     except UserError as error:
         # What one analysis cannot do is no reason to lose the others.
         return Chapter(analysis, str(error))
-    picture, width = _encode(found.figure)
     return Chapter(
         analysis,
-        picture=picture,
-        caption=" ".join(captions),
-        width=width,
-        sentences=_sentences(found.result),
+        pictures=tuple(_encode(figure) for figure in found.figures),
+        said=_said(found.result.sentences()),
         rows=estimates_of(found.result),
         command=found.command,
         less=found.less,
@@ -167,26 +199,32 @@ def _chapter(analysis: Analysis, subject: Subject) -> Chapter:
     )
 
 
-def _sentences(result: Result) -> tuple[str, ...]:
-    """What a result says of itself."""
-    for name in ("sentences", "sentence"):
-        if hasattr(result, name):
-            return tuple(_sentence(line) for line in getattr(result, name)().split("\n"))
-    return (_sentence(str(result.verdict)),) if hasattr(result, "verdict") else ()
+def _said(lines: str) -> tuple[Said, ...]:
+    """What a result says of itself; a line that is set in belongs to the sentence before it."""
+    said: list[Said] = []
+    for line in lines.splitlines():
+        if line.startswith("  ") and said:
+            said[-1] = Said(said[-1].sentence, (*said[-1].items, with_minus(line.strip())))
+        else:
+            said.append(Said(_sentence(line)))
+    return tuple(said)
 
 
 def _sentence(line: str) -> str:
     """A line as a command prints it, as it stands in a text."""
-    text = line.strip()
+    text = with_minus(line.strip())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", ":")) else ".")
 
 
-def _encode(figure: Figure) -> tuple[str, int]:
-    """A figure as WebP in base64, cut to what is drawn, and its width in CSS pixels."""
+def _encode(figure: Figure) -> Picture:
+    """A figure, cut to what is drawn: here, since matplotlib would draw it twice for that."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, bbox_inches="tight", pad_inches=0.05)
+    figure.savefig(file, format="png", dpi=DPI)
     with Image.open(file) as image:
-        return _webp(image.convert("RGB")), round(image.width * 96 / 150)
+        pixels = image.convert("RGB")
+    drawn = ImageChops.difference(pixels, Image.new("RGB", pixels.size, "white")).getbbox()
+    shown = pixels if drawn is None else ImageOps.expand(pixels.crop(drawn), MARGIN, "white")
+    return Picture(_webp(shown), round(shown.width * 96 / DPI), with_minus(getattr(figure, "said", "")))
 
 
 def _webp(image: Image.Image) -> str:

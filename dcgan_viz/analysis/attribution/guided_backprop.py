@@ -18,6 +18,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result, Settings
+from dcgan_viz.words import counted
 
 CALIBRATION_IMAGES = 2048
 """At most so many images, evenly spread over all, are enough for batch-norm statistics of random filters."""
@@ -63,6 +64,15 @@ class GuidedBackprop(Result):
     random_gradients: NDArray[np.float32]
     pictures: NDArray[np.uint8]
     random_pictures: NDArray[np.uint8]
+
+    def sentences(self) -> str:
+        """What was looked through, and which map responds most strongly."""
+        strongest = max(self.responses, key=lambda response: response.value)
+        return (
+            f"{len(self.maps)} of {counted(self.layer.channels, 'map')} of layer {self.layer.number}, "
+            f"{self.settings['image_count']} {self.settings['images']}; map {strongest.map} responds most strongly "
+            f"({strongest.value:.2f})"
+        )
 
 
 def guided_backprop(

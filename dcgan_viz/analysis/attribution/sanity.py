@@ -119,6 +119,19 @@ class SanityCheck(Result):
     next_map: NDArray[np.float64]
     statistics: NDArray[np.float64]
 
+    def sentences(self) -> str:
+        """What becomes of the pictures as layers are drawn anew, beside what is alike without it."""
+        number = self.explained_layer
+        own, all_layers = self.depths[0].similarities[0], self.depths[number - 1].similarities[0]
+        next_map, statistics = (baseline.similarities[0].mean for baseline in self.baselines)
+        said = (
+            f"Spearman's correlation with the trained network's is {own.mean:.2f} when layer {number} is drawn anew, "
+            f"{all_layers.mean.value:.2f} when all layers are; of the next map at the same place {next_map:.2f}, with nothing "
+            f"but batch-norm statistics measured anew {statistics.value:.2f}, between units on different images "
+            f"{self.unrelated_mean[0].mean.value:.2f}"
+        )
+        return f"{said}\n{self.warning}" if self.warning else said
+
 
 def similarities(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
     """The four similarities of Adebayo et al. between two attributions of one image.

@@ -231,7 +231,9 @@ class Forgetting(Result):
         """What stands where an object was, most of it first."""
         row = self.effects[0].replaced[self.seen.index(name)]
         found = sorted(zip(row, self.seen, strict=True), reverse=True)
-        return f"where {name} was: " + ", ".join(f"{what} {share:.0%}" for share, what in found if share >= 0.005)
+        return f"where {name} was: " + ", ".join(
+            f"{what} {100 * share:.0f} %" for share, what in found if share >= 0.005
+        )
 
     @property
     def layer(self) -> Layer:

@@ -254,6 +254,25 @@ class Arithmetic(Result):
     random_trials: NDArray[np.uint8]
     controls: NDArray[np.uint8]
 
+    def sentences(self) -> str:
+        """How far out the sum lies, how much it depends on the exemplars, and what a classifier says of it."""
+        lines = [
+            f"{self.expression}: the sum is {self.reach.length:.2f} times as long as an ordinary z, "
+            f"{100 * self.reach.outside:.0f} % of its coordinates beyond ±1",
+            f"with exemplars drawn anew two results differ by {self.instability:.1f} grey levels, with single exemplars by "
+            f"{self.single_instability:.1f}",
+        ]
+        if self.measurement is None:
+            return "\n".join(lines)
+        for rate in self.measurement.rates:
+            share = f"{rate.share:.0%} of {rate.pictures}"
+            if rate.over_exemplars is not None:
+                share += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
+            lines.append(f"  {self.measurement.expected}, {rate.condition}: {share}")
+        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in self.measurement.accuracies)
+        right = f"the classifier is right on held-out photographs: {accuracies} (split: {self.measurement.split})"
+        return "\n".join([*lines, *self.measurement.sentences(), right])
+
 
 def arithmetic(
     model: DCGAN,

@@ -128,6 +128,21 @@ class Directions(Result):
     found: tuple[Direction, ...]
     random_changes: tuple[Movement, Movement]
 
+    def sentences(self) -> str:
+        """How far each direction moves the picture, beside random ones."""
+        lines = [
+            f"{method}: " + ", ".join(f"{d.changes[0].distance.value:.1f}" for d in self.found if d.method == method)
+            for method in ("principal", "factorised")
+        ]
+        return "\n".join(
+            [
+                f"change of the picture in grey levels over {self.settings['reach']:g} standard deviations of z, in the order "
+                "of the share of the variance (principal) or of the eigenvalues (factorised):",
+                *lines,
+                f"random directions: {self.random_changes[0].distance:.1f}",
+            ]
+        )
+
 
 def move(latents: Tensor, step: Tensor, prior: Prior) -> Tensor:
     """Latents moved by a step and kept where the prior has its mass.

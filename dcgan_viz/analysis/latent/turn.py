@@ -127,6 +127,16 @@ class Turn(Result):
     turn: NDArray[np.float32]
     change: NDArray[np.float64]
 
+    def sentences(self) -> str:
+        """How much of the change is a turn's, beside other exemplars and random directions, and the verdict."""
+        again, random = self.over_exemplars, self.random_interval
+        return (
+            f"{self.oddness:.0%} of the average change is odd under mirroring, as a turn is; with exemplars drawn anew "
+            f"[{100 * again.low:.0f}, {100 * again.high:.0f}], with shading {100 * self.with_shading:.0f} %; "
+            f"{self.settings['random_directions']} random directions {100 * self.random_oddness:.0f} % "
+            f"[{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {self.p_value:.2g})\n{self.verdict}"
+        )
+
 
 def turn(
     model: DCGAN,

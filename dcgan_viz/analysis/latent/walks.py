@@ -186,7 +186,7 @@ class Walk(Result):
     rows: tuple[Row, ...]
     path_lengths: tuple[PathLength, ...]
 
-    def sentence(self) -> str:
+    def sentences(self) -> str:
         """What came out, in one sentence: how long the steps are, and which rows jump."""
         grey = self.spreads[0].unrelated
         mean = float(np.mean([row.steps[0] for row in self.rows]))

@@ -167,6 +167,47 @@ class Memorization(Result):
     nearest_in_pixels: NDArray[np.uint8]
     nearest_in_features: NDArray[np.uint8]
 
+    def sentences(self) -> str:
+        """The verdict, the rule behind it, and what each of the tests says."""
+        test, usual, walks, copying, repeated = (
+            self.two_sample,
+            self.two_sample_reference,
+            self.dwelling,
+            self.data_copying,
+            self.duplicates,
+        )
+        others = "held-out images" if self.settings["held_out_images"] else "other training images"
+        lines = [
+            self.verdict,
+            f"rule: {self.rule}",
+            f"near-duplicates among the training images: {repeated.repeated}, at most {repeated.largest} of one",
+            "planted copies that are near (in pixels, in features), and from what share of the samples on they are found:",
+            *(
+                f"  {p.kind}: {100 * p.pixels.share.value:.0f} %, {100 * p.features.share.value:.0f} %; "
+                + ("never" if p.detectable_share is None else f"from {rounded_up(p.detectable_share)} % on")
+                for p in self.planted
+            ),
+            f"in the features of {self.measured_in}:",
+            f"a training image's nearest neighbour is a sample for {1 - test.real.value:.0%} (permuted labels "
+            f"{test.null:.0%}); by the same statistic it is one of as many {others} for {1 - usual.real.value:.0%}",
+        ]
+        for name, quality in (("samples", self.quality), (others, self.quality_reference)):
+            lines.append(
+                f"{name}: precision {quality.precision:.2f}, recall {quality.recall:.2f}, density "
+                f"{quality.density:.2f}, coverage {quality.coverage:.2f}"
+            )
+        lines.append(
+            f"walks, relative distance where they are fast minus where they are slow: {walks.contrast:.3f}; shifted "
+            f"{walks.null:.3f} ({probability(walks.p_value)}); far above 0 they dwell at training images, but a little above "
+            "it honest generators lie too"
+        )
+        if copying is not None:
+            lines.append(
+                f"C_T {copying.statistic:.1f}; permuted {copying.null:.1f}; far below 0 samples are copies, or "
+                "smoother than photographs"
+            )
+        return "\n".join(lines)
+
 
 def memorization(
     model: DCGAN,

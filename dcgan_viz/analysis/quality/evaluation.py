@@ -48,6 +48,16 @@ class Quality:
     coverage: Coverage
     authenticity: Estimate
 
+    def shares(self) -> dict[str, Estimate]:
+        """Those of its numbers that are shares, by name."""
+        return {
+            "precision": self.coverage.precision,
+            "recall": self.coverage.recall,
+            "density": self.coverage.density,
+            "coverage": self.coverage.coverage,
+            "authenticity": self.authenticity,
+        }
+
 
 @dataclass(frozen=True)
 class Disturbance:
@@ -135,6 +145,27 @@ class Evaluation(Result):
             f"the encoder {self.settings['encoder']} cannot tell these samples from real images: look at them before you "
             "believe it, since that says as much of the encoder as of the samples"
         )
+
+    def sentences(self) -> str:
+        """The distances and shares, beside those of other real images."""
+        rows = [
+            ("Fréchet distance", self.quality.frechet, self.floor.frechet, 1),
+            ("kernel distance (thousandths)", self.quality.kernel, self.floor.kernel, 1),
+        ]
+        floors = self.floor.shares()
+        rows += [(name, estimate, floors[name], 2) for name, estimate in self.quality.shares().items()]
+        lines = [f"{self.settings['images_of_each']} samples against as many of {self.settings['source']}:"]
+        lines += [
+            f"{name} {estimate:.{digits}f}; other real images {floor:.{digits}f}"
+            for name, estimate, floor, digits in rows
+        ]
+        lines += [
+            f"images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
+            for entry in self.objects
+        ]
+        if self.caveat:
+            lines.append(f"caveat: {self.caveat}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

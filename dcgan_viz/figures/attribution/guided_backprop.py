@@ -67,15 +67,16 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
         for line, index in zip(axes, rows, strict=True):
             own = responses[index * top : (index + 1) * top]
             _row(line, own, pictures[index], gradients[index], result)
-            if half is halves[0]:
-                label_row(line[0], f"map\n{result.maps[index]}")
+            # On both sides, so that pictures are as large on one as on the other.
+            label_row(line[0], f"map\n{result.maps[index]}")
     settings = result.settings
     caption(
         figure,
         f"Model {settings['model']}. For each map the images of {settings['image_count']} {settings['images']} that excite it "
         f"most, with the activation, cropped to what the strongest unit sees; its place is framed. Beside them the unit's "
         f"guided gradient; grey is 0. {RESEMBLANCE}: compare with the right half.",
-        f"{units_text(result, top, 'the activation above each')} {control_text(result, 'the right half')}",
+        f"What a unit sees is {result.receptive_field} pixels a side, at the border shifted inside. {_rule_text(result)} "
+        f"{_random_text(result)}",
     )
     return figure
 
@@ -116,24 +117,28 @@ def _row(
 def units_text(result: GuidedBackprop, images: int, activations: str) -> str:
     """What is shown of each map, in words: so many images, with their activations at some place."""
     settings = result.settings
-    below = {
-        "keep": "max(g, 0)·(1 if x > 0 else the slope)",
-        "zero": "max(g, 0)·1[x > 0]",
-    }[settings["rule"]]
     strongest = f"the {images} of" if images > 1 else "of"
     excite = "that excite it most" if images > 1 else "the one that excites it most"
     return (
         f"Model {settings['model']}. For each map {strongest} {settings['image_count']} {settings['images']} {excite}, with "
         f"{activations}, cropped to what its strongest unit sees ({result.receptive_field} pixels a side, at the border "
-        f"shifted inside); beside the image{'s' * (images > 1)} the guided gradient of that unit, rule "
-        f"“{settings['rule']}”: {below} at each LeakyReLU. Grey is 0; every gradient is scaled on its own, its strongest "
-        f"0.5 % saturated."
+        f"shifted inside); beside the image{'s' * (images > 1)} the guided gradient of that unit; grey is 0. "
+        f"{_rule_text(result)}"
+    )
+
+
+def _rule_text(result: GuidedBackprop) -> str:
+    rule = result.settings["rule"]
+    below = {"keep": "max(g, 0)·(1 if x > 0 else the slope)", "zero": "max(g, 0)·1[x > 0]"}[rule]
+    return (
+        f"Rule “{rule}”: {below} at each LeakyReLU; every gradient is scaled on its own, its strongest 0.5 % saturated."
     )
 
 
 def control_text(result: GuidedBackprop, place: str) -> str:
     """What random filters are, and where they are to be compared with, in words."""
-    settings = result.settings
-    return (
-        f"Random filters: {settings['random_filters']}, seed {settings['seed']}. {RESEMBLANCE}: compare with {place}."
-    )
+    return f"{_random_text(result)} {RESEMBLANCE}: compare with {place}."
+
+
+def _random_text(result: GuidedBackprop) -> str:
+    return f"Random filters: {result.settings['random_filters']}, seed {result.settings['seed']}."

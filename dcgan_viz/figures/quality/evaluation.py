@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from dcgan_viz.analysis.quality.evaluation import Evaluation, Quality
+from dcgan_viz.analysis.quality.evaluation import Evaluation
 from dcgan_viz.figures.style import (
     LABEL_SIZE,
     REFERENCE_COLOR,
@@ -58,7 +58,7 @@ def evaluation_figure(result: Evaluation) -> Figure:
 
 def _numbers(part: SubFigure, result: Evaluation) -> None:
     columns = part.subplots(1, 3 if result.objects else 2, width_ratios=(1.2, 1.5, 1.1)[: 3 if result.objects else 2])
-    _rows(columns[0], shares(result.quality), shares(result.floor), "samples", "other real images")
+    _rows(columns[0], result.quality.shares(), result.floor.shares(), "samples", "other real images")
     columns[0].set_title("share (density: 1 when alike)", fontsize=LABEL_SIZE + 1)
     _disturbances(columns[1], result)
     if result.objects:
@@ -71,18 +71,6 @@ def _numbers(part: SubFigure, result: Evaluation) -> None:
             "real images",
         )
         columns[2].set_title("share of images with the object", fontsize=LABEL_SIZE + 1)
-
-
-def shares(quality: Quality) -> dict[str, Estimate]:
-    """The numbers of a quality that are shares, by name."""
-    found = quality.coverage
-    return {
-        "precision": found.precision,
-        "recall": found.recall,
-        "density": found.density,
-        "coverage": found.coverage,
-        "authenticity": quality.authenticity,
-    }
 
 
 def _rows(

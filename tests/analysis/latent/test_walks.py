@@ -277,5 +277,5 @@ def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     assert [label.get_text().splitlines()[0] for label in labels] == ["0→1", "1→0" if closed else "1→2"]
     assert "sudden at step 2" in labels[1].get_text()
     assert [label.get_color() for label in labels] == ["black", SUDDEN_COLOR]
-    assert "no row is sudden" in replace(result, rows=(replace(sudden, sudden=False),)).sentence()
-    assert "a row is sudden in 0 (step 2, p = 0.0025)" in replace(result, rows=(sudden,)).sentence()
+    assert "no row is sudden" in replace(result, rows=(replace(sudden, sudden=False),)).sentences()
+    assert "a row is sudden in 0 (step 2, p = 0.0025)" in replace(result, rows=(sudden,)).sentences()
