@@ -53,6 +53,11 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     show_default=True,
     help="Share of each class that is held out as a test set where DATA has none.",
 )
+@click.option(
+    "--tune-per-class",
+    type=click.IntRange(1),
+    help="Labelled images per class that C is chosen on.  [default: as many as are drawn]",
+)
 @click.option("--remeasure", is_flag=True, help="Re-estimate batch-norm statistics on the training images.")
 @click.option(
     "--baseline",
@@ -64,6 +69,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
 @click.option(
     "--curve", metavar="N,N,…|none", help="Labelled images per class along the learning curve.  [default: 1,2,5,10,…]"
 )
+@click.option("--no-layers", is_flag=True, help="Leave out the fits to single layers.")
 @click.option(
     "--centroids", type=click.IntRange(2, 10_000), default=800, show_default=True, help="Centroids of K-means."
 )
@@ -79,7 +85,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     "kept",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Where features are cached for later runs.  [default: a temporary folder]",
+    help="Where features and fits are kept, for later runs and to go on from.  [default: a temporary folder]",
 )
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
 @seed_option
@@ -95,6 +101,7 @@ def classify(
     held_out: float,
     baselines: tuple[str, ...],
     curve: str | None,
+    no_layers: bool,
     centroids: int,
     cnn_settings: int,
     kept: Path | None,
@@ -147,6 +154,7 @@ def classify(
             work,
             baselines=chosen,  # type: ignore[arg-type]
             curve=counts,
+            by_layer=not no_layers,
             centroids=centroids,
             cnn_settings=cnn_settings,
             seed=seed,
@@ -158,7 +166,9 @@ def classify(
     finish(result, folder, _sentences(result), as_json)
 
 
-def _protocol(protocol: str | None, per_class: int | None, draws: int | None, remeasure: bool) -> Protocol:
+def _protocol(
+    protocol: str | None, per_class: int | None, draws: int | None, tune_per_class: int | None, remeasure: bool
+) -> Protocol:
     """The protocol of a name, or the general one, with what the options change."""
     from dataclasses import replace
 
@@ -166,6 +176,10 @@ def _protocol(protocol: str | None, per_class: int | None, draws: int | None, re
     from dcgan_viz.errors import UserError
 
     named = PROTOCOLS[protocol] if protocol else Protocol("general", None, validation=0.2)
+    if tune_per_class is not None:
+        if named.exact:
+            raise UserError(f"{named.name} fixes what C is chosen on: leave out --tune-per-class, or --protocol")
+        named = replace(named, tuning_per_class=tune_per_class)
     if per_class is None and draws is None:
         count = 1 if named.per_class is None else named.draws
         return replace(named, draws=count, remeasure=remeasure or named.remeasure)
@@ -193,7 +207,8 @@ def _sentences(result: Classification) -> str:
         spread = f" ± {100 * score.spread:.1f} over draws" if score.draws > 1 else ""
         gain = "" if score.gain is None else f"; the discriminator {score.gain:+.1%}"
         lines.append(f"{NAMES[score.method]} {score.accuracy:.1%}{spread} ({how}){gain}")
-    best = max(result.layers, key=lambda layer: layer.accuracy.value)
-    lines.append(f"from one layer alone best {best.name}, {best.accuracy:.1%}")
+    if result.layers:
+        best = max(result.layers, key=lambda layer: layer.accuracy.value)
+        lines.append(f"from one layer alone best {best.name}, {best.accuracy:.1%}")
     lines += [f"in the paper {p.what} {p.accuracy:.2%}: {p.how}" for p in result.published]
     return "\n".join(lines)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,6 +21,7 @@ from dcgan_viz.analysis.features.extraction import (
     digest_of_tensors,
     extract_features,
 )
+from dcgan_viz.analysis.features.kept_trials import kept_trials
 from dcgan_viz.analysis.features.kmeans import kmeans_extractor
 from dcgan_viz.analysis.features.looks import Look, looks_of
 from dcgan_viz.analysis.features.pooled import chosen_precision, discriminator_extractor
@@ -132,6 +135,7 @@ class ClassificationSettings(Settings):
     images: str
     pool: int
     validation: int
+    tuning_labels: int
     test: int
     precision: str
     centroids: int | None
@@ -151,6 +155,7 @@ class Classification(Result):
     scores : tuple of Score
         The discriminator's first.
     layers : tuple of LayerScore
+        None where they were left out.
     looks : tuple of Look
         For each class the maps with the largest weights.
     confusion : ndarray of int64 (K, K)
@@ -188,6 +193,7 @@ def classify(
     *,
     baselines: Sequence[Baseline] = BASELINES,
     curve: Sequence[int] | None = None,
+    by_layer: bool = True,
     centroids: int = 800,
     cnn_settings: int = 1,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -207,10 +213,12 @@ def classify(
         Of `make_task` with the same protocol and seed.
     protocol : Protocol
     work : path
-        A folder for the features, two bytes each; those that are there already are taken.
+        A folder for the features, two bytes each, and for the fits; those that are there already are taken.
     baselines : sequence of {"random", "pixels", "kmeans", "cnn"}
     curve : sequence of int, optional
         Labels of each class for the learning curve; by default 1, 2, 5, … as far as there are; none for ``()``.
+    by_layer : bool
+        Whether to fit to each layer alone too, which takes as long as to all of them.
     centroids : int
         Of K-means.
     cnn_settings : int
@@ -240,11 +248,12 @@ def classify(
     counts = _curve_counts(task, curve)
 
     features: dict[str, NDArray[np.float16]] = {}
+    digests: dict[str, str] = {}
     columns: dict[str, slice] = {}
     for method, extractor in _extractors(network, training, calibration, baselines, centroids, precision, seed):
         path = folder / f"{method}-{extractor.digest[:12]}-{pixels[:12]}.npy"
         written = extract_features(extractor, task.images, path, digest=pixels, progress=progress)
-        features[method] = written.values
+        features[method], digests[method] = written.values, extractor.digest
         if method == SUBJECT:
             columns = extractor.columns
 
@@ -253,10 +262,9 @@ def classify(
     trials: dict[str, Trials] = {}
     curves: dict[str, tuple[CurvePoint, ...]] = {}
     for method, values in progress(features.items(), Stage("fitting to features", len(features), "method")):
-        exact = protocol.exact and method == SUBJECT
-        trials[method] = run_trials(
-            values, task, protocol, seed, exact=exact, device=device, what=method, progress=progress
-        )
+        identity = _identity(task, protocol, seed, features=digests[method], images=pixels)
+        fit = partial(_trials, method, values, task, protocol, seed, device, progress)
+        trials[method] = kept_trials(folder, method, identity, fit)
         curves[method] = tuple(_curve(values, task, protocol, counts, seed, device))
     truth = task.numbers[task.test]
     subject = trials[SUBJECT].predictions == truth
@@ -269,7 +277,7 @@ def classify(
     if "cnn" in baselines:
         setting, score = _supervised(network, task, protocol, subject, cnn_settings, seed, progress)
         scores.append(score)
-    layers = _by_layer(features, columns, task, protocol, seed, device, progress)
+    layers = _by_layer(features, columns, task, protocol, seed, device, progress) if by_layer else ()
     looks, pictures, gradients = looks_of(network, task, features[SUBJECT], columns, trials[SUBJECT].svm)
     svms = trials[SUBJECT].predictions
     return Classification(
@@ -278,6 +286,7 @@ def classify(
             "images": source,
             "pool": task.pool,
             "validation": task.training - task.pool,
+            "tuning_labels": _tuning_labels(task, protocol),
             "test": len(truth),
             "seed": seed,
             "precision": chosen_precision(network, precision),
@@ -326,6 +335,36 @@ def _extractors(
         yield "pixels", pixels_extractor(training)
     if "kmeans" in baselines:
         yield "kmeans", kmeans_extractor(training, centroids, seed, network.device)
+
+
+def _identity(task: Task, protocol: Protocol, seed: int, **digests: str) -> dict[str, Any]:
+    """All that trials depend on."""
+    order = hashlib.sha256(task.numbers.tobytes()).hexdigest()
+    return {
+        **digests,
+        "classes": order,
+        "parts": [task.pool, task.training],
+        "protocol": asdict(protocol),
+        "seed": seed,
+    }
+
+
+def _trials(
+    method: str,
+    values: NDArray[np.float16],
+    task: Task,
+    protocol: Protocol,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> Trials:
+    exact = protocol.exact and method == SUBJECT
+    return run_trials(values, task, protocol, seed, exact=exact, device=device, what=method, progress=progress)
+
+
+def _tuning_labels(task: Task, protocol: Protocol) -> int:
+    of_each = protocol.tuning_per_class or protocol.per_class
+    return task.pool if of_each is None else of_each * len(task.classes)
 
 
 def _score(
@@ -407,7 +446,7 @@ def _curve(
         labels = count * len(task.classes)
         draws = int(np.clip(CURVE_LABELS // labels, 1, CURVE_DRAWS))
         tuning = min(CURVE_TUNING, draws)
-        part = replace(protocol, per_class=count, draws=draws, tuning_draws=tuning)
+        part = replace(protocol, per_class=count, draws=draws, tuning_draws=tuning, tuning_per_class=None)
         found = run_trials(features, task, part, seed, exact=False, device=device)
         right = found.predictions == task.numbers[task.test]
         over = "draws of labels and test images" if draws > 1 else "test images"

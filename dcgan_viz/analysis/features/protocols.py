@@ -53,6 +53,8 @@ class Protocol:
     draws : int
     tuning_draws : int
         Further draws, on which C is chosen.
+    tuning_per_class : int, optional
+        Labels of each class in these; by default as many as in the others.
     exact : bool
         Whether C comes from `GRID` alone and validation and test must be as large as published; otherwise the grid is
         continued past its end as long as that is better.
@@ -69,6 +71,7 @@ class Protocol:
     exact: bool = False
     remeasure: bool = False
     published: tuple[Published, ...] = ()
+    tuning_per_class: int | None = None
 
 
 PROTOCOLS: Mapping[str, Protocol] = {

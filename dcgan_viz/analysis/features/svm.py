@@ -131,18 +131,17 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
             raise ValueError(f"a classifier needs at least two classes, and there is 1 class: {self.classes_[0]!r}")
         columns = 1 if len(self.classes_) == 2 else len(self.classes_)
         positive = [1] if columns == 1 else range(columns)
-        signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)) for k in positive], 1)
-        weights = torch.zeros(blocks.shape[1] + 1, columns, dtype=blocks.kind)
+        signs = torch.stack([torch.from_numpy(np.where(numbers == k, 1.0, -1.0)) for k in positive])
+        weights = torch.zeros(columns, blocks.shape[1] + 1, dtype=blocks.kind)
         if start is not None:
             if not np.array_equal(start.classes_, self.classes_) or start.coef_.shape[1] != blocks.shape[1]:
                 raise ValueError("a fit starts from one with the same classes and features")
-            weights[:-1] = torch.from_numpy(start.coef_.T)
-            weights[-1] = torch.from_numpy(start.intercept_)
+            weights = torch.from_numpy(np.column_stack([start.coef_, start.intercept_])).to(blocks.kind)
         before = blocks.passes
         signs, weights = signs.to(blocks.device, blocks.kind), weights.to(blocks.device)
         found = _minimise(blocks, signs, float(self.C), self.tol, self.max_iter, weights)
-        self.coef_ = found.weights[:-1].T.contiguous().cpu().numpy()
-        self.intercept_ = found.weights[-1].cpu().numpy()
+        self.coef_ = found.weights[:, :-1].contiguous().cpu().numpy()
+        self.intercept_ = found.weights[:, -1].cpu().numpy()
         self.objective_ = found.objective.cpu().numpy()
         self.n_iter_, self.passes_ = found.steps, blocks.passes - before
         return self
@@ -152,8 +151,8 @@ class LinearSVM(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         features = self._features(X, reset=False)
         blocks = _Blocks(features, self.device, keep=False)
-        weights = torch.from_numpy(np.vstack([self.coef_.T, self.intercept_])).to(blocks.device, blocks.kind)
-        scores = torch.cat([blocks.times(block, weights) for block in blocks.each()]).cpu().numpy()
+        weights = torch.from_numpy(np.column_stack([self.coef_, self.intercept_])).to(blocks.device, blocks.kind)
+        scores = torch.cat([blocks.times(block, weights) for block in blocks.each()], 1).T.cpu().numpy()
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
@@ -227,8 +226,9 @@ class _Blocks:
 
     @staticmethod
     def times(block: Tensor, weights: Tensor) -> Tensor:
-        """Scores (rows, K)."""
-        return torch.addmm(weights[-1:], block, weights[:-1])
+        """Scores (K, rows)."""
+        # A class's weights lie together: as columns of a few numbers they would take four times as long.
+        return torch.addmm(weights[:, -1:], weights[:, :-1], block.T)
 
     @cached_property
     def squares(self) -> Tensor:
@@ -252,16 +252,16 @@ class _Blocks:
         kept = slice(-AXES, None)
         strong = values[kept] > 1e-6 * values[-1]
         values, vectors = values[kept][strong], vectors[:, kept][:, strong]
-        directions = sample.T @ (vectors / values.sqrt()).to(self.kind)
+        directions = (vectors / values.sqrt()).T.to(self.kind) @ sample
         return _Axes(directions, (values * (count / SAMPLED)).to(self.kind))
 
     def gather(self, of_rows: Callable[[slice, Tensor], Tensor], like: Tensor) -> Tensor:
-        """The sum over all rows of each row's features times its `of_rows` (rows, K): (d + 1, K), in one pass."""
+        """The sum over all rows of each row's features times its `of_rows` (K, rows): (K, d + 1), in one pass."""
         total = torch.zeros_like(like)
         for rows, block in zip(self.rows, self.each(), strict=True):
             values = of_rows(rows, block)
-            total[:-1].addmm_(block.T, values)
-            total[-1] += values.sum(0)
+            total[:, :-1].addmm_(values, block)
+            total[:, -1] += values.sum(1)
         return total
 
 
@@ -277,32 +277,32 @@ def _minimise(blocks: _Blocks, signs: Tensor, C: float, tol: float, most: int, w
     scores = torch.zeros_like(signs)
 
     def residual(rows: slice, block: Tensor) -> Tensor:
-        scores[rows] = blocks.times(block, weights)
-        return -2 * C * signs[rows] * (1 - signs[rows] * scores[rows]).clamp_min(0)
+        scores[:, rows] = blocks.times(block, weights)
+        return -2 * C * signs[:, rows] * (1 - signs[:, rows] * scores[:, rows]).clamp_min(0)
 
     squares, axes = blocks.squares, blocks.axes
     gradient = blocks.gather(residual, weights) + weights
-    active = torch.ones(signs.shape[1], dtype=torch.bool, device=signs.device)
+    active = torch.ones(len(signs), dtype=torch.bool, device=signs.device)
     steps = 0
     while steps < most and active.any():
         steps += 1
         curved = (signs * scores < 1).to(signs.dtype)
-        share = 2 * C * curved.mean(0)
+        share = 2 * C * curved.mean(1, keepdim=True)
         # The curvature's diagonal, about: features of very different scales would take hundreds of steps without it.
-        scale = _Diagonal(1 + squares[:, None] * share) if axes is None else _LowRank(axes, squares, share)
+        scale = _Diagonal(1 + share * squares) if axes is None else _LowRank(axes, squares, share)
         direction, change = _conjugate_gradients(blocks, gradient, curved, scale, C, active)
         length = _step_lengths(weights, direction, scores, change, signs, gradient, C, active)
         # Half of Newton's decrement: what the quadratic about here could still be lowered by.
-        promised = -(gradient * direction).sum(0).double() / 2
-        active &= promised > tol * _objective(weights.square().sum(0), scores, signs, C)
+        promised = -(gradient * direction).sum(1).double() / 2
+        active &= promised > tol * _objective(weights.square().sum(1), scores, signs, C)
         active &= length > 0
-        weights = weights + direction * length
+        weights = weights + direction * length[:, None]
         gradient = blocks.gather(residual, weights) + weights
-    return _Minimum(weights, _objective(weights.square().sum(0), scores, signs, C), steps)
+    return _Minimum(weights, _objective(weights.square().sum(1), scores, signs, C), steps)
 
 
 def _objective(square: Tensor, scores: Tensor, signs: Tensor, C: float) -> Tensor:  # noqa: N803
-    loss = (1 - signs * scores).clamp_min(0).double().square().sum(0)
+    loss = (1 - signs * scores).clamp_min(0).double().square().sum(1)
     return 0.5 * square.double() + C * loss
 
 
@@ -315,7 +315,7 @@ MANY = 1000
 
 @dataclass(frozen=True)
 class _Axes:
-    """The directions (d + 1, k) in which the features reach farthest, and the sums of their squares along each (k,)."""
+    """The directions (k, d + 1) in which the features reach farthest, and the sums of their squares along each (k,)."""
 
     directions: Tensor
     squares: Tensor
@@ -325,7 +325,7 @@ class _Scale(Protocol):
     """About the curvature, in a form that can be divided by."""
 
     def divide(self, gradient: Tensor) -> Tensor:
-        """The curvature's inverse times vectors (d + 1, K), each column with that of its class."""
+        """The curvature's inverse times vectors (K, d + 1), each row with that of its class."""
 
 
 @dataclass(frozen=True)
@@ -342,12 +342,12 @@ class _LowRank:
     def __init__(self, axes: _Axes, squares: Tensor, share: Tensor) -> None:
         rest = (squares.sum() - axes.squares.sum()).clamp_min(0) / (len(squares) - len(axes.squares))
         self.directions, self.rest = axes.directions, 1 + rest * share
-        along = 1 + axes.squares[:, None] * share
+        along = 1 + share * axes.squares
         self.change = (1 - self.rest / along).clamp_min(0)
 
     def divide(self, gradient: Tensor) -> Tensor:
-        along = self.directions.T @ gradient
-        return (gradient - self.directions @ (self.change * along)) / self.rest
+        along = gradient @ self.directions.T
+        return torch.addmm(gradient, self.change * along, self.directions, alpha=-1) / self.rest
 
 
 def _conjugate_gradients(
@@ -358,32 +358,33 @@ def _conjugate_gradients(
     C: float,  # noqa: N803
     active: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The Newton direction (d + 1, K) of each class, preconditioned, and the scores' change along it (n, K)."""
+    """The Newton direction (K, d + 1) of each class, preconditioned, and the scores' change along it (K, n)."""
     direction, change = torch.zeros_like(gradient), torch.zeros_like(curved)
-    residual = -gradient * active
+    residual = -gradient * active[:, None]
     search = scale.divide(residual)
-    square = (residual * search).sum(0)
+    square = (residual * search).sum(1)
     goal = FORCING**2 * square
     moved = torch.empty_like(curved)
     tiny = torch.finfo(gradient.dtype).tiny
 
     def curvature(rows: slice, block: Tensor) -> Tensor:
-        moved[rows] = blocks.times(block, search)
-        return 2 * C * curved[rows] * moved[rows]
+        moved[:, rows] = blocks.times(block, search)
+        return 2 * C * curved[:, rows] * moved[:, rows]
 
     for _ in range(MOST_CONJUGATE_STEPS):
         going = square > goal
         if not going.any():
             break
         product = blocks.gather(curvature, search) + search
-        along = (search * product).sum(0)
-        rate = torch.where(going & (along > 0), square / along.clamp_min(tiny), 0)
+        along = (search * product).sum(1)
+        rate = torch.where(going & (along > 0), square / along.clamp_min(tiny), 0)[:, None]
         direction += rate * search
         change += rate * moved
         residual -= rate * product
         conditioned = scale.divide(residual)
-        new = (residual * conditioned).sum(0)
-        search = torch.where(going, conditioned + (new / square.clamp_min(tiny)) * search, 0)
+        new = (residual * conditioned).sum(1)
+        share = (new / square.clamp_min(tiny))[:, None]
+        search = torch.where(going[:, None], conditioned + share * search, 0)
         square = torch.where(going, new, square)
     return direction, change
 
@@ -399,12 +400,12 @@ def _step_lengths(
     active: Tensor,
 ) -> Tensor:
     """How far each class goes: halved until the objective falls enough. Reads no features, as the scores are linear."""
-    before = _objective(weights.square().sum(0), scores, signs, C)
-    slope = (gradient * direction).sum(0).double()
+    before = _objective(weights.square().sum(1), scores, signs, C)
+    slope = (gradient * direction).sum(1).double()
     length = active.to(weights.dtype)
     for _ in range(HALVINGS):
-        square = (weights + length * direction).square().sum(0)
-        after = _objective(square, scores + length * change, signs, C)
+        square = (weights + length[:, None] * direction).square().sum(1)
+        after = _objective(square, scores + length[:, None] * change, signs, C)
         short = (after > before + ARMIJO * length.double() * slope) & (length > 0)
         if not short.any():
             return length
@@ -427,15 +428,15 @@ def predict_many(svms: Sequence[LinearSVM], features: NDArray[Any]) -> NDArray[A
     classes = svms[0].classes_
     if any(not np.array_equal(svm.classes_, classes) for svm in svms):
         raise ValueError("fits that predict together have the same classes")
-    stacked = [np.vstack([svm.coef_.T, svm.intercept_]) for svm in svms]
+    stacked = [np.column_stack([svm.coef_, svm.intercept_]) for svm in svms]
     blocks = _Blocks(features, svms[0].device, keep=False)
-    weights = torch.from_numpy(np.concatenate(stacked, axis=1)).to(blocks.device, blocks.kind)
+    weights = torch.from_numpy(np.concatenate(stacked)).to(blocks.device, blocks.kind)
     columns = len(svms[0].intercept_)
     chosen = []
     for block in blocks.each():
-        scores = blocks.times(block, weights).unflatten(1, (len(svms), columns))
-        chosen.append((scores[..., 0] > 0).long() if columns == 1 else scores.argmax(2))
-    found: NDArray[Any] = classes[torch.cat(chosen).T.cpu().numpy()]
+        scores = blocks.times(block, weights).unflatten(0, (len(svms), columns))
+        chosen.append((scores[:, 0] > 0).long() if columns == 1 else scores.argmax(1))
+    found: NDArray[Any] = classes[torch.cat(chosen, 1).cpu().numpy()]
     return found
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.features.protocols import GRID, TRAINING, TUNING, Protocol, Task
-from dcgan_viz.analysis.features.svm import LinearSVM, fit_path, predict_many
+from dcgan_viz.analysis.features.svm import MOST_ROWS, LinearSVM, fit_path, predict_many
 from dcgan_viz.progress import Progress, Stage, silent
 
 BEYOND = 3
@@ -81,9 +81,8 @@ def run_trials(
     """
     validation = features[task.validation], task.numbers[task.validation]
     everything = protocol.per_class is None
-    draws = [
-        task.draw(protocol.per_class, (seed, TUNING, k)) for k in range(1 if everything else protocol.tuning_draws)
-    ]
+    of_each = protocol.tuning_per_class or protocol.per_class
+    draws = [task.draw(of_each, (seed, TUNING, k)) for k in range(1 if everything else protocol.tuning_draws)]
 
     def accuracy(grid: tuple[float, ...]) -> list[float]:
         found = []
@@ -92,7 +91,9 @@ def run_trials(
             found.append([point.accuracy for point in points])
         return np.mean(found, axis=0).tolist()
 
-    path = choose_c(accuracy, GRID, protocol.exact if exact is None else exact)
+    # Of few rows a path shares most of its work; of many it is the large values of C that take long.
+    at_once = len(GRID) if len(draws[0]) <= MOST_ROWS else BEYOND
+    path = choose_c(accuracy, GRID, protocol.exact if exact is None else exact, at_once)
     best = max(path, key=lambda point: (point[1], -point[0]))[0]
     if everything:
         rows = np.arange(task.training)
@@ -108,9 +109,14 @@ def run_trials(
 
 
 def choose_c(
-    accuracy: Callable[[tuple[float, ...]], list[float]], grid: tuple[float, ...], exact: bool
+    accuracy: Callable[[tuple[float, ...]], list[float]],
+    grid: tuple[float, ...],
+    exact: bool,
+    at_once: int | None = None,
 ) -> tuple[tuple[float, float], ...]:
     """The values of C that were tried, ascending, with their accuracy; continued past the better end unless `exact`.
+
+    Then, too, only the first `at_once` values of the grid are tried, and as many more as long as that is better.
 
     Examples
     --------
@@ -118,11 +124,12 @@ def choose_c(
     >>> max(found, key=lambda point: point[1])[0]
     1.0
     """
-    found = dict(zip(grid, accuracy(grid), strict=True))
+    first = grid if exact or at_once is None else grid[:at_once]
+    found = dict(zip(first, accuracy(first), strict=True))
     while not exact:
         best = max(found, key=lambda c: (found[c], -c))
         if best == max(found) < LARGEST:
-            further = _decade(best, up=True)
+            further = tuple(c for c in grid if c > best)[:at_once] or _decade(best, up=True)
         elif best == min(found) > SMALLEST:
             further = _decade(best, up=False)
         else:

@@ -39,7 +39,7 @@ MOST_CLASSES = 20
 def classification_figure(result: Classification) -> Figure:
     """Accuracies with the paper's, the learning curve, accuracy by layer, and the confusion matrix.
 
-    Without a learning curve the search for C is in its place.
+    Without a learning curve the search for C is in its place; what was left out has no panel.
 
     Parameters
     ----------
@@ -55,14 +55,19 @@ def classification_figure(result: Classification) -> Figure:
         f"{result.settings['model']}",
         fontsize=TITLE_SIZE + 1,
     )
-    axes = figure.subplots(2, 2, width_ratios=(1.15, 1))
-    _accuracies(axes[0, 0], result)
-    if any(score.curve for score in result.scores):
-        _curves(axes[0, 1], result)
+    panels = [
+        _accuracies,
+        _curves if any(score.curve for score in result.scores) else _searches,
+        *([_layers] if result.layers else []),
+        _confusion,
+    ]
+    if len(panels) == 4:
+        places = figure.subplots(2, 2, width_ratios=(1.15, 1)).ravel()
     else:
-        _searches(axes[0, 1], result)
-    _layers(axes[1, 0], result)
-    _confusion(axes[1, 1], result)
+        named = figure.subplot_mosaic([["accuracies", "confusion"], ["search", "confusion"]], width_ratios=(1, 1.3))
+        places = [named[name] for name in ("accuracies", "search", "confusion")]
+    for panel, place in zip(panels, places, strict=True):
+        panel(place, result)
     caption(figure, _caption(result))
     return figure
 
@@ -247,10 +252,12 @@ def _confusion(axes: Axes, result: Classification) -> None:
 def _caption(result: Classification) -> str:
     settings, subject = result.settings, result.scores[0]
     draws = f"{subject.draws} class-balanced draws" if subject.draws > 1 else "one fit to all of them"
+    tuned = "" if settings["tuning_labels"] >= subject.labels else f" with fits to {settings['tuning_labels']:,} labels"
     differs = "".join(f" The paper's {100 * p.accuracy:.2f} % ({p.what}): {p.how}." for p in result.published)
     return (
         f"Every layer's maps max-pooled to 4x4; one-against-all squared-hinge SVM, C from {settings['grid']} on "
-        f"{settings['validation']:,} validation images. {subject.labels:,} labels, {draws}; {settings['test']:,} test images. "
-        "Intervals: 95 %, over draws and test images together. Random weights: the same networks, untrained, with batch-norm "
-        f"statistics of the training images. Protocol {result.protocol.name}, seed {settings['seed']}.{differs}"
+        f"{settings['validation']:,} validation images{tuned}. {subject.labels:,} labels, {draws}; "
+        f"{settings['test']:,} test images. Intervals: 95 %, over draws and test images together. "
+        "Random weights: the same networks, untrained, with batch-norm statistics of the training images. "
+        f"Protocol {result.protocol.name}, seed {settings['seed']}.{differs}"
     )

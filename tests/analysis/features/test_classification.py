@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from dcgan_viz.analysis.features import classification as module
 from dcgan_viz.analysis.features.classification import BASELINES, Classification, classify
 from dcgan_viz.analysis.features.pooled import pooled_features
 from dcgan_viz.analysis.features.protocols import Protocol, Task, make_task
@@ -15,6 +19,7 @@ from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.features.classification import classification_figure, looks_figure
 from dcgan_viz.model import DCGAN
+from dcgan_viz.networks import dcgan
 
 PROTOCOL = Protocol("general", per_class=10, validation=0.2, draws=4, tuning_draws=2)
 
@@ -29,16 +34,24 @@ def pictures(each: int = 60) -> LabelledImages:
     return LabelledImages(ImageSet(pixels, tuple(map(str, range(3 * each)))), ("left", "right", "board"), numbers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def task() -> Task:
     return make_task(LabelledSplit(pictures(), None), PROTOCOL)
 
 
-@pytest.fixture
-def result(tiny_model: DCGAN, task: Task, tmp_path: Path) -> Classification:
-    return classify(
-        tiny_model, task, PROTOCOL, tmp_path / "work", curve=(2, 10), centroids=10, precision="fp32", source="patterns"
-    )
+@pytest.fixture(scope="module")
+def model(make_model: Callable[..., DCGAN]) -> DCGAN:
+    return make_model(dcgan(16, width=4, latent_dim=8, top_layer=True))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def result(model: DCGAN, task: Task, work: Path) -> Classification:
+    return classify(model, task, PROTOCOL, work, curve=(2, 10), centroids=10, precision="fp32", source="patterns")
 
 
 def test_every_number_is_that_of_its_predictions(result: Classification, task: Task) -> None:
@@ -60,9 +73,9 @@ def test_every_number_is_that_of_its_predictions(result: Classification, task: T
         assert result.confusion[k].sum() == 4 * (truth == k).sum()
 
 
-def test_the_first_draw_by_hand(result: Classification, tiny_model: DCGAN, task: Task) -> None:
+def test_the_first_draw_by_hand(result: Classification, model: DCGAN, task: Task) -> None:
     images = task.images.tensor(slice(None))
-    features = pooled_features(tiny_model.discriminator, images).numpy().astype(np.float16)
+    features = pooled_features(model.discriminator, images).numpy().astype(np.float16)
     rows = task.draw(10, (0, 0, 0))
     validation = features[task.validation], task.numbers[task.validation]
     (point,) = fit_path(features[rows], task.numbers[rows], validation, (result.scores[0].C or 0,), tol=1e-4)
@@ -84,15 +97,13 @@ def test_layers_and_looks_cover_all(result: Classification) -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers_and_reads_the_features_again(
-    result: Classification, tiny_model: DCGAN, task: Task, tmp_path: Path
+    result: Classification, model: DCGAN, task: Task, work: Path
 ) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*.npy")}
-    assert len(before) == 4
-    again = classify(
-        tiny_model, task, PROTOCOL, tmp_path / "work", curve=(2, 10), centroids=10, precision="fp32", source="patterns"
-    )
+    before = {path.name: path.stat().st_mtime_ns for path in work.iterdir()}
+    assert len(before) == 4 + 4 + 4
+    again = classify(model, task, PROTOCOL, work, curve=(2, 10), centroids=10, precision="fp32", source="patterns")
     assert again.numbers() == result.numbers()
-    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*.npy")} == before
+    assert {path.name: path.stat().st_mtime_ns for path in work.iterdir()} == before
 
 
 def test_it_is_saved_with_its_figures(result: Classification, tmp_path: Path) -> None:
@@ -118,6 +129,47 @@ def test_the_supervised_network_is_the_best_of_several_settings(tiny_model: DCGA
     titles = [axes.get_title() for axes in classification_figure(result).axes]
     assert "the search for C" in titles
     assert "by the number of labels" not in titles
+
+
+def test_what_was_left_out_has_no_panel(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
+    result = classify(
+        tiny_model, task, PROTOCOL, tmp_path, baselines=("pixels",), curve=(), by_layer=False, precision="fp32"
+    )
+    assert result.layers == ()
+    figure = classification_figure(result)
+    assert [axes.has_data() for axes in figure.axes] == [True] * 3
+    assert "from one layer alone" not in [axes.get_title() for axes in figure.axes]
+
+
+def test_a_killed_run_goes_on_after_the_last_method_that_was_done(
+    tiny_model: DCGAN, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"baselines": ("pixels",), "curve": (), "by_layer": False, "precision": "fp32"}
+    fits: list[str] = []
+    real = module.run_trials
+
+    def until_killed(*arguments: Any, what: str, **rest: Any) -> Any:
+        if what == "pixels" and not fits.count("pixels"):
+            fits.append(what)
+            raise KeyboardInterrupt
+        fits.append(what)
+        return real(*arguments, what=what, **rest)
+
+    monkeypatch.setattr(module, "run_trials", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        classify(tiny_model, task, PROTOCOL, tmp_path / "killed", **options)
+    resumed = classify(tiny_model, task, PROTOCOL, tmp_path / "killed", **options)
+    assert fits == ["discriminator", "pixels", "pixels"]
+    whole = classify(tiny_model, task, PROTOCOL, tmp_path / "whole", **options)
+    assert resumed.numbers() == whole.numbers()
+    assert np.array_equal(resumed.predictions, whole.predictions)
+    # Other choices have fits of their own.
+    classify(tiny_model, task, replace(PROTOCOL, tuning_draws=1), tmp_path / "killed", **options)
+    assert fits[-2:] == ["discriminator", "pixels"]
+    for path in (tmp_path / "killed").glob("*.fits.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"fits\.npz"):
+        classify(tiny_model, task, PROTOCOL, tmp_path / "killed", **options)
 
 
 def test_settings_are_drawn_from_a_seed() -> None:
