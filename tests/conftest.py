@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -84,7 +85,32 @@ def photographs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What analyses measure on, unless told otherwise, is as little as they take."""
+    from dcgan_viz.analysis.forgetting.dose_response import dose_response
+    from dcgan_viz.analysis.forgetting.forgetting import forget
+    from dcgan_viz.analysis.forgetting.insertion import insert
+    from dcgan_viz.analysis.forgetting.rankings import learn_ablation
+    from dcgan_viz.analysis.latent.arithmetic import arithmetic
+    from dcgan_viz.analysis.latent.directions import directions
+    from dcgan_viz.analysis.latent.turn import turn
+
+    for function, parameter, value in (
+        (forget, "measured_samples", 70),
+        (dose_response, "samples", 70),
+        (insert, "samples", 70),
+        (learn_ablation, "steps", 3),
+        (arithmetic, "resamples", 10),
+        (directions, "measured_samples", 2),
+        (turn, "resamples", 39),
+    ):
+        defaults = inspect.unwrap(function).__kwdefaults__  # type: ignore[arg-type]
+        assert parameter in defaults
+        monkeypatch.setitem(defaults, parameter, value)
+
+
+@pytest.fixture
+def run(little: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Runs the command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
 

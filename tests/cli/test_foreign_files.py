@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage.data import astronaut
 
-from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.annotations.concepts import Concepts, save_concepts
 from dcgan_viz.blind.answers import Answers, save_answers
@@ -223,11 +222,10 @@ def snapshot(place: Path, names: tuple[str, ...]) -> dict[str, tuple[bytes, int]
 
 
 @pytest.fixture
-def typed(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+def typed(workspace: Path, little: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Runs one of the commands in an empty folder, of which it writes into `place`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(find_duplicates.__kwdefaults__, "steps", 20)
-    monkeypatch.setitem(forget.__kwdefaults__, "measured_samples", 70)
     monkeypatch.setitem(train_encoder.__kwdefaults__, "widths", (4, 6, 8))
     shutil.copytree(workspace / "trial", tmp_path / "place" / "kept" / "trial")
     (tmp_path / "place" / "kept" / "trial" / "answers.json").unlink()

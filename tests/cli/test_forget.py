@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 
@@ -8,10 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_viz.analysis.forgetting import forgetting
-from dcgan_viz.analysis.forgetting.dose_response import dose_response
-from dcgan_viz.analysis.forgetting.insertion import insert
-from dcgan_viz.analysis.forgetting.rankings import learn_ablation
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import load
@@ -84,13 +79,7 @@ def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
     assert run("walk", "--model", "edited", "--rows", 1, "--steps", 3).exit_code == 0
 
 
-def test_with_a_segmenter_everything_is_measured(
-    run, annotated: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
-    monkeypatch.setitem(learn_ablation.__kwdefaults__, "steps", 3)
-    for further in (dose_response, insert):
-        monkeypatch.setitem(inspect.unwrap(further).__kwdefaults__, "samples", 70)
+def test_with_a_segmenter_everything_is_measured(run, annotated: Path, tiny_segmenter: Segmenter) -> None:
     tiny_segmenter.save(annotated / "segmenter")
     outcome = run(
         *f"forget --model {annotated} --layer 1 --samples 6 --dose-response --insertion --maps --blind trial --json".split()
@@ -109,10 +98,7 @@ def test_with_a_segmenter_everything_is_measured(
     assert "pixels that are gone, by " in plain.stdout
 
 
-def test_without_boxes_the_segmenter_draws_them(
-    run, refused, tiny_folder: Path, tiny_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(forgetting.forget.__kwdefaults__, "measured_samples", 70)
+def test_without_boxes_the_segmenter_draws_them(run, refused, tiny_folder: Path, tiny_segmenter: Segmenter) -> None:
     words = f"forget --model {tiny_folder} --layer 1 --samples 2 --object window --object bed"
     assert "has no boxes of 'window'" in refused(*words.split())
     tiny_segmenter.save(tiny_folder / "segmenter")

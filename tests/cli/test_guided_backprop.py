@@ -47,7 +47,21 @@ def test_photographs_are_read_and_all_maps_fill_pages(run, tiny_folder, photogra
 def test_both_rules_are_offered_and_differ(run, tiny_folder) -> None:
     gradients = []
     for rule in ("keep", "zero"):
-        run("guided-backprop", "--model", tiny_folder, "--rule", rule, "--count", 8, "--out", rule)
+        run(
+            "guided-backprop",
+            "--model",
+            tiny_folder,
+            "--rule",
+            rule,
+            "--maps",
+            "0",
+            "--top",
+            1,
+            "--count",
+            8,
+            "--out",
+            rule,
+        )
         gradients.append(np.load(f"{rule}/arrays.npz")["gradients"])
     assert not np.allclose(*gradients)
 
@@ -79,9 +93,8 @@ def annotated(tiny_folder: Path) -> Path:
 
 
 def test_everything_at_once(run, annotated: Path) -> None:
-    outcome = run(
-        *f"guided-backprop --model {annotated} --layer 2 --object window --sanity --method all --count 16".split()
-    )
+    line = f"guided-backprop --model {annotated} --layer 2 --object window --top 1 --count 16"
+    outcome = run(*f"{line} --sanity --method all".split())
     assert outcome.exit_code == 0, outcome.output
     folder = Path("results/guided-backprop")
     for name in ("detection", "sanity", "methods"):
@@ -93,7 +106,7 @@ def test_everything_at_once(run, annotated: Path) -> None:
     assert main["maps"] == [found["map"] for found in detection["best"][:6]]
     assert "finds window best" in outcome.stdout
     assert "sanity: Spearman" in outcome.stdout
-    outcome = run("guided-backprop", "--model", annotated, "--object", "window", "--count", 8, "--json")
+    outcome = run(*line.split(), "--json")
     assert json.loads(outcome.stdout)["detection"]["object"] == "window"
 
 
@@ -106,7 +119,7 @@ def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, 
         "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [0, 0, 12, 12]} for i in range(20)],
     }
     Path("boxes.json").write_text(json.dumps(data))
-    line = f"guided-backprop --model {tiny_folder} --object cat --images {photographs} --annotations boxes.json"
+    line = f"guided-backprop --model {tiny_folder} --object cat --images {photographs} --annotations boxes.json --top 1"
     outcome = run(*line.split())
     assert outcome.exit_code == 0, outcome.output
     assert "finds cat best" in outcome.stdout
@@ -118,7 +131,7 @@ def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, 
 
 def test_boxes_drawn_on_samples_are_taken_from_a_file(run, refused, annotated: Path, photographs: Path) -> None:
     boxes = (annotated / "annotations" / "window.json").rename("boxes.json")
-    line = f"guided-backprop --model {annotated} --object window --annotations {boxes} --count 8"
+    line = f"guided-backprop --model {annotated} --object window --annotations {boxes} --top 1 --count 8"
     outcome = run(*line.split())
     assert outcome.exit_code == 0, outcome.output
     assert "finds window best" in outcome.stdout

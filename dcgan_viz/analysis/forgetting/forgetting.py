@@ -319,7 +319,11 @@ def forget(
     Examples
     --------
     >>> from dcgan_viz import load
-    >>> found = forget(load("bedrooms"), "window", top=4, samples=2)
+    >>> from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
+    >>> from dcgan_viz.judges.segmenter import find_segmenter
+    >>> model = load("rooms")
+    >>> boxes = automatic_boxes(model, find_segmenter(model), ["window"], count=40)
+    >>> found = forget(model, "window", annotations=boxes, top=4, samples=2, measured_samples=20)
     >>> len(found.maps), found.change.ratio.value > 1
     (4, True)
     """

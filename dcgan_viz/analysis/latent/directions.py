@@ -28,6 +28,8 @@ ACTIVATIONS = 4000
 
 RANDOM_DIRECTIONS = 32
 MEASURED_SAMPLES = 32
+"""Samples that are moved along every direction, to measure how much changes."""
+
 UNRELATED_PAIRS = 128
 POSITIONS = 5
 DRAWN, UNRELATED, MEASURED, RANDOM, BOOTSTRAP = range(1, 6)
@@ -238,7 +240,15 @@ def _oriented(directions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float = 4.0, seed: int = 0) -> Directions:
+def directions(
+    model: DCGAN,
+    *,
+    count: int = 5,
+    samples: int = 2,
+    reach: float = 4.0,
+    measured_samples: int = MEASURED_SAMPLES,
+    seed: int = 0,
+) -> Directions:
     """Find directions without labels, and move samples along them.
 
     Parameters
@@ -250,6 +260,8 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
         How many are shown.
     reach : float
         How far to either side, in standard deviations of z along a direction: 0.58 for U(-1, 1), 1 for N(0, 1).
+    measured_samples : int
+        Samples on which the changes are measured.
     seed : int
         Of the activations, the samples and the random directions.
 
@@ -265,17 +277,12 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
     Examples
     --------
     >>> from dcgan_viz import load
-    >>> found = directions(load("faces"), count=1, samples=1)
+    >>> found = directions(load("faces"), count=1, samples=1, measured_samples=2)
     >>> found.principal.shape, found.pictures.shape
     ((1, 100), (3, 1, 5, 64, 64, 3))
     """
+    _check(model, count, samples, reach, measured_samples)
     latent, prior = model.latent_dim, model.prior
-    if not 1 <= count <= latent:
-        raise UserError(
-            f"z of this model has {latent} dimensions, so there are no {count} directions: give 1 to {latent}"
-        )
-    if samples < 1 or reach <= 0:
-        raise UserError(f"{samples} samples moved by {reach} show nothing: give at least 1 and more than 0")
     drawn = model.latents(ACTIVATIONS, stream(seed, DRAWN))
     principal, variance = principal_directions(model.generator, drawn, count, seed)
     halves = [principal_directions(model.generator, half, count, seed)[0] for half in (drawn[::2], drawn[1::2])]
@@ -284,29 +291,14 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
 
     length = reach * PRIOR_DEVIATION[prior]
     space = feature_space(model.discriminator, model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED)))
-    measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
+    measured = model.latents(measured_samples, stream(seed, MEASURED))
     shown = model.latents(samples, seed)
     amounts = np.linspace(-length, length, POSITIONS)
     everything = torch.from_numpy(np.concatenate([principal, factorised, random])).float()
-    pictures = _pictures(model, shown, everything[: 2 * count + 1], amounts)
     changes, kept = _changes(model, space, measured, everything, length)
+    own = 2 * count
+    found_again = [float(abs(a @ b)) for a, b in zip(*halves, strict=True)]
     overlap = np.abs(principal @ factorised.T)
-    explained, agreement = np.concatenate([variance, share]), np.concatenate([overlap.max(1), overlap.max(0)])
-    found_again: list[float | None] = [float(abs(a @ b)) for a, b in zip(*halves, strict=True)]
-    kinds: tuple[Method, Method] = ("principal", "factorised")
-    found = [
-        Direction(
-            method=kinds[k // count],
-            number=k % count + 1,
-            explained=float(explained[k]),
-            found_again=[*found_again, *[None] * count][k],
-            agreement=float(agreement[k]),
-            kept=float(kept[k].mean() / length),
-            changes=_movements(changes[:, k], lambda values: bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP))),
-        )
-        for k in range(2 * count)
-    ]
-    means = changes[:, 2 * count :].mean(2)
     return Directions(
         settings={
             "model": model.card.name,
@@ -315,9 +307,9 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
             "length": length,
             "prior": prior,
             "activations": ACTIVATIONS,
-            "measured_samples": MEASURED_SAMPLES,
+            "measured_samples": measured_samples,
             "random_directions": RANDOM_DIRECTIONS,
-            "random_kept": float(kept[2 * count :].mean() / length),
+            "random_kept": float(kept[own:].mean() / length),
             "features": FEATURES,
             "kept_in_prior": "coordinates stop at the cube's faces"
             if prior == "uniform"
@@ -328,10 +320,54 @@ def directions(model: DCGAN, *, count: int = 5, samples: int = 2, reach: float =
         random=random.astype(np.float32),
         latents=shown.numpy(),
         amounts=amounts,
-        pictures=pictures,
-        found=tuple(found),
-        random_changes=_movements(means, _of_random),
+        pictures=_pictures(model, shown, everything[: own + 1], amounts),
+        found=(
+            *_describe(
+                "principal", variance, found_again, overlap.max(1), changes[:, :count], kept[:count] / length, seed
+            ),
+            *_describe(
+                "factorised", share, None, overlap.max(0), changes[:, count:own], kept[count:own] / length, seed
+            ),
+        ),
+        random_changes=_movements(changes[:, own:].mean(2), _of_random),
     )
+
+
+def _check(model: DCGAN, count: int, samples: int, reach: float, measured_samples: int) -> None:
+    """Refuse what cannot be found, shown or measured."""
+    if not 1 <= count <= model.latent_dim:
+        raise UserError(
+            f"z of this model has {model.latent_dim} dimensions, so there are no {count} directions: give 1 to "
+            f"{model.latent_dim}"
+        )
+    if samples < 1 or reach <= 0:
+        raise UserError(f"{samples} samples moved by {reach} show nothing: give at least 1 and more than 0")
+    if measured_samples < 2:
+        raise UserError(f"{measured_samples} measured_samples have no interval: give at least 2")
+
+
+def _describe(
+    method: Method,
+    explained: NDArray[np.float64],
+    found_again: list[float] | None,
+    agreement: NDArray[np.float64],
+    changes: NDArray[np.float64],
+    kept: NDArray[np.float64],
+    seed: int,
+) -> list[Direction]:
+    """What the directions of one method come to, from their changes (2, n, samples) and shares of the reach (n, samples)."""
+    return [
+        Direction(
+            method=method,
+            number=k + 1,
+            explained=float(explained[k]),
+            found_again=None if found_again is None else found_again[k],
+            agreement=float(agreement[k]),
+            kept=float(kept[k].mean()),
+            changes=_movements(changes[:, k], lambda values: bootstrap_estimate(values, seed=stream(seed, BOOTSTRAP))),
+        )
+        for k in range(len(explained))
+    ]
 
 
 def _random_directions(latent: int, seed: Seed) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from dcgan_viz.analysis.latent.directions import (
     MEASURED,
-    MEASURED_SAMPLES,
     POSITIONS,
     RANDOM_DIRECTIONS,
     directions,
@@ -76,7 +75,7 @@ def test_the_gain_of_the_normalisation_counts(tiny_model) -> None:
 
 
 def test_signs_and_order_are_the_same_every_time(tiny_model) -> None:
-    first, again = directions(tiny_model, count=3, seed=2), directions(tiny_model, count=3, seed=2)
+    first, again = (directions(tiny_model, count=3, measured_samples=2, seed=2) for _ in range(2))
     assert first.numbers() == again.numbers()
     for name in ("principal", "factorised", "random", "pictures"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
@@ -84,7 +83,7 @@ def test_signs_and_order_are_the_same_every_time(tiny_model) -> None:
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
         assert all(v[np.abs(v).argmax()] > 0 for v in vectors)
         assert [d.explained for d in first.found[:3]] == sorted((d.explained for d in first.found[:3]), reverse=True)
-    assert not np.array_equal(first.random, directions(tiny_model, count=1, seed=3).random)
+    assert not np.array_equal(first.random, directions(tiny_model, count=1, measured_samples=2, seed=3).random)
 
 
 @pytest.mark.parametrize("prior", ["uniform", "normal"])
@@ -102,10 +101,10 @@ def test_moved_latents_stay_in_the_prior(make_model, prior: str) -> None:
 
 
 def test_the_changes_are_those_between_the_pictures(tiny_model) -> None:
-    result = directions(tiny_model, count=2, samples=1, reach=3, seed=4)
+    result = directions(tiny_model, count=2, samples=1, reach=3, measured_samples=6, seed=4)
     length = 3 / math.sqrt(3)
     assert result.settings["length"] == pytest.approx(length)
-    samples = tiny_model.latents(MEASURED_SAMPLES, stream(4, MEASURED))
+    samples = tiny_model.latents(6, stream(4, MEASURED))
     for k, direction in enumerate(np.concatenate([result.principal, result.factorised])):
         changes, kept = [], []
         for z in samples:
@@ -128,11 +127,13 @@ def test_directions_that_cannot_be_found_are_refused(tiny_model) -> None:
         directions(tiny_model, count=9)
     with pytest.raises(UserError, match="show nothing"):
         directions(tiny_model, samples=0)
+    with pytest.raises(UserError, match="have no interval"):
+        directions(tiny_model, measured_samples=1)
 
 
 def test_the_figure_says_what_was_done(make_model) -> None:
     model = make_model(dcgan(16, width=4, latent_dim=8, prior="normal"))
-    result = directions(model, count=2, samples=1, seed=1)
+    result = directions(model, count=2, samples=1, measured_samples=2, seed=1)
     figure = directions_figure(result)
     assert len(figure.axes) == 5 * (POSITIONS + 2)
     text = figure.said.replace("\n", " ")
