@@ -30,7 +30,12 @@ DEFAULT_OUT = "results/arithmetic"
 @click.option(
     "--trials", type=click.IntRange(2, 10_000), default=100, show_default=True, help="Repeat with exemplars drawn anew."
 )
-@click.option("--expect", metavar="CLASS", help="What the result should show, to be measured by a classifier.")
+@click.option(
+    "--expect",
+    metavar="CLASS",
+    multiple=True,
+    help="What the result should show, to be measured by a classifier; can be repeated.",
+)
 @click.option(
     "--classifier", type=click.Path(path_type=Path), help="From train-classifier.  [default: the model's own]"
 )
@@ -47,7 +52,7 @@ def arithmetic(
     model: str,
     concepts: Path | None,
     trials: int,
-    expect: str | None,
+    expect: tuple[str, ...],
     classifier: Path | None,
     wanted: str | None,
     blind: Path | None,
@@ -64,7 +69,7 @@ def arithmetic(
 
     \b
     dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces
-    dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --trials 200
+    dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --expect smiling
     dcgan-viz arithmetic "man with glasses - man + woman" --model faces --wanted "woman with glasses" --blind trial
     """
     from dcgan_viz.analysis.latent import arithmetic as analysis
@@ -76,7 +81,7 @@ def arithmetic(
     from dcgan_viz.model import load
     from dcgan_viz.progress import show
 
-    if classifier is not None and expect is None:
+    if classifier is not None and not expect:
         raise UserError("name the class that the result should show with --expect, or leave out --classifier")
     if blind is not None and wanted is None:
         raise UserError(
@@ -87,17 +92,14 @@ def arithmetic(
         check_trial_folder(blind, overwrite)
     loaded = load(model, device)
     named = find_concepts(loaded, concepts)
-    judge = None
-    if expect is not None:
-        judge = find_classifier(loaded, expect) if classifier is None else load_classifier(classifier, device)
+    given = None if classifier is None else load_classifier(classifier, device)
     result = analysis.arithmetic(
         loaded,
         named,
         expression,
         trials=trials,
         wanted=wanted,
-        expected=expect,
-        classifier=judge,
+        expected={name: given or find_classifier(loaded, name) for name in expect},
         seed=seed,
         progress=show,
     )

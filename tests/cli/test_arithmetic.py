@@ -54,7 +54,7 @@ def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     )
     assert printed["expression"] == "smiling woman − woman + man"
     assert printed["operands"][2]["exemplars"] == [4, 7, 9]
-    assert [rate["pictures"] for rate in printed["measurement"]["rates"]] == [5, 5, 5, 5, 5, 3, 3, 4, 6, 500]
+    assert [rate["pictures"] for rate in printed["measurements"][0]["rates"]] == [5, 5, 5, 5, 5, 3, 3, 4, 6, 500]
     with Image.open(folder / "arithmetic.png") as picture:
         assert min(picture.size) > 1000
     trial = load_trial("trial")
@@ -65,7 +65,7 @@ def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     outcome = run(*line, "--wanted", "smiling man")
     assert outcome.exit_code == 0, outcome.output
     assert Path("results/arithmetic-2/arrays.npz").read_bytes() == (folder / "arrays.npz").read_bytes()
-    rate = printed["measurement"]["rates"][0]
+    rate = printed["measurements"][0]["rates"][0]
     assert f"man, arithmetic on z: {100 * rate['share']['value']:.0f} %" in outcome.stdout
 
 

@@ -139,7 +139,7 @@ class Measurement:
     Parameters
     ----------
     expected : str
-        The class.
+        The class; of several that are expected at once, their names joined by "and".
     rates : tuple of Rate
         Of the results; of the last term alone, and of that term plus random means with the signs of the others, which is
         what the sum would give if the other concepts meant nothing; of the same with single exemplars and in pixels, of
@@ -147,7 +147,7 @@ class Measurement:
     ahead : tuple of Ahead
         Of the results over the two baselines; empty where there is no last term to add to.
     accuracies : tuple of Accuracy
-        Of the classifier, on held-out photographs.
+        Of the classifier, on held-out photographs; none are known of several at once.
     split : str
         How these were kept apart from those that it was trained on.
     """
@@ -170,10 +170,26 @@ class Measurement:
                 else "not shown to beat"
             )
             said.append(
-                f"The arithmetic is {verdict} {found.baseline}: {found.difference:+.0%} over exemplars; {found.gained} trials "
-                f"gained and {found.lost} lost with those that were picked (p = {found.p_value:.1g})"
+                f"{self.expected}: the arithmetic is {verdict} {found.baseline}, {found.difference:+.0%} over exemplars; "
+                f"{found.gained} trials gained and {found.lost} lost with those that were picked (p = {found.p_value:.1g})"
             )
         return said
+
+    def lines(self) -> list[str]:
+        """The rate of each condition, the verdicts, and how often the classifier is right."""
+        lines = []
+        for rate in self.rates:
+            share = f"{rate.share:.0%} of {rate.pictures}"
+            if rate.over_exemplars is not None:
+                share += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
+            lines.append(f"  {self.expected}, {rate.condition}: {share}")
+        lines += self.sentences()
+        if self.accuracies:
+            accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in self.accuracies)
+            lines.append(
+                f"the classifier of “{self.expected}” is right on held-out photographs: {accuracies} (split: {self.split})"
+            )
+        return lines
 
 
 class ArithmeticSettings(Settings):
@@ -211,7 +227,8 @@ class Arithmetic(Result):
     instability, single_instability : float
         Mean absolute difference of two trials' results in grey levels, of three exemplars a concept and of one. It
         says how much the picture depends on who was picked.
-    measurement : Measurement, optional
+    measurements : tuple of Measurement
+        Of each expected class, and of all of them at once where there are several.
     exemplars : ndarray of uint8 (operands, 3, H, W, C)
     averages, pixel_averages : ndarray of uint8 (operands, H, W, C)
         Drawn from the mean z of the exemplars; and the mean of their pictures.
@@ -239,7 +256,7 @@ class Arithmetic(Result):
     clamping: float
     instability: float
     single_instability: float
-    measurement: Measurement | None
+    measurements: tuple[Measurement, ...]
     exemplars: NDArray[np.uint8]
     averages: NDArray[np.uint8]
     pixel_averages: NDArray[np.uint8]
@@ -262,16 +279,7 @@ class Arithmetic(Result):
             f"with exemplars drawn anew two results differ by {self.instability:.1f} grey levels, with single exemplars by "
             f"{self.single_instability:.1f}",
         ]
-        if self.measurement is None:
-            return "\n".join(lines)
-        for rate in self.measurement.rates:
-            share = f"{rate.share:.0%} of {rate.pictures}"
-            if rate.over_exemplars is not None:
-                share += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
-            lines.append(f"  {self.measurement.expected}, {rate.condition}: {share}")
-        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in self.measurement.accuracies)
-        right = f"the classifier is right on held-out photographs: {accuracies} (split: {self.measurement.split})"
-        return "\n".join([*lines, *self.measurement.sentences(), right])
+        return "\n".join([*lines, *(line for measured in self.measurements for line in measured.lines())])
 
 
 def arithmetic(
@@ -281,8 +289,7 @@ def arithmetic(
     *,
     trials: int = 100,
     wanted: str | None = None,
-    expected: str | None = None,
-    classifier: Classifier | None = None,
+    expected: Mapping[str, Classifier] | None = None,
     resamples: int = 100,
     seed: int = 0,
     progress: Progress = silent,
@@ -304,10 +311,8 @@ def arithmetic(
         At least 2.
     wanted : str, optional
         The concept that the result should show, if it is named too: its exemplars are the positive control.
-    expected : str, optional
-        The class that the result should show, for `classifier`.
-    classifier : Classifier, optional
-        Measures how often it does.
+    expected : mapping of str to Classifier, optional
+        The classes that the result should show, each with the classifier that measures how often it does.
     resamples : int
         Sets of exemplars drawn anew, with replacement, for the intervals over exemplars; at least 2.
     seed : int
@@ -323,7 +328,7 @@ def arithmetic(
     ------
     UserError
         If the expression is not readable, a concept is unknown or has fewer than three exemplars, the concepts belong
-        to other weights, the classifier does not know the class, or there are too few trials.
+        to other weights, a classifier does not know its class, or there are too few trials.
 
     Examples
     --------
@@ -339,7 +344,7 @@ def arithmetic(
     for number, what in ((trials, "trials"), (resamples, "sets of exemplars")):
         if number < 2:
             raise UserError(f"{number} {what} cannot be compared: draw at least 2")
-    asked = _asked(classifier, expected)
+    jury = _jury(expected or {})
     names = list(dict.fromkeys([*(term.concept for term in terms), *([] if wanted is None else [wanted])]))
     pools = {name: concepts.latents(model, name, EXEMPLARS) for name in names}
     random = np.random.default_rng(stream(seed, NOISE_AND_TRIALS))
@@ -355,11 +360,11 @@ def arithmetic(
 
     drawn = _draw_trials(model, pools, terms, wanted, trials, random, progress)
     alone, at_random = _draw_baselines(model, terms, drawn.last_means, stream(seed, BASELINES))
-    measurement = None
-    if asked is not None:
+    measurements: tuple[Measurement, ...] = ()
+    if jury is not None:
         conditions = _conditions(model, pools, terms[-1].concept, drawn, alone, at_random, stream(seed, ORDINARY))
-        again = _resampled_shares(model, pools, terms, asked, resamples, stream(seed, RESAMPLED), progress)
-        measurement = _measure(asked, conditions, again)
+        again = _resampled_shares(model, pools, terms, jury, resamples, stream(seed, RESAMPLED), progress)
+        measurements = _measure(jury, conditions, again)
     return Arithmetic(
         settings={
             "model": model.card.name,
@@ -385,7 +390,7 @@ def arithmetic(
         clamping=0.0 if prior == "normal" else float(np.abs(picture.astype(float) - clamped).mean()),
         instability=_instability(drawn.results),
         single_instability=_instability(drawn.singles),
-        measurement=measurement,
+        measurements=measurements,
         exemplars=exemplars,
         averages=to_pixels(model.generate(means)),
         pixel_averages=exemplars.mean(1).round().astype(np.uint8),
@@ -403,25 +408,27 @@ def arithmetic(
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """Who is asked for what."""
+class _Jury:
+    """Who is asked for what; of several classes, also whether a picture shows all of them."""
 
-    classifier: Classifier
-    expected: str
-    number: int
+    classifiers: Mapping[str, Classifier]
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What is asked of a picture."""
+        names = tuple(self.classifiers)
+        return names if len(names) == 1 else (*names, " and ".join(names))
 
     def sees(self, images: Tensor) -> NDArray[np.bool_]:
-        """Whether the class is the most probable one of each picture, as it would be saved."""
-        found: NDArray[np.bool_] = classify(self.classifier, images).argmax(1) == self.number
-        return found
+        """Each verdict on each picture, (verdicts, N): whether the class is the most probable one."""
+        found = [classify(c, images).argmax(1) == c.number(name) for name, c in self.classifiers.items()]
+        return np.stack(found if len(found) == 1 else [*found, np.logical_and.reduce(found)])
 
 
-def _asked(classifier: Classifier | None, expected: str | None) -> _Asked | None:
-    if (expected is None) != (classifier is None):
-        raise UserError("a class is measured by a classifier: give both or neither")
-    if classifier is None or expected is None:
-        return None
-    return _Asked(classifier, expected, classifier.number(expected))
+def _jury(expected: Mapping[str, Classifier]) -> _Jury | None:
+    for name, classifier in expected.items():
+        classifier.number(name)
+    return _Jury(expected) if expected else None
 
 
 def add_pictures(exemplars: NDArray[np.uint8], signs: Sequence[int]) -> NDArray[np.uint8]:
@@ -582,12 +589,12 @@ def _resampled_shares(
     model: DCGAN,
     pools: Mapping[str, Tensor],
     terms: Sequence[Term],
-    asked: _Asked,
+    jury: _Jury,
     resamples: int,
     seed: Seed,
     progress: Progress,
 ) -> NDArray[np.float64]:
-    """How often the sum, the last term alone, and that plus random means show the class, a row a set of exemplars."""
+    """How often the sum, the last term alone, and that plus random means show each class, (resamples, verdicts, sums)."""
     random = np.random.default_rng(stream(seed, 0))
     names = [term.concept for term in terms]
     signs = torch.tensor([term.sign for term in terms], dtype=torch.float32)
@@ -604,40 +611,49 @@ def _resampled_shares(
         if _has_baselines(terms):
             others = _random_differences(model, terms, RESAMPLED_TRIALS, stream(seed, 1 + k))
             sums += [operands[:, -1], operands[:, -1] + others]
-        seen = asked.sees(to_tensor(to_pixels(model.generate(torch.cat(sums)))))
-        rows.append(seen.reshape(len(sums), RESAMPLED_TRIALS).mean(1))
+        seen = jury.sees(to_tensor(to_pixels(model.generate(torch.cat(sums)))))
+        rows.append(seen.reshape(len(seen), len(sums), RESAMPLED_TRIALS).mean(2))
     return np.stack(rows)
 
 
-def _measure(asked: _Asked, pictures: Mapping[str, NDArray[np.uint8]], resampled: NDArray[np.float64]) -> Measurement:
-    """Ask the classifier of every condition; the first ones are those that exemplars were drawn anew for."""
-    shown = {name: asked.sees(to_tensor(drawn)) for name, drawn in pictures.items()}
-    resamples = len(resampled)
-    measured = list(shown)[: resampled.shape[1]]
-    rates, ahead = [], []
-    for k, (name, present) in enumerate(shown.items()):
-        rate = _rate(name, present)
-        again = resampled[:, k] if k < resampled.shape[1] else None
-        rates.append(
-            rate
-            if again is None
-            else replace(rate, over_exemplars=estimate_of(rate.share.value, again, resamples, "exemplars"))
-        )
-    for k, name in enumerate(measured[1:], start=1):
-        gained, lost = (int((a & ~b).sum()) for a, b in ((shown[ON_Z], shown[name]), (shown[name], shown[ON_Z])))
-        difference = rates[0].share.value - rates[k].share.value
-        ahead.append(
-            Ahead(
-                name,
-                estimate_of(difference, resampled[:, 0] - resampled[:, k], resamples, "exemplars"),
-                gained,
-                lost,
-                float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+def _measure(
+    jury: _Jury, pictures: Mapping[str, NDArray[np.uint8]], resampled: NDArray[np.float64]
+) -> tuple[Measurement, ...]:
+    """Ask the jury of every condition; the first ones are those that exemplars were drawn anew for."""
+    seen = {condition: jury.sees(to_tensor(drawn)) for condition, drawn in pictures.items()}
+    measured = []
+    for k, verdict in enumerate(jury.verdicts):
+        classifier = jury.classifiers.get(verdict)
+        rates, ahead = _compare({condition: found[k] for condition, found in seen.items()}, resampled[:, k])
+        measured.append(
+            Measurement(
+                verdict,
+                rates,
+                ahead,
+                () if classifier is None else classifier.card.accuracies,
+                "" if classifier is None else str(classifier.card.training.get("split", "not stated")),
             )
         )
-    card = asked.classifier.card
-    split = str(card.training.get("split", "not stated"))
-    return Measurement(asked.expected, tuple(rates), tuple(ahead), card.accuracies, split)
+    return tuple(measured)
+
+
+def _compare(
+    shown: Mapping[str, NDArray[np.bool_]], resampled: NDArray[np.float64]
+) -> tuple[tuple[Rate, ...], tuple[Ahead, ...]]:
+    """The rate of each condition, and how far the first is ahead of the others that exemplars were drawn anew for."""
+    resamples, baselines = len(resampled), list(shown)[1 : resampled.shape[1]]
+    rates = [_rate(condition, present) for condition, present in shown.items()]
+    for k in range(resampled.shape[1]):
+        over = estimate_of(rates[k].share.value, resampled[:, k], resamples, "exemplars")
+        rates[k] = replace(rates[k], over_exemplars=over)
+    ahead = []
+    for k, name in enumerate(baselines, start=1):
+        gained, lost = (int((a & ~b).sum()) for a, b in ((shown[ON_Z], shown[name]), (shown[name], shown[ON_Z])))
+        difference = rates[0].share.value - rates[k].share.value
+        over = estimate_of(difference, resampled[:, 0] - resampled[:, k], resamples, "exemplars")
+        p_value = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+        ahead.append(Ahead(name, over, gained, lost, p_value))
+    return tuple(rates), tuple(ahead)
 
 
 def _exemplars(pool: Tensor, random: np.random.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
     Figure
     """
     operands, averaged = result.exemplars.shape[:2]
-    rates = 0 if result.measurement is None else 0.9 + 0.27 * len(result.measurement.rates)
+    rates = 0.9 + 0.27 * len(result.measurements[0].rates) if result.measurements else 0
     # Beside the operands stand two grids of three pictures, with room between for the signs.
     columns = operands + 6
     shown = min(TRIALS_SHOWN, len(result.trials), round(1.25 * columns))
@@ -61,8 +62,8 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_equation(parts[0], result)
     _draw_trials(parts[1], result, shown)
-    if result.measurement is not None:
-        _plot_rates(parts[2].subplots(), result.measurement)
+    if result.measurements:
+        _plot_rates(parts[2], result.measurements)
     caption(figure, *_caption(result))
     return figure
 
@@ -120,22 +121,31 @@ def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
         label_row(line[0], label)
 
 
-def _plot_rates(axis: Axes, measurement: Measurement) -> None:
+def _plot_rates(part: SubFigure, measurements: Sequence[Measurement]) -> None:
+    """A panel for each class that was expected, side by side, sharing the conditions."""
+    axes = part.subplots(1, len(measurements), sharey=True, squeeze=False)[0]
+    for axis, measurement in zip(axes, measurements, strict=True):
+        _plot_class(axis, measurement, exact=len(measurements) == 1)
+
+
+def _plot_class(axis: Axes, measurement: Measurement, exact: bool) -> None:
+    """Rates with both intervals; `exact` writes these out, for which only a single panel has room."""
     rates = measurement.rates
     places = range(len(rates), 0, -1)
     for place, rate in zip(places, rates, strict=True):
         color = REFERENCE_COLOR if rate.condition == "arithmetic on z" else CONTROL_COLOR
-        text = f"{rate.share:.0%} of {rate.pictures}"
+        text = f"{rate.share:.0%} of {rate.pictures}" if exact else f"{100 * rate.share.value:.0f} %"
         if rate.over_exemplars is not None:
             plot_estimates(axis, [rate.over_exemplars], [place], color=BAND_COLOR)
-            text += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
+            if exact:
+                text += f"; over exemplars [{100 * rate.over_exemplars.low:.0f}, {100 * rate.over_exemplars.high:.0f}]"
         plot_estimates(axis, [rate.share], [place], color=color)
         axis.text(1.03, place, text, va="center", fontsize=LABEL_SIZE)
     axis.axvline(rates[-1].share.value, color=SUBJECT_COLOR, linestyle="--", linewidth=1)
     axis.set_yticks(list(places), [rate.condition for rate in rates])
     axis.set_xlim(-0.02, 1.02)
     axis.set_ylim(0.4, len(rates) + 0.6)
-    axis.set_xlabel(f"share that the classifier calls “{measurement.expected}”", fontsize=LABEL_SIZE)
+    axis.set_xlabel(f"share that is called “{measurement.expected}”", fontsize=LABEL_SIZE)
     finish_axes(axis)
 
 
@@ -165,7 +175,7 @@ def _caption(result: Arithmetic) -> tuple[str, str]:
         f"concept and, framed, what the generator draws from their mean z. Framed in blue: the sum of the means; around it the "
         f"sum with noise. Rows: the same with exemplars drawn anew, and its controls."
     )
-    if result.measurement is not None:
+    if result.measurements:
         shown += " Rates: 95 % intervals, light over exemplars; dashed: ordinary samples."
     sentences = [
         f"Exemplars were picked by: {settings['picked_by']}. Noise: {settings['noise']}; seed {settings['seed']}. Pixels: "
@@ -181,12 +191,14 @@ def _caption(result: Arithmetic) -> tuple[str, str]:
             f"by {result.clamping:.1f} grey levels"
         )
     sentences.append(".")
-    if result.measurement is not None:
-        ahead = "".join(f"{with_minus(sentence)}. " for sentence in result.measurement.sentences())
-        accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in result.measurement.accuracies)
-        sentences.append(
-            f" Rates: {settings['rate_intervals']} (light); dashed: ordinary samples. {ahead}The classifier is right on held-out "
-            f"photographs: {accuracies} (split: {result.measurement.split}); it was not trained on what a generator draws, and "
-            "says nothing of what else the result should show."
-        )
+    if result.measurements:
+        sentences.append(f" Rates: {settings['rate_intervals']} (light); dashed: ordinary samples.")
+    for measurement in result.measurements:
+        sentences.append("".join(f" {with_minus(sentence)}." for sentence in measurement.sentences()))
+        if measurement.accuracies:
+            accuracies = "; ".join(f"{a.subset} {a.estimate:.1%}" for a in measurement.accuracies)
+            sentences.append(
+                f" The classifier of “{measurement.expected}” is right on held-out photographs: {accuracies} (split: "
+                f"{measurement.split}); it was not trained on what a generator draws."
+            )
     return shown, "".join(sentences)

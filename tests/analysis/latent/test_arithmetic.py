@@ -205,11 +205,9 @@ def test_a_gaussian_prior_has_no_cube(make_model: Callable[..., DCGAN]) -> None:
 
 
 def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Concepts, classifier: Classifier) -> None:
-    result = arithmetic(
-        tiny_model, concepts, EXPRESSION, trials=9, wanted="smiling man", expected="man", classifier=classifier
-    )
-    assert result.measurement is not None
-    rates = {rate.condition: rate for rate in result.measurement.rates}
+    result = arithmetic(tiny_model, concepts, EXPRESSION, trials=9, wanted="smiling man", expected={"man": classifier})
+    (measurement,) = result.measurements
+    rates = {rate.condition: rate for rate in measurement.rates}
     assert list(rates) == [
         "arithmetic on z",
         "man alone",
@@ -229,7 +227,7 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert rates["exemplars of smiling man"].pictures == 5
     assert rates["on pixels"].over_exemplars is None
     shown = [classify(classifier, to_tensor(p)).argmax(1) == 0 for p in (result.trials, result.alone_trials)]
-    ahead = result.measurement.ahead[0]
+    ahead = measurement.ahead[0]
     assert ahead.baseline == "man alone"
     assert (ahead.gained, ahead.lost) == ((shown[0] & ~shown[1]).sum(), (shown[1] & ~shown[0]).sum())
     assert ahead.difference.value == pytest.approx(shown[0].mean() - shown[1].mean())
@@ -242,11 +240,41 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert "exemplars of smiling man" in labels
 
 
+def test_several_classes_are_also_asked_for_at_once(
+    tiny_model: DCGAN, concepts: Concepts, classifier: Classifier
+) -> None:
+    # What smiles is told by a classifier of its own: here of the opposite class, with which "both" can never be.
+    other = Classifier(classifier.network, replace(classifier.card, classes=("neutral", "smiling"), accuracies=()))
+    both = {"man": classifier, "smiling": other}
+    result = arithmetic(tiny_model, concepts, EXPRESSION, trials=9, resamples=4, expected=both)
+    alone = arithmetic(tiny_model, concepts, EXPRESSION, trials=9, resamples=4, expected={"man": classifier})
+    man, smiling, at_once = result.measurements
+    assert man == alone.measurements[0]
+    assert [m.expected for m in result.measurements] == ["man", "smiling", "man and smiling"]
+    assert [a.present + b.present for a, b in zip(man.rates, smiling.rates, strict=True)] == [
+        rate.pictures for rate in man.rates
+    ]
+    assert all(rate.present == 0 for rate in at_once.rates)
+    assert at_once.accuracies == ()
+    same = {
+        "man": classifier,
+        "also man": Classifier(classifier.network, replace(classifier.card, classes=("also man", "?"))),
+    }
+    again = arithmetic(tiny_model, concepts, EXPRESSION, trials=9, resamples=4, expected=same)
+    assert again.measurements[2].rates == again.measurements[0].rates == man.rates
+    panels = [axis.get_xlabel() for axis in arithmetic_figure(result).axes if "called" in axis.get_xlabel()]
+    assert panels == [
+        "share that is called “man”",
+        "share that is called “smiling”",
+        "share that is called “man and smiling”",
+    ]
+
+
 def test_exemplars_are_drawn_anew_for_an_interval_of_their_own(
     tiny_model: DCGAN, concepts: Concepts, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dcgan_viz.analysis.latent.arithmetic.RESAMPLED_TRIALS", 5)
-    options = {"expected": "man", "classifier": classifier}
+    options = {"expected": {"man": classifier}}
     result = arithmetic(tiny_model, concepts, "woman + man", trials=3, resamples=8, seed=3, **options)
     random, everything = np.random.default_rng(stream(stream(3, RESAMPLED), 0)), tiny_model.latents(40, 11).numpy()
     shares = []
@@ -266,11 +294,11 @@ def test_exemplars_are_drawn_anew_for_an_interval_of_their_own(
             seen.append(classify(classifier, to_tensor(to_pixels(picture))).argmax() == 0)
         shares.append(np.mean(seen))
     low, high = np.quantile(shares, [0.025, 0.975])
-    found = result.measurement.rates[0].over_exemplars
+    found = result.measurements[0].rates[0].over_exemplars
     assert (found.low, found.high) == pytest.approx((low, high))
     # Without a last term that is added to, there is nothing to be ahead of.
     less = arithmetic(tiny_model, concepts, "woman - man", trials=2, resamples=2, **options)
-    assert less.measurement.ahead == ()
+    assert less.measurements[0].ahead == ()
     assert len(less.alone_trials) == 0
 
 
@@ -296,7 +324,6 @@ def test_a_blind_trial_holds_one_picture_of_every_condition_a_trial(result: Arit
         ("man + hat", {}, "'hat' has 2 exemplars and needs at least 3"),
         ("man", {"wanted": "dog"}, "no concept 'dog'"),
         ("man", {"trials": 1}, "at least 2"),
-        ("man", {"expected": "man"}, "give both or neither"),
     ],
 )
 def test_wrong_requests_are_refused(
@@ -312,7 +339,7 @@ def test_other_weights_classes_and_missing_controls_are_refused(
     with pytest.raises(UserError, match="other weights"):
         arithmetic(tiny_model, replace(concepts, generator_digest="0" * 64), "man")
     with pytest.raises(UserError, match="knows no 'dog': choose from man, woman"):
-        arithmetic(tiny_model, concepts, "man", expected="dog", classifier=classifier)
+        arithmetic(tiny_model, concepts, "man", expected={"dog": classifier})
     with pytest.raises(UserError, match="needs a positive control"):
         blind_trial(arithmetic(tiny_model, concepts, "man", trials=2))
 
