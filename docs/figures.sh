@@ -13,8 +13,8 @@ dcgan-viz guided-backprop --layer 5 --sanity --method all --out "$out/guided"
 dcgan-viz guided-backprop --layer 3 --object window --out "$out/object"
 dcgan-viz walk --rows 4 --closed --film docs/walk.webp --overwrite --out "$out/walk"
 dcgan-viz memorization --model rooms-memorized --out "$out/memorized"
-dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --wanted "smiling man" \
-  --out "$out/arithmetic"
+dcgan-viz arithmetic "smiling woman - neutral woman + neutral man" --model faces --expect man --expect smiling \
+  --wanted "smiling man" --out "$out/arithmetic"
 dcgan-viz blind docs/blind-smiling-man --report --out "$out/smiling"
 dcgan-viz turn --model faces --out "$out/turn"
 cp "$out"/forget/forget.png "$out"/blind/blind.png "$out"/walk/walk.png "$out"/guided/guided-backprop.png docs/
