@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -234,22 +235,21 @@ def _terms(concepts: Concepts) -> tuple[str, ...]:
     return PAPERS if set(PAPERS) <= set(enough) else tuple(enough[:3])
 
 
-def _judge_of(model: DCGAN, concept: str) -> tuple[str | None, Classifier | None]:
-    """A class that a concept names, as "neutral man" does, and the classifier beside the model that knows it."""
+def _judges_of(model: DCGAN, concept: str) -> dict[str, Classifier]:
+    """The classes that a concept names, as "smiling man" does, each with the classifier beside the model that knows it."""
+    found = {}
     for word in concept.split():
-        try:
-            return word, find_classifier(model, word)
-        except UserError:
-            continue
-    return None, None
+        with suppress(UserError):
+            found[word] = find_classifier(model, word)
+    return found
 
 
 def _adds(subject: Subject) -> Found:
     assert subject.concepts is not None
     first, second, third = _terms(subject.concepts)
     expression = f"{first} - {second} + {third}"
-    expected, classifier = _judge_of(subject.model, third)
     wanted = WANTED if (first, second, third) == PAPERS and WANTED in subject.concepts.exemplars else None
+    judges = _judges_of(subject.model, wanted or third)
     trials = 40 if subject.fast else 100
     result = arithmetic(
         subject.model,
@@ -257,12 +257,11 @@ def _adds(subject: Subject) -> Found:
         expression,
         trials=trials,
         wanted=wanted,
-        expected=expected,
-        classifier=classifier,
+        expected=judges,
         seed=subject.seed,
         progress=subject.progress,
     )
-    asked = [*(["--expect", expected] if expected else []), *(["--wanted", wanted] if wanted else [])]
+    asked = [*(word for name in judges for word in ("--expect", name)), *(["--wanted", wanted] if wanted else [])]
     command = subject.command("arithmetic", expression, *asked, "--trials", str(trials))
     return Found(result, (arithmetic_figure(result),), command)
 
