@@ -113,8 +113,13 @@ def caption(figure: PlainFigure, text: str, details: str = "") -> None:
     figure.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, x=0.01, ha="left", linespacing=1.35)
 
 
-def show_picture(axes: Axes, pixels: NDArray[np.uint8], title: str | None = None) -> None:
-    """Show pixels (H, W, C), uint8, without axes and without smoothing."""
+def show_picture(
+    axes: Axes,
+    pixels: NDArray[np.uint8],
+    title: str | None = None,
+    extent: tuple[float, float, float, float] | None = None,
+) -> None:
+    """Show pixels (H, W, C), uint8, without axes and without smoothing, at an extent as `Axes.imshow` takes it."""
     grey = pixels.shape[-1] == 1
     axes.imshow(
         pixels[..., 0] if grey else pixels,
@@ -122,6 +127,7 @@ def show_picture(axes: Axes, pixels: NDArray[np.uint8], title: str | None = None
         vmin=0,
         vmax=255,
         interpolation="nearest",
+        extent=extent,
     )
     axes.set_axis_off()
     if title is not None:
@@ -134,23 +140,49 @@ def show_row(axes: Axes, pictures: NDArray[np.uint8]) -> None:
     Picture k lies around k on the horizontal axis, which reaches from -0.5 to n - 0.5.
     """
     count, height, width, channels = pictures.shape
-    # On a finer raster the space between two pictures need not be whole pixels of theirs.
-    fine = -(-FINE // width)
-    gap = round(0.06 * fine * width / 2)
+    fine, gap = _raster(width)
     framed = np.full((fine * height, count, 2 * gap + fine * width, channels), 255, np.uint8)
     framed[:, :, gap : gap + fine * width] = pictures.repeat(fine, 1).repeat(fine, 2).swapaxes(0, 1)
-    show_picture(axes, framed.reshape(fine * height, -1, channels))
-    side = framed.shape[2]
-    axes.images[0].set_extent((-0.5, count - 0.5, 0, framed.shape[0] / side))
+    extent = (-0.5, count - 0.5, 0, framed.shape[0] / framed.shape[2])
+    show_picture(axes, framed.reshape(fine * height, -1, channels), extent=extent)
+
+
+def _raster(width: int) -> tuple[int, int]:
+    """How fine a row shows the pixels of its pictures, and how much it leaves on either side of each.
+
+    On a finer raster the space between two pictures need not be whole pixels of theirs.
+    """
+    fine = -(-FINE // width)
+    return fine, round(0.06 * fine * width / 2)
 
 
 def outline(axes: Axes, mask: NDArray[np.bool_]) -> None:
     """Draw a yellow line on black around what is True in a mask (H, W) of the picture that is shown."""
+    # Pixel 0 begins at -0.5.
+    _draw_edges(axes, _edges(mask) - 0.5)
+
+
+def outline_row(axes: Axes, masks: NDArray[np.bool_]) -> None:
+    """Draw a yellow line on black around what is True in masks (n, H, W) of the pictures of a row (`show_row`)."""
+    _, height, width = masks.shape
+    fine, gap = _raster(width)
+    side = fine * width + 2 * gap
+    # In a row y grows upwards, and a picture with the space around it is 1 wide.
+    placed = [
+        (_edges(mask) * (fine, -fine) + (gap, fine * height)) / side + (k - 0.5, 0) for k, mask in enumerate(masks)
+    ]
+    _draw_edges(axes, np.concatenate(placed))
+
+
+def _edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Both ends (n, 2, 2) of the edges between a pixel inside a mask and its neighbour outside; pixel 0 begins at 0."""
     padded = np.pad(mask, 1)
-    # Edges lie between a pixel that is inside and its neighbour that is not; pixel 0 begins at -0.5.
     upright = [((x, y), (x, y + 1)) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
     lying = [((x, y), (x + 1, y)) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
-    edges = np.asarray([*upright, *lying], float).reshape(-1, 2, 2) - 0.5
+    return np.asarray([*upright, *lying], np.float64).reshape(-1, 2, 2)
+
+
+def _draw_edges(axes: Axes, edges: NDArray[np.float64]) -> None:
     for color, width in (("black", 2.4), (OUTLINE_COLOR, 1.2)):
         axes.add_collection(
             LineCollection(list(edges), colors=color, linewidths=width, capstyle="projecting", clip_on=False)

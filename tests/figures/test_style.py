@@ -17,6 +17,7 @@ from dcgan_viz.figures.style import (
     caption,
     new_figure,
     outline,
+    outline_row,
     show_picture,
     show_row,
 )
@@ -68,6 +69,33 @@ def test_an_outline_runs_between_what_is_inside_and_what_is_not() -> None:
         assert len(edges) == 2 * (2 + 3)
         assert {x for edge in edges for x, _ in edge} == {0.5, 1.5, 2.5, 3.5}
         assert {y for edge in edges for _, y in edge} == {-0.5, 0.5, 1.5}
+
+
+def test_outlines_in_a_row_lie_where_the_pixels_of_its_pictures_lie() -> None:
+    masks = np.zeros((3, 6, 8), bool)
+    masks[0, 0:2, 1:4], masks[2, 3:6, 5:8] = True, True
+    axes = new_figure(6, 2).add_subplot()
+    show_row(axes, np.where(masks, 200, 10)[..., None].astype(np.uint8))
+    outline_row(axes, masks)
+    shown = np.asarray(axes.images[0].get_array())
+    left, right, bottom, top = axes.images[0].get_extent()
+    marked = [np.flatnonzero((shown == 200).any(axis)) for axis in (0, 1)]
+    for collection in axes.collections:
+        ends = np.concatenate([edge.vertices for edge in collection.get_paths()])
+        columns = (ends[:, 0] - left) / (right - left) * shown.shape[1]
+        rows = (top - ends[:, 1]) / (top - bottom) * shown.shape[0]
+        assert len(collection.get_paths()) == 2 * (2 + 3) + 2 * (3 + 3)
+        for found, there in zip((columns, rows), marked, strict=True):
+            assert (found.min(), found.max()) == pytest.approx((there.min(), there.max() + 1))
+
+
+def test_no_ticks_are_made_for_axes_that_are_not_shown() -> None:
+    figure = new_figure(2, 2)
+    axes = figure.add_subplot()
+    show_picture(axes, np.zeros((5, 6, 3), np.uint8))
+    figure.savefig(io.BytesIO())
+    # Matplotlib makes one to be copied; six pixels have six or seven.
+    assert len(axes.xaxis.majorTicks) <= 1
 
 
 def test_what_a_caption_has_no_room_for_is_kept() -> None:

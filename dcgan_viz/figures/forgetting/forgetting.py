@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -25,10 +26,10 @@ from dcgan_viz.figures.style import (
     finish_axes,
     label_row,
     new_figure,
-    outline,
+    outline_row,
     plot_estimates,
     reach,
-    show_picture,
+    show_row,
     with_minus,
 )
 
@@ -58,15 +59,15 @@ def forgetting_figure(result: Forgetting) -> Figure:
         f"{known} {result.names}\nmaps {how}": result.boxed_after,
         f"{known} random\nmaps {how}": result.boxed_control,
     }
-    # A picture is about an inch wide; the labels of the rows take another 1.2.
-    figure = new_figure(1.2 + 1.02 * max(count, 8), 8.6)
+    # A picture is about an inch wide; the labels of the rows take another 1.35.
+    figure = new_figure(1.35 + 1.02 * max(count, 8), 8.6)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.04 * (2 * len(rows) - 1), 2.4], squeeze=False)[:, 0]
     done = result.ablation.done.removesuffix(" everywhere")
     figure.suptitle(
         f"Forgetting “{result.names}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
         fontsize=TITLE_SIZE + 1,
     )
-    _show_rows(top.subplots(2 * len(rows) - 1, count, squeeze=False), rows, result)
+    _show_rows(top.subplots(2 * len(rows) - 1, 1), rows, result)
     if result.effects:
         weights, effects = bottom.subplots(1, 2, width_ratios=[1, 1.7])
         _plot_effects(effects, result)
@@ -80,23 +81,24 @@ def forgetting_figure(result: Forgetting) -> Figure:
 
 def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]], result: Forgetting) -> None:
     """Pictures with the boxes outlined and, beneath all but the first row, how far each pixel has changed."""
-    line = 0
-    for axis, change in zip(axes[0], result.boxed_changes, strict=True):
-        axis.set_title(f"inside {change:.0f}", fontsize=LABEL_SIZE, pad=3)
+    shown = []
     for label, pictures in rows.items():
-        label_row(axes[line, 0], label)
-        for axis, picture, inside in zip(axes[line], pictures, result.boxed_inside, strict=True):
-            show_picture(axis, picture)
-            outline(axis, inside)
-        line += 1
-        if pictures is result.boxed:
-            continue
-        label_row(axes[line, 0], f"change, 0 to {LARGEST_CHANGE}\ngrey levels")
-        for axis, change, inside in zip(axes[line], _change(result.boxed, pictures), result.boxed_inside, strict=True):
-            axis.imshow(change, cmap=CHANGE_MAP, vmin=0, vmax=LARGEST_CHANGE, interpolation="nearest")
-            axis.set_axis_off()
-            outline(axis, inside)
-        line += 1
+        shown.append((label, pictures))
+        if pictures is not result.boxed:
+            change = _change(result.boxed, pictures) / LARGEST_CHANGE
+            coloured = colormaps[CHANGE_MAP](change, bytes=True)[..., :3]
+            shown.append((f"change, 0 to {LARGEST_CHANGE}\ngrey levels", coloured))
+    for axis, (label, pictures) in zip(axes, shown, strict=True):
+        label_row(axis, label)
+        show_row(axis, pictures)
+        # The layout does not know that the pictures keep their shape: the labels on the left are to have the room left.
+        axis.set_anchor("E")
+        outline_row(axis, result.boxed_inside)
+    top = axes[0].get_ylim()[1]
+    for place, change in enumerate(result.boxed_changes):
+        axes[0].annotate(
+            f"inside {change:.0f}", (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=LABEL_SIZE
+        )
 
 
 def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -108,9 +110,9 @@ def _plot_scores(axes: Axes, result: Forgetting) -> None:
     first, scores = result.objects[0], result.scores[0]
     order = np.argsort(-scores, kind="stable")
     chosen = np.isin(order, first.maps)
-    ranks = np.arange(1, len(order) + 1)
+    edges = np.arange(len(order) + 1) + 0.5
     for shown, color, label in ((chosen, SUBJECT_COLOR, "chosen"), (~chosen, CONTROL_COLOR, "not chosen")):
-        axes.bar(ranks[shown], scores[order][shown], width=1, color=color, label=label)
+        axes.stairs(np.where(shown, scores[order], 0), edges, fill=True, color=color, label=label)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xlabel(f"maps of layer {result.layer.number}, ranked for {first.object}", fontsize=LABEL_SIZE)
     axes.set_ylabel(result.score_axis, fontsize=LABEL_SIZE)
@@ -186,7 +188,7 @@ def _plot_change(axes: Axes, result: Forgetting) -> None:
     bins = np.linspace(0, top, 40).tolist()
     for control, ratios in zip(result.controls, result.control_ratios, strict=True):
         label = f"random, of {control.source}"
-        axes.hist(ratios, bins, color=colors[control.source], alpha=0.7, label=label, weights=np.full(len(ratios), 1.0))
+        axes.hist(ratios, bins, histtype="stepfilled", color=colors[control.source], alpha=0.7, label=label)
     height = axes.get_ylim()[1]
     axes.set_ylim(0, 2.1 * height)
     plot_estimates(axes, [result.change.ratio], [1.1 * height], color=SUBJECT_COLOR, label="chosen maps")
