@@ -132,6 +132,18 @@ class DCGAN:
         """
         return self._finite(torch.cat([self.generator.draw_from(m, layer).cpu() for m in maps.split(SAMPLE_BATCH)]))
 
+    @torch.no_grad()
+    def draw_from_sum(self, written: Tensor, layer: int) -> Tensor:
+        """Images as `draw_from` draws them, from what the convolution above a layer wrote (`Generator.write_sum`).
+
+        Raises
+        ------
+        UserError
+            As in `generate`.
+        """
+        generator = cast(Generator, self.generator)
+        return self._finite(torch.cat([generator.draw_from_sum(w, layer).cpu() for w in written.split(SAMPLE_BATCH)]))
+
     def _finite(self, images: Tensor) -> Tensor:
         if not torch.isfinite(images).all():
             raise UserError(

@@ -282,6 +282,35 @@ class Generator(_Chain):
         """
         return self._run(maps.to(self._reference), layer, len(self.layers))
 
+    def write_sum(self, maps: Tensor, layer: int, which: Tensor | None = None) -> Tensor:
+        """What the next layer's convolution writes, without its bias, of maps of a layer (N, C, h, w) below the image.
+
+        Parameters
+        ----------
+        maps : Tensor (N, C, h, w)
+        layer : int
+            Counted from 1.
+        which : Tensor of int64 (n,), optional
+            Of which of the layer's maps `maps` has these (N, n, h, w); all by default. In half of them there is half the
+            work.
+
+        Returns
+        -------
+        Tensor (N, C above, h above, w above)
+
+        Examples
+        --------
+        >>> from dcgan_viz.networks import dcgan
+        >>> generator, z = Generator(dcgan(16, width=4).generator).eval(), torch.randn(2, 100)
+        >>> maps, first, second = generator.activations(z, 1), torch.arange(3), torch.arange(3, 8)
+        >>> parts = [generator.write_sum(maps[:, which], 1, which) for which in (first, second)]
+        >>> torch.allclose(generator.draw_from_sum(sum(parts), 1), generator(z), atol=1e-6)
+        True
+        """
+        convolution, below = self._reader(maps, layer)
+        weight = convolution.weight if which is None else convolution.weight[which.to(below.device)]
+        return self._transposed(convolution, below, weight)
+
     def contributions(self, maps: Tensor, layer: int) -> Tensor:
         """What each map (N, C, h, w) of a layer, below the image, adds to what the next layer's convolution writes.
 
@@ -299,23 +328,27 @@ class Generator(_Chain):
         >>> added.shape, torch.allclose(generator.draw_from_sum(added.sum(1), 1), generator(z), atol=1e-6)
         (torch.Size([2, 8, 4, 8, 8]), True)
         """
-        above = self.layers[layer]
-        upsample = dict(above.named_children()).get("upsample", nn.Identity())
-        convolution = cast(nn.ConvTranspose2d, above.get_submodule("convolution"))
-        below, weight = upsample(maps.to(self._reference)), convolution.weight
-        # A convolution in as many groups as there are maps would say it in one line, and take twice as long.
-        added = [
-            nn.functional.conv_transpose2d(
-                below[:, m : m + 1],
-                weight[m : m + 1],
-                None,
-                convolution.stride,
-                cast(tuple[int, ...], convolution.padding),
-                convolution.output_padding,
-            )
-            for m in range(convolution.in_channels)
-        ]
-        return torch.stack(added, dim=1)
+        convolution, below = self._reader(maps, layer)
+        # One map at each place of the kernel: what it adds is these times the weights there.
+        height, width = convolution.weight.shape[2:]
+        single = torch.eye(height * width).to(below).view(1, -1, height, width)
+        placed = self._transposed(convolution, below.flatten(0, 1).unsqueeze(1), single)
+        added = convolution.weight.flatten(2) @ placed.flatten(2).unflatten(0, below.shape[:2])
+        return added.unflatten(3, placed.shape[2:])
+
+    def _reader(self, maps: Tensor, layer: int) -> tuple[nn.ConvTranspose2d, Tensor]:
+        """The convolution that reads a layer's maps, and the maps as it reads them."""
+        parts = dict(self.layers[layer].named_children())
+        below = parts.get("upsample", nn.Identity())(maps.to(self._reference))
+        return cast(nn.ConvTranspose2d, parts["convolution"]), below
+
+    @staticmethod
+    def _transposed(convolution: nn.ConvTranspose2d, maps: Tensor, weight: Tensor) -> Tensor:
+        """A convolution with other weights, without its bias."""
+        padding = cast(tuple[int, ...], convolution.padding)
+        return nn.functional.conv_transpose2d(
+            maps, weight, None, convolution.stride, padding, convolution.output_padding
+        )
 
     def draw_from_sum(self, written: Tensor, layer: int) -> Tensor:
         """Images (N, C, H, W) in [-1, 1] from a sum of the `contributions` (N, C above, h above, w above) of a layer."""
@@ -327,7 +360,24 @@ class Generator(_Chain):
         for name, part in parts.items():
             if name not in ("upsample", "convolution"):
                 maps = part(maps)
-        return self._run(maps, layer + 1, len(self.layers))
+        if layer + 1 == len(self.layers):
+            return maps
+        return self._draw_image(self._run(maps, layer + 1, len(self.layers) - 1))
+
+    def _draw_image(self, maps: Tensor) -> Tensor:
+        """The last layer: as few channels as an image has are drawn by a product and a sum in a third of the time."""
+        convolution, below = self._reader(maps, len(self.layers) - 1)
+        patches = convolution.weight.flatten(1).T
+        if len(patches) > convolution.in_channels or below.device.type != "cpu":
+            return self.layers[-1](maps)
+        written = nn.functional.fold(
+            patches @ below.flatten(2),
+            self.image_shape[1:],
+            cast(tuple[int, ...], convolution.kernel_size),
+            padding=cast(tuple[int, ...], convolution.padding),
+            stride=convolution.stride,
+        )
+        return self.draw_from_sum(written, len(self.layers) - 1)
 
     def with_scaled_maps(self, layer: int, factors: Tensor) -> Self:
         """A copy that draws with the maps of a layer, below the image, multiplied by factors (C,).

@@ -8,13 +8,15 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from scipy.ndimage import binary_dilation
 from torch import Tensor
+from torch.nn import functional
 
+from dcgan_viz.analysis.forgetting.draws import draw_scaled_maps
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer, find_layer
+from dcgan_viz.networks.modules import Generator
 
 Where = Literal["everywhere", "object"]
 
@@ -149,11 +151,17 @@ def draw_scaled(
     for start in range(0, len(latents), SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
         below = model.generator.activations(latents[batch], layer.number)
+        where = None if places is None else places[batch].to(below.device)
+        own = model.generator if isinstance(model.generator, Generator) else None
+        written = None if own is None else own.write_sum(below, layer.number)
         drawn = []
         for factor in factors:
+            if own is not None and written is not None and factor.ndim == 1:
+                drawn.append(draw_scaled_maps(own, below, written, layer.number, factor, where).cpu())
+                continue
             chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below)
-            if places is not None:
-                chosen = torch.where(places[batch, None].to(below.device), chosen, 1.0)
+            if where is not None:
+                chosen = torch.where(where[:, None], chosen, 1.0)
             drawn.append(model.generator.draw_from(below * chosen, layer.number).cpu())
         yield batch, drawn
 
@@ -232,4 +240,4 @@ def object_places(model: DCGAN, segmenter: Segmenter, labels: Sequence[str], lat
     found = np.isin(segment(segmenter, model.generate(latents)), [segmenter.label(label) for label in labels])
     scale = found.shape[1] // layer.size
     seen = found.reshape(len(found), layer.size, scale, layer.size, scale).any((2, 4))
-    return torch.from_numpy(binary_dilation(seen, np.ones((1, 3, 3), bool)))
+    return functional.max_pool2d(torch.from_numpy(seen).float(), 3, 1, padding=1) > 0

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation
 from dcgan_viz.analysis.forgetting.controls import random_choices
-from dcgan_viz.analysis.forgetting.draws import draw_choices
+from dcgan_viz.analysis.forgetting.draws import draw_choices, draw_scaled_maps
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
+from dcgan_viz.model import SAMPLE_BATCH
+from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import (
     RESAMPLES,
     Estimate,
@@ -150,25 +152,18 @@ class AnnotatedSamples:
         _, first = np.unique(np.concatenate([found.numbers for found in evidence]), return_index=True)
         pixels, places = _united(evidence)
         both = pixels.any((1, 2)) & ~pixels.all((1, 2))
+        chosen = first[both]
         maps, self.before = (
-            np.concatenate(arrays)[first[both]]
+            np.concatenate(arrays)[chosen]
             for arrays in zip(*((e.maps, e.pictures) for e in evidence), strict=True)
         )
+        written = [found.written for found in evidence if found.written is not None]
+        self.written = torch.cat(written)[torch.from_numpy(chosen)] if len(written) == len(evidence) else None
         self.below, self.inside, self.places = torch.from_numpy(maps), pixels[both], torch.from_numpy(places[both])
 
     def __len__(self) -> int:
         """How many samples."""
         return len(self.below)
-
-    def _draw(self, maps: Tensor) -> NDArray[np.uint8]:
-        return to_pixels(self.model.draw_from(maps, self.ablation.layer.number))
-
-    def _scaled(self, maps: Sequence[int], images: NDArray[np.int64]) -> Tensor:
-        """Activations of some of the samples with maps scaled down as the ablation says."""
-        factors = self.ablation.of(maps).factors[:, None, None]
-        if self.ablation.where == "object":
-            factors = torch.where(self.places[images, None], factors, 1.0)
-        return self.below[images] * factors
 
     def changes(self, maps: Sequence[int], images: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """What scaling some maps down does to some of the samples, all by default: (n, 4), as `change_of_images`."""
@@ -177,7 +172,24 @@ class AnnotatedSamples:
 
     def drawn(self, maps: Sequence[int], images: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some of the samples (n, H, W, channels), drawn with some maps scaled down."""
-        return self._draw(self._scaled(maps, images))
+        factors, layer = self.ablation.of(maps).factors, self.ablation.layer.number
+        places = self.places[images] if self.ablation.where == "object" else None
+        generator = self.model.generator
+        if self.written is None or not isinstance(generator, Generator):
+            scale = factors[:, None, None] if places is None else torch.where(places[:, None], factors[:, None, None], 1.0)
+            return to_pixels(self.model.draw_from(self.below[images] * scale, layer))
+        drawn = [
+            draw_scaled_maps(
+                generator,
+                self.below[some],
+                self.written[some],
+                layer,
+                factors,
+                None if places is None else self.places[some],
+            ).cpu()
+            for some in torch.from_numpy(images).split(SAMPLE_BATCH)
+        ]
+        return to_pixels(torch.cat(drawn))
 
     def spread(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """At most so many samples, from the one that the ablation changes most inside the boxes to the least changed.

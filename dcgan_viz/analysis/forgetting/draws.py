@@ -10,8 +10,11 @@ from torch import Tensor
 from dcgan_viz.networks.modules import Generator
 from dcgan_viz.networks.protocol import GeneratorNetwork
 
-AT_ONCE = 64
+AT_ONCE = 32
 """Choices that are drawn together: more of them fall out of the processor's cache."""
+
+SUMS_AT_ONCE = 128
+"""Choices of which one product writes the sums: the fewer, the more often all that the maps contribute is read."""
 
 MOST_CONTRIBUTIONS = 2**28
 """Numbers that may be kept of one sample, a gigabyte: the paper's networks have an eighth of that in every layer."""
@@ -50,7 +53,7 @@ def draw_choices(
     >>> model = load("rooms")
     >>> maps = model.activations(model.latents(1, seed=0), 3)[0]
     >>> [images.shape[0] for _, images in draw_choices(model.generator, maps, 3, torch.ones(100, 128))]
-    [64, 36]
+    [32, 32, 32, 4]
     """
     scaled = maps if place is None else maps * place.to(maps)
     if not isinstance(generator, Generator) or len(factors) == 1 or _contributed(generator, layer) > MOST_CONTRIBUTIONS:
@@ -60,12 +63,64 @@ def draw_choices(
             yield slice(start, start + len(some)), drawn.cpu()
         return
     contributions = generator.contributions(scaled[None], layer)[0]
-    whole = contributions.sum(0) if place is None else generator.contributions(maps[None], layer)[0].sum(0)
-    for start in range(0, len(factors), AT_ONCE):
-        some = factors[start : start + AT_ONCE].to(whole)
-        written = torch.addmm(whole.flatten(), some - 1, contributions.flatten(1))
-        drawn = generator.draw_from_sum(written.unflatten(1, whole.shape), layer)
-        yield slice(start, start + len(some)), drawn.cpu()
+    whole = contributions.sum(0) if place is None else generator.write_sum(maps[None], layer)[0]
+    for start in range(0, len(factors), SUMS_AT_ONCE):
+        lost = _product(factors[start : start + SUMS_AT_ONCE].to(whole) - 1, contributions.flatten(1))
+        for first in range(0, len(lost), AT_ONCE):
+            written = lost[first : first + AT_ONCE].add_(whole.flatten())
+            drawn = generator.draw_from_sum(written.unflatten(1, whole.shape), layer)
+            yield slice(start + first, start + first + len(drawn)), drawn.cpu()
+
+
+def _product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """A matrix product: on AMD's processors NumPy's library takes half as long for it as torch's."""
+    if rows.device.type == "cpu":
+        return torch.from_numpy(rows.numpy() @ matrix.numpy())
+    return rows @ matrix
+
+
+@torch.no_grad()
+def draw_scaled_maps(
+    generator: Generator, maps: Tensor, written: Tensor, layer: int, factors: Tensor, places: Tensor | None = None
+) -> Tensor:
+    """Images of samples with their maps multiplied by one choice of factors for all of them.
+
+    What is lost is taken from what the next convolution writes of the maps as they are, so that few maps take little.
+
+    Parameters
+    ----------
+    generator : Generator
+    maps : Tensor (N, C, h, w)
+        Activations of a layer, counted from 1.
+    written : Tensor (N, C above, h above, w above)
+        From `Generator.write_sum` of these.
+    layer : int
+    factors : Tensor (C,)
+    places : Tensor of bool (N, h, w), optional
+        Positions of the maps that are multiplied; everywhere by default.
+
+    Returns
+    -------
+    Tensor (N, channels, H, W)
+        Float32 in [-1, 1].
+
+    Examples
+    --------
+    >>> from dcgan_viz import load
+    >>> generator, latents = load("rooms").generator, load("rooms").latents(1, seed=0)
+    >>> maps, kept = generator.activations(latents, 3), torch.ones(128).index_fill(0, torch.arange(5), 0.0)
+    >>> drawn = draw_scaled_maps(generator, maps, generator.write_sum(maps, 3), 3, kept)
+    >>> torch.allclose(drawn, generator.draw_from(maps * kept[:, None, None], 3), atol=1e-4)
+    True
+    """
+    which = torch.nonzero(factors != 1).flatten().to(maps.device)
+    if not len(which):
+        return generator.draw_from_sum(written, layer)
+    lost = maps[:, which] * (1 - factors.to(maps)[which])[:, None, None]
+    if places is not None:
+        lost = lost * places[:, None].to(lost)
+    taken = generator.write_sum(lost, layer, which)
+    return generator.draw_from_sum(written.to(taken) - taken, layer)
 
 
 def _contributed(generator: GeneratorNetwork, layer: int) -> int:

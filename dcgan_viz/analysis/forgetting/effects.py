@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 from torch import Tensor
+from torch.nn import functional
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled
 from dcgan_viz.analysis.latent.similarity import local_similarity
@@ -217,9 +217,8 @@ def _ratio(after: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[n
 
 def _grown(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Regions (N, H, W) with a margin around them."""
-    square = np.ones((1, 2 * MARGIN + 1, 2 * MARGIN + 1), bool)
-    grown: NDArray[np.bool_] = binary_dilation(region, square)
-    return grown
+    grown = functional.max_pool2d(torch.from_numpy(region).float(), 2 * MARGIN + 1, 1, MARGIN)
+    return grown.bool().numpy()
 
 
 def _similarity_outside(

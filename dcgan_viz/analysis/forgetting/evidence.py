@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.forgetting.probe import Negatives, Positions, Probe, fit_probe, fit_weights, gather_positions
+from dcgan_viz.analysis.forgetting.logistic import Logistic
+from dcgan_viz.analysis.forgetting.probe import Negatives, Positions, Probe, fit_all, fit_probe, gather_positions
 from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines, fit_baselines
 from dcgan_viz.annotations.boxes import Annotations, inside_boxes
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter
-from dcgan_viz.model import DCGAN
+from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
+from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import Seed, stream
 
 NEGATIVES = 1
@@ -42,6 +44,9 @@ class Evidence:
         Of these.
     maps : ndarray of float32 (N, C, h, w)
         The layer's activations for them.
+    written : Tensor (N, C above, h above, w above), optional
+        What the next layer's convolution writes of the maps (`Generator.write_sum`); None of a network that is not ours, and
+        of a part.
     pictures : ndarray of uint8 (N, H, W, channels)
         The samples themselves.
     inside : ndarray of bool (N, h, w)
@@ -57,6 +62,8 @@ class Evidence:
         As in `fit_probe`.
     seed : int or sequence of int
         Of the regression, and of whatever else a ranking draws.
+    start : Logistic, optional
+        Of which samples these are a part: their regression, from which this one is not far.
     """
 
     model: DCGAN
@@ -69,11 +76,13 @@ class Evidence:
     inside: NDArray[np.bool_]
     inside_pixels: NDArray[np.bool_]
     luminance: NDArray[np.float32]
+    written: Tensor | None = None
     boxes: int = 0
     segmenter: Segmenter | None = None
     negatives: Negatives = "random"
     regularization: float = 1.0
     seed: Seed = 0
+    start: Logistic | None = None
 
     @cached_property
     def positions(self) -> Positions:
@@ -84,7 +93,12 @@ class Evidence:
     @cached_property
     def weights(self) -> NDArray[np.float64]:
         """The weights (C,) of the paper's regression."""
-        return fit_weights(self.positions, self.regularization)
+        return self.regression.weights
+
+    @cached_property
+    def regression(self) -> Logistic:
+        """The paper's regression on all examples."""
+        return fit_all(self.positions, self.regularization, self.start)
 
     @cached_property
     def probe(self) -> Probe:
@@ -123,11 +137,13 @@ class Evidence:
             numbers=self.numbers[images],
             latents=self.latents[torch.from_numpy(images)],
             maps=self.maps[images],
+            written=None,
             pictures=self.pictures[images],
             inside=self.inside[images],
             inside_pixels=self.inside_pixels[images],
             luminance=self.luminance[images],
             seed=seed,
+            start=self.regression,
         )
 
 
@@ -155,7 +171,7 @@ def gather_evidence(
     shows = pixels.any((1, 2))
     latents = model.latents(annotations.count, annotations.seed)[torch.from_numpy(shows)]
     maps = model.activations(latents, layer.number)
-    images = model.draw_from(maps, layer.number)
+    written, images = _drawn(model, maps, layer.number)
     return Evidence(
         model=model,
         layer=layer,
@@ -163,6 +179,7 @@ def gather_evidence(
         numbers=np.flatnonzero(shows),
         latents=latents,
         maps=maps.numpy(),
+        written=written,
         pictures=to_pixels(images),
         inside=inside_boxes(boxes, annotations.count, annotations.size, layer.size)[shows],
         inside_pixels=pixels[shows],
@@ -173,3 +190,13 @@ def gather_evidence(
         regularization=regularization,
         seed=seed,
     )
+
+
+@torch.no_grad()
+def _drawn(model: DCGAN, maps: Tensor, layer: int) -> tuple[Tensor | None, Tensor]:
+    """What the convolution above a layer writes of its maps, where the network is ours, and the pictures."""
+    generator = model.generator
+    if not isinstance(generator, Generator):
+        return None, model.draw_from(maps, layer)
+    written = torch.cat([generator.write_sum(m, layer).cpu() for m in maps.split(SAMPLE_BATCH)])
+    return written, model.draw_from_sum(written, layer)

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 
 TOLERANCE, MOST_STEPS = 1e-8, 50
 
+SLOW = 0.1
+"""A step that leaves more of the gradient than this is followed by second derivatives of the new place."""
+
+NEVER_SINGULAR = 1e-12
+"""What is added to the curvature in every direction."""
+
 
 @dataclass(frozen=True)
 class Logistic:
@@ -70,30 +76,48 @@ def fit_logistic(
     rows = np.concatenate([features / scale, np.ones((len(features), 1))], axis=1)
     penalty = np.append(np.full(features.shape[1], 1 / (inverse_penalty * len(rows))), 0.0)
 
-    def loss(at: NDArray[np.float64]) -> float:
+    def loss(at: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         odds = rows @ at
-        return float((np.logaddexp(0, odds) - positive * odds).mean() + (penalty * at**2).sum() / 2)
+        return float((np.logaddexp(0, odds) - positive * odds).mean() + (penalty * at**2).sum() / 2), odds
 
     solution = np.zeros(rows.shape[1])
-    current = loss(solution)
-    if start is not None and (begun := loss(np.append(start.weights, start.intercept))) < current:
-        solution, current = np.append(start.weights, start.intercept), begun
+    current, odds = loss(solution)
+    if start is not None:
+        begun = np.append(start.weights, start.intercept)
+        there, odds_there = loss(begun)
+        if there < current:
+            solution, current, odds = begun, there, odds_there
+    single, curvature, largest = rows.astype(np.float32), None, np.inf
     for _ in range(MOST_STEPS):
-        likely = 1 / (1 + np.exp(-(rows @ solution).clip(-500, 500)))
+        likely = 1 / (1 + np.exp(-odds.clip(-500, 500)))
         gradient = rows.T @ (likely - positive) / len(rows) + penalty * solution
-        if np.abs(gradient).max() <= TOLERANCE:
+        before, largest = largest, float(np.abs(gradient).max())
+        if largest <= TOLERANCE:
             break
-        curvature = (rows.T * (likely * (1 - likely) / len(rows))) @ rows
-        # As good as nothing, and never singular, where all is told apart.
-        curvature[np.diag_indices_from(curvature)] += penalty + 1e-12
+        if curvature is None or largest > SLOW * before:
+            curvature = _curvature(single, likely, penalty)
         step, length = np.linalg.solve(curvature, gradient), 1.0
         # Halved until the loss sinks by a part of what the gradient promises (Armijo).
-        while (further := loss(solution - length * step)) > current - 1e-4 * length * (
+        while (further := loss(solution - length * step))[0] > current - 1e-4 * length * (
             gradient @ step
         ) and length > 1e-9:
             length /= 2
         if length <= 1e-9:
             # Rounding is all that is left.
             break
-        solution, current = solution - length * step, further
+        solution, (current, odds) = solution - length * step, further
     return Logistic(scale, solution[:-1], float(solution[-1]))
+
+
+def _curvature(
+    rows: NDArray[np.float32], likely: NDArray[np.float64], penalty: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The second derivatives of the loss, of float32 rows: an approximate one leads to the same solution.
+
+    A product with its own transpose is computed in half the time.
+    """
+    weighted = rows * np.sqrt(likely * (1 - likely) / len(rows)).astype(np.float32)[:, None]
+    curvature: NDArray[np.float64] = (weighted.T @ weighted).astype(np.float64)
+    # As good as nothing, and never singular, where all is told apart.
+    curvature[np.diag_indices_from(curvature)] += penalty + NEVER_SINGULAR
+    return curvature

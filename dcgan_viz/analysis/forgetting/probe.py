@@ -113,7 +113,7 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0)
     """Test the logistic regression that tells positions inside boxes from others on images that it has not seen.
 
     Features are divided by their standard deviation; the penalty is L2 with scikit-learn's
-    ``C = regularization``. Which of its weights (`fit_weights`) are positive depends on both.
+    ``C = regularization``. Which of its weights (`fit_all`) are positive depends on both.
 
     Parameters
     ----------
@@ -142,9 +142,9 @@ def fit_probe(positions: Positions, regularization: float = 1.0, seed: Seed = 0)
     )
 
 
-def fit_weights(positions: Positions, regularization: float = 1.0) -> NDArray[np.float64]:
-    """The weights (C,) of the regression on all positions, for features scaled to unit standard deviation."""
-    return fit_logistic(positions.activations.astype(np.float64), positions.positive, regularization).weights
+def fit_all(positions: Positions, regularization: float = 1.0, start: Logistic | None = None) -> Logistic:
+    """The regression on all positions, for features scaled to unit standard deviation; from a fit to similar ones."""
+    return fit_logistic(positions.activations.astype(np.float64), positions.positive, regularization, start)
 
 
 def held_out_scores(positions: Positions, regularization: float = 1.0, seed: Seed = 0) -> NDArray[np.float64]:
