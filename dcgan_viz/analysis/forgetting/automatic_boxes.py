@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from skimage.measure import label as connected
-from skimage.measure import regionprops
 
 from dcgan_viz.annotations.boxes import Annotations, Box, find_annotations, load_annotations, merge_annotations
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, segment
@@ -37,6 +35,10 @@ def automatic_boxes(
     UserError
         If the segmenter does not know an object or reads pictures of another size.
     """
+    # Late: most models have boxes, and need not wait for it.
+    from skimage.measure import label as connected
+    from skimage.measure import regionprops
+
     wanted = tuple(labels) or segmenter.objects
     found = segment(segmenter, model.sample(count, seed))
     smallest = PRESENT_PIXELS * found[0].size

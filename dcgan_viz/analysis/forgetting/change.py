@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation
 from dcgan_viz.analysis.forgetting.controls import random_choices
@@ -154,8 +153,7 @@ class AnnotatedSamples:
         both = pixels.any((1, 2)) & ~pixels.all((1, 2))
         chosen = first[both]
         maps, self.before = (
-            np.concatenate(arrays)[chosen]
-            for arrays in zip(*((e.maps, e.pictures) for e in evidence), strict=True)
+            np.concatenate(arrays)[chosen] for arrays in zip(*((e.maps, e.pictures) for e in evidence), strict=True)
         )
         written = [found.written for found in evidence if found.written is not None]
         self.written = torch.cat(written)[torch.from_numpy(chosen)] if len(written) == len(evidence) else None
@@ -176,7 +174,9 @@ class AnnotatedSamples:
         places = self.places[images] if self.ablation.where == "object" else None
         generator = self.model.generator
         if self.written is None or not isinstance(generator, Generator):
-            scale = factors[:, None, None] if places is None else torch.where(places[:, None], factors[:, None, None], 1.0)
+            scale = (
+                factors[:, None, None] if places is None else torch.where(places[:, None], factors[:, None, None], 1.0)
+            )
             return to_pixels(self.model.draw_from(self.below[images] * scale, layer))
         drawn = [
             draw_scaled_maps(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 WINDOW = 7
 """Side of the window of structural similarity in pixels, where the picture is as large."""
@@ -53,6 +52,9 @@ def local_similarity(first: NDArray[Any], second: NDArray[Any], window: int = WI
     ndarray of float64
         In the shape of the pictures.
     """
+    # Late: it takes as long to import as NumPy itself.
+    from scipy.ndimage import uniform_filter
+
     size = (1, window, window, 1)[: first.ndim]
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
