@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcgan_viz.analysis.forgetting.draws import draw_scaled_maps
+from dcgan_viz.analysis.forgetting.draws import draw_scaled_maps, write_sums
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer, find_layer
-from dcgan_viz.networks.modules import Generator
 
 Where = Literal["everywhere", "object"]
 
@@ -151,18 +150,12 @@ def draw_scaled(
     for start in range(0, len(latents), SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
         below = model.generator.activations(latents[batch], layer.number)
-        where = None if places is None else places[batch].to(below.device)
-        own = model.generator if isinstance(model.generator, Generator) else None
-        written = None if own is None else own.write_sum(below, layer.number)
-        drawn = []
-        for factor in factors:
-            if own is not None and written is not None and factor.ndim == 1:
-                drawn.append(draw_scaled_maps(own, below, written, layer.number, factor, where).cpu())
-                continue
-            chosen = (factor if factor.ndim == 1 else factor[batch])[..., None, None].to(below)
-            if where is not None:
-                chosen = torch.where(where[:, None], chosen, 1.0)
-            drawn.append(model.generator.draw_from(below * chosen, layer.number).cpu())
+        written = write_sums(model.generator, below, layer.number)
+        where = None if places is None else places[batch]
+        drawn = [
+            draw_scaled_maps(model.generator, below, written, layer.number, f if f.ndim == 1 else f[batch], where)
+            for f in factors
+        ]
         yield batch, drawn
 
 

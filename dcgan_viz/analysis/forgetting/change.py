@@ -16,7 +16,6 @@ from dcgan_viz.analysis.forgetting.draws import draw_choices, draw_scaled_maps
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import SAMPLE_BATCH
-from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import (
     RESAMPLES,
     Estimate,
@@ -171,22 +170,15 @@ class AnnotatedSamples:
     def drawn(self, maps: Sequence[int], images: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some of the samples (n, H, W, channels), drawn with some maps scaled down."""
         factors, layer = self.ablation.of(maps).factors, self.ablation.layer.number
-        places = self.places[images] if self.ablation.where == "object" else None
-        generator = self.model.generator
-        if self.written is None or not isinstance(generator, Generator):
-            scale = (
-                factors[:, None, None] if places is None else torch.where(places[:, None], factors[:, None, None], 1.0)
-            )
-            return to_pixels(self.model.draw_from(self.below[images] * scale, layer))
         drawn = [
             draw_scaled_maps(
-                generator,
+                self.model.generator,
                 self.below[some],
-                self.written[some],
+                None if self.written is None else self.written[some],
                 layer,
                 factors,
-                None if places is None else self.places[some],
-            ).cpu()
+                self.places[some] if self.ablation.where == "object" else None,
+            )
             for some in torch.from_numpy(images).split(SAMPLE_BATCH)
         ]
         return to_pixels(torch.cat(drawn))

@@ -80,47 +80,62 @@ def _product(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw_scaled_maps(
-    generator: Generator, maps: Tensor, written: Tensor, layer: int, factors: Tensor, places: Tensor | None = None
-) -> Tensor:
-    """Images of samples with their maps multiplied by one choice of factors for all of them.
+def write_sums(generator: GeneratorNetwork, maps: Tensor, layer: int) -> Tensor | None:
+    """What the convolution above a layer writes of its maps (N, C, h, w), for `draw_scaled_maps`; None if it is not ours."""
+    return generator.write_sum(maps, layer) if isinstance(generator, Generator) else None
 
-    What is lost is taken from what the next convolution writes of the maps as they are, so that few maps take little.
+
+@torch.no_grad()
+def draw_scaled_maps(
+    generator: GeneratorNetwork,
+    maps: Tensor,
+    written: Tensor | None,
+    layer: int,
+    factors: Tensor,
+    places: Tensor | None = None,
+) -> Tensor:
+    """Images of samples with their maps multiplied by factors.
+
+    Where the factors are the same for all samples, what is lost is taken from what the next convolution writes of the maps
+    as they are, so that few maps take little.
 
     Parameters
     ----------
-    generator : Generator
+    generator : GeneratorNetwork
     maps : Tensor (N, C, h, w)
         Activations of a layer, counted from 1.
-    written : Tensor (N, C above, h above, w above)
-        From `Generator.write_sum` of these.
+    written : Tensor (N, C above, h above, w above), optional
+        From `write_sums` of these.
     layer : int
-    factors : Tensor (C,)
+    factors : Tensor (C,) or (N, C)
     places : Tensor of bool (N, h, w), optional
         Positions of the maps that are multiplied; everywhere by default.
 
     Returns
     -------
     Tensor (N, channels, H, W)
-        Float32 in [-1, 1].
+        Float32 in [-1, 1] on the CPU.
 
     Examples
     --------
     >>> from dcgan_viz import load
     >>> generator, latents = load("rooms").generator, load("rooms").latents(1, seed=0)
     >>> maps, kept = generator.activations(latents, 3), torch.ones(128).index_fill(0, torch.arange(5), 0.0)
-    >>> drawn = draw_scaled_maps(generator, maps, generator.write_sum(maps, 3), 3, kept)
+    >>> drawn = draw_scaled_maps(generator, maps, write_sums(generator, maps, 3), 3, kept)
     >>> torch.allclose(drawn, generator.draw_from(maps * kept[:, None, None], 3), atol=1e-4)
     True
     """
+    where = None if places is None else places[:, None].to(maps.device)
+    if written is None or factors.ndim > 1 or not isinstance(generator, Generator):
+        chosen = factors[..., None, None].to(maps)
+        scaled = maps * (chosen if where is None else torch.where(where, chosen, 1.0))
+        return generator.draw_from(scaled, layer).cpu()
     which = torch.nonzero(factors != 1).flatten().to(maps.device)
     if not len(which):
-        return generator.draw_from_sum(written, layer)
+        return generator.draw_from_sum(written, layer).cpu()
     lost = maps[:, which] * (1 - factors.to(maps)[which])[:, None, None]
-    if places is not None:
-        lost = lost * places[:, None].to(lost)
-    taken = generator.write_sum(lost, layer, which)
-    return generator.draw_from_sum(written.to(taken) - taken, layer)
+    taken = generator.write_sum(lost if where is None else lost * where, layer, which)
+    return generator.draw_from_sum(written.to(taken) - taken, layer).cpu()
 
 
 def _contributed(generator: GeneratorNetwork, layer: int) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from dcgan_viz.analysis.forgetting.draws import write_sums
 from dcgan_viz.analysis.forgetting.logistic import Logistic
 from dcgan_viz.analysis.forgetting.probe import Negatives, Positions, Probe, fit_all, fit_probe, gather_positions
 from dcgan_viz.analysis.forgetting.probe_baselines import ProbeBaselines, fit_baselines
@@ -20,7 +21,6 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer
-from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import Seed, stream
 
 NEGATIVES = 1
@@ -45,7 +45,7 @@ class Evidence:
     maps : ndarray of float32 (N, C, h, w)
         The layer's activations for them.
     written : Tensor (N, C above, h above, w above), optional
-        What the next layer's convolution writes of the maps (`Generator.write_sum`); None of a network that is not ours, and
+        What the next layer's convolution writes of the maps (`write_sums`); None of a network that is not ours, and
         of a part.
     pictures : ndarray of uint8 (N, H, W, channels)
         The samples themselves.
@@ -192,11 +192,10 @@ def gather_evidence(
     )
 
 
-@torch.no_grad()
 def _drawn(model: DCGAN, maps: Tensor, layer: int) -> tuple[Tensor | None, Tensor]:
     """What the convolution above a layer writes of its maps, where the network is ours, and the pictures."""
-    generator = model.generator
-    if not isinstance(generator, Generator):
+    written = [write_sums(model.generator, part, layer) for part in maps.split(SAMPLE_BATCH)]
+    known = [sums.cpu() for sums in written if sums is not None]
+    if not known:
         return None, model.draw_from(maps, layer)
-    written = torch.cat([generator.write_sum(m, layer).cpu() for m in maps.split(SAMPLE_BATCH)])
-    return written, model.draw_from_sum(written, layer)
+    return torch.cat(known), model.draw_from_sum(torch.cat(known), layer)
