@@ -1,6 +1,10 @@
 """How many planted near-duplicates ``dedup`` finds, stage by stage and beside perceptual hashes, and how its time grows.
 
     python benchmarks/dedup.py lsun_bedrooms_10k.zip --pictures 2000 --planted 500
+    python benchmarks/dedup.py --verdict
+
+With ``--verdict`` it asks instead whether duplicates among training images change what `memorization` says of a model that
+copies them and of one that does not, and whether removing them does: procedural rooms, and four altered copies of each.
 
 Photographs hold duplicates that nobody planted: pairs that the search or a hash finds, and that agree in details finer than both
 see, count neither as found nor as false. The hashes (imagehash) are given the radius at which their precision is still 0.99,
@@ -24,14 +28,18 @@ from PIL import Image, ImageEnhance
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dcgan_viz.analysis.memorization.memorization import memorization
 from dcgan_viz.data.decoding import decode_square
 from dcgan_viz.data.duplicates import Duplicates, find_duplicates, near
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
 from dcgan_viz.data.duplicates.duplicates import DETAIL_SIDE
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
-from dcgan_viz.data.images import evenly_spaced
+from dcgan_viz.data.images import ImageSet, evenly_spaced, load_images
 from dcgan_viz.data.sources import open_images
+from dcgan_viz.model import DCGAN, load
+from dcgan_viz.rooms.drawing import draw_rooms
+from dcgan_viz.rooms.training_sets import ROOMS, held_out_images
 from dcgan_viz.statistics import share_estimate
 
 PRECISION = 0.99
@@ -198,13 +206,56 @@ def grow(crops: NDArray[np.uint8], radius: int) -> None:
         )
 
 
+def rooms_with_copies(model: DCGAN, count: int, folder: Path) -> None:
+    """The first rooms that a model was trained on, and of each a copy altered in each way."""
+    random, known = np.random.default_rng(0), model.card.training[ROOMS]
+    count = min(count, known["count"])
+    for number, pixels in enumerate(draw_rooms(count, model.image_shape[1], known["seed"], known["first"]).pixels):
+        picture = Image.fromarray(pixels)
+        picture.save(folder / f"{number:05}-0.png")
+        for kind in KINDS:
+            (folder / f"{number:05}-{kind.__name__}.jpg").write_bytes(kind(picture, random))
+
+
+def say_verdicts(samples: int, rooms: int) -> None:
+    """What `memorization` says of a model that copies and of one that does not, with copies, without, and deduplicated."""
+    for name in ("rooms-memorized", "rooms"):
+        model = load(name)
+        with tempfile.TemporaryDirectory() as place:
+            rooms_with_copies(model, rooms, Path(place))
+            every = load_images(place, model.image_shape[1])
+            kept = find_duplicates(place, workers=1).kept()
+        held_out = held_out_images(model, samples)
+        originals = np.array([number for number, file in enumerate(every.names) if file.endswith("-0.png")])
+        print(f"{name}: dedup keeps {len(kept)} of {len(every)}, of {len(originals)} rooms")
+        sets = {"once": originals, "and four copies of each": np.arange(len(every)), "after dedup": kept}
+        for what, chosen in sets.items():
+            part = ImageSet(every.pixels[chosen], [every.names[index] for index in chosen])
+            found = memorization(model, part, held_out, samples=samples)
+            near = "; ".join(
+                f"in {n.space} {n.samples.share:.1%} of the samples are near, {n.references.share:.1%} of other rooms"
+                for n in found.near
+            )
+            print(
+                f"  {what}: {found.duplicates.repeated} counted as repeated; {near}. {found.verdict.partition(':')[0]}"
+            )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path)
+    parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("--verdict", action="store_true")
+    parser.add_argument("--samples", type=int, default=500, help="of each model, for --verdict")
+    parser.add_argument("--rooms", type=int, default=500, help="that a model was trained on, at most, for --verdict")
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--planted", type=int, default=500)
     options = parser.parse_args()
+    if options.verdict:
+        say_verdicts(options.samples, options.rooms)
+        return
+    if options.source is None:
+        parser.error("give the photographs, or --verdict")
     with tempfile.TemporaryDirectory() as place:
         folder, work = Path(place) / "pictures", Path(place) / "work"
         folder.mkdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dcgan_viz.data.decoding import Entry, UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.on_disk import on_disk
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.arrays import ArraySource
 from dcgan_viz.errors import Notice, UserError
@@ -22,7 +25,7 @@ from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import printable
 
 MEMORY_BUDGET = 4 * 2**30
-"""Sets that take more bytes than this once they are squared are not loaded: an ``.npy`` stays on disk instead."""
+"""Sets that take more bytes than this once they are squared are kept on disk: in a temporary file, but for an ``.npy``."""
 THREADS = 4
 WAITING = 4 * THREADS
 """At most so many pictures wait to be decoded, or for their turn after it."""
@@ -115,8 +118,9 @@ def load_images(
 ) -> ImageSet:
     """Every picture of a source, squared to one size, in the order of the source.
 
-    An ``.npy`` that holds pictures of this size already stays on disk. What else lies in the source, and metadata that
-    cannot be read, is said by a `Notice`.
+    An ``.npy`` that holds pictures of this size already stays on disk, and pictures of more than `MEMORY_BUDGET` bytes are
+    written to a temporary file and mapped from there. That, what else lies in the source, and metadata that cannot be
+    read, is said by a `Notice`.
 
     Parameters
     ----------
@@ -139,7 +143,7 @@ def load_images(
     Raises
     ------
     UserError
-        If the source is missing, holds no images, is too large for memory, or (without `skip_broken`) one does not
+        If the source is missing, holds no images, there is no room for them, or (without `skip_broken`) one does not
         decode.
     """
     found = open_images(source, keep_list)
@@ -148,13 +152,7 @@ def load_images(
     if isinstance(found, ArraySource) and limit is None and found.shape[1:] == (size, size, channels):
         return ImageSet(found.pixels, found.names)
     chosen = evenly_spaced(len(found), limit)
-    needed = len(chosen) * size * size * channels
-    if needed > MEMORY_BUDGET:
-        raise UserError(
-            f"{len(chosen):,} pictures of {size}x{size} take {needed / 2**30:.1f} GiB, and {MEMORY_BUDGET / 2**30:.0f} GiB "
-            f"are loaded at most: write them to an array first, dcgan-viz prepare {found.path} OUT.npy --size {size}"
-        )
-    pixels = np.empty((len(chosen), size, size, channels), np.uint8)
+    pixels = _room_for(found, (len(chosen), size, size, channels))
     names: list[str] = []
     broken: list[str] = []
     unturned: list[str] = []
@@ -183,6 +181,20 @@ def load_images(
             stacklevel=2,
         )
     return ImageSet(pixels[: len(names)], tuple(names))
+
+
+def _room_for(source: Source, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    needed = math.prod(shape)
+    if needed <= MEMORY_BUDGET:
+        return np.empty(shape, np.uint8)
+    warnings.warn(
+        f"{shape[0]:,} pictures of {shape[1]}x{shape[2]} take {needed / 2**30:.1f} GiB, and {MEMORY_BUDGET / 2**30:.0f} GiB are "
+        f"held in memory at most: they are kept in {tempfile.gettempdir()} until the end; dcgan-viz prepare {source.path} "
+        f"OUT.npy --size {shape[1]} writes them once for all",
+        Notice,
+        stacklevel=3,
+    )
+    return on_disk(shape)
 
 
 def evenly_spaced(count: int, limit: int | None) -> list[int]:
