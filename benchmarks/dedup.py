@@ -210,7 +210,8 @@ def rooms_with_copies(model: DCGAN, count: int, folder: Path) -> None:
     """The first rooms that a model was trained on, and of each a copy altered in each way."""
     random, known = np.random.default_rng(0), model.card.training[ROOMS]
     count = min(count, known["count"])
-    for number, pixels in enumerate(draw_rooms(count, model.image_shape[1], known["seed"], known["first"]).pixels):
+    drawn = draw_rooms(count, model.image_shape[1], seed=known["seed"], first=known["first"])
+    for number, pixels in enumerate(drawn.pixels):
         picture = Image.fromarray(pixels)
         picture.save(folder / f"{number:05}-0.png")
         for kind in KINDS:
