@@ -32,7 +32,7 @@ DEFAULT_OUT = "results/walk"
 @click.option(
     "--random-walks",
     type=click.IntRange(99),
-    default=199,
+    default=99,
     show_default=True,
     help="Random walks that the rows are compared with.",
 )

@@ -17,7 +17,7 @@ from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.latent.arithmetic import arithmetic
 from dcgan_viz.analysis.latent.directions import directions
 from dcgan_viz.analysis.latent.turn import turn
-from dcgan_viz.analysis.latent.walks import FEWEST_RANDOM_WALKS, RANDOM_WALKS, walk
+from dcgan_viz.analysis.latent.walks import walk
 from dcgan_viz.analysis.memorization.memorization import REFERENCES, memorization
 from dcgan_viz.analysis.quality.evaluation import evaluate
 from dcgan_viz.annotations.concepts import Concepts, find_concepts
@@ -212,13 +212,11 @@ def _walks(subject: Subject) -> Found:
         subject.model,
         rows=4 if subject.fast else 8,
         seed=subject.seed,
-        random_walks=FEWEST_RANDOM_WALKS if subject.fast else RANDOM_WALKS,
         source="new samples",
         progress=subject.progress,
     )
     rows = ["--rows", "4"] if subject.fast else []
-    less = f"{FEWEST_RANDOM_WALKS} random walks instead of {RANDOM_WALKS} to compare with" if subject.fast else ""
-    return Found(result, (walk_figure(result),), subject.command("walk", *rows), less)
+    return Found(result, (walk_figure(result),), subject.command("walk", *rows))
 
 
 def _directs(subject: Subject) -> Found:

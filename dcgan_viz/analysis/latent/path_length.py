@@ -14,7 +14,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.statistics import Estimate, Seed, bootstrap_estimate, stream
 
-EPSILON, PAIRS = 1e-4, 256
+EPSILON, PAIRS = 1e-4, 128
 BATCH = 64
 
 

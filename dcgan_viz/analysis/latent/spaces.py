@@ -35,10 +35,13 @@ class Space:
         Takes images (n, C, S, S) in [-1, 1] and returns tensors (n, …), with gradients where the images have them.
     scales : tuple of float
         Root mean square difference between independent samples, kind by kind.
+    unrelated : float
+        Mean distance of these samples.
     """
 
     maps: Callable[[Tensor], list[Tensor]]
     scales: tuple[float, ...]
+    unrelated: float
 
     def vectors(self, images: Tensor) -> Tensor:
         """Vectors (n, d), on the device of the maps, whose Euclidean distance is the distance in this space."""
@@ -50,13 +53,15 @@ class Space:
 @torch.no_grad()
 def _calibrated(maps: Callable[[Tensor], list[Tensor]], samples: Tensor) -> Space:
     """The space in which neighbours of a list of independent samples (2 n, C, S, S) lie 1 apart."""
-    totals: list[float] = []
-    pairs = len(samples) // 2
-    for batch in samples[: 2 * pairs].split(64):
-        squares = [(m[::2] - m[1::2]).square().flatten(1).mean(1).sum().item() for m in maps(batch)]
-        totals = [t + s for t, s in zip(totals or [0.0] * len(squares), squares, strict=True)]
+    batches = samples[: len(samples) // 2 * 2].split(64)
+    # Mean squared differences (pairs, kinds).
+    squares = torch.cat(
+        [torch.stack([(m[::2] - m[1::2]).square().flatten(1).mean(1) for m in maps(batch)], dim=1) for batch in batches]
+    ).double()
+    means = squares.mean(0)
     # Maps that never differ, as those of a dead layer, add nothing.
-    return Space(maps, tuple((t / pairs) ** 0.5 or 1.0 for t in totals))
+    means[means == 0] = 1.0
+    return Space(maps, tuple(means.sqrt().tolist()), float((squares / means).mean(1).sqrt().mean()))
 
 
 def discriminator_maps(discriminator: DiscriminatorNetwork) -> Callable[[Tensor], list[Tensor]]:

@@ -25,15 +25,15 @@ MEASURES = ("pixels", "1 − SSIM", "features")
 """How far apart two pictures are: root mean square in grey levels, one minus structural similarity, and the distance in
 the discriminator's features."""
 
-UNRELATED_PAIRS = 256
-UNRELATED, COMPARED, PATH_LENGTH = range(1, 4)
-"""Streams of random numbers of a seed: the points of the walk have the seed itself."""
+UNRELATED_PAIRS = 128
 """Pairs of independent samples that a walk's steps are measured against."""
 
-RANDOM_WALKS = 199
-"""The test is exact with any number of them; with these the least p-value is 0.005, and what is called sudden is less than
-0.01."""
-FEWEST_RANDOM_WALKS = 99
+UNRELATED, COMPARED, PATH_LENGTH = range(1, 4)
+"""Streams of random numbers of a seed: the points of the walk have the seed itself."""
+
+RANDOM_WALKS = 99
+"""The fewest with which a row can be one of a hundred. The test is exact with any number of them."""
+
 FALSE_ALARMS = 0.01
 """The share of ordinary rows that may be called sudden."""
 
@@ -131,9 +131,9 @@ class Row:
     jumps : tuple of float (measures,)
         The largest ratio of a step to the mean of the steps beside it; 1 if all are alike.
     at : int
-        The step with that ratio, counted from 1, in the measure in which it is rarest.
+        The step with that ratio, counted from 1, in the measure in which it stands out most.
     p_value : float
-        The share of random walks with a jump as rare, this row among them.
+        The share of random walks with a jump that stands out as much, this row among them.
     sudden : bool
         Whether that is 1 % or less.
     """
@@ -234,10 +234,11 @@ def jump_ratios(distances: NDArray[np.float64], unrelated: NDArray[np.float64]) 
 def jump_p_value(jumps: NDArray[np.float64], random_jumps: NDArray[np.float64]) -> tuple[float, int]:
     """How rare a row's jumps are among those of random walks, over all measures at once.
 
-    The row joins the random walks; in each measure they are ranked, and each keeps the best of its ranks (Westfall &
-    Young 1993). The p-value is the share with a best rank as good as the row's. If the row is one more random walk all
-    are exchangeable, so that the p-value is at most α with probability at most α, however few the walks and whatever
-    their distribution.
+    The row joins the random walks; in each measure the logarithms of all are standardised, and each walk keeps the highest
+    of its measures (the step-down maxT of Westfall & Young 1993, of one hypothesis). The p-value is the share with one as
+    high as the row's. If the row is one more random walk all are exchangeable, so that the p-value is at most α with
+    probability at most α, however few the walks and whatever their distribution. Ranks in place of values would let one
+    walk in each measure be as rare as the row, so that a jump in a single measure could not count among 99.
 
     Parameters
     ----------
@@ -249,17 +250,19 @@ def jump_p_value(jumps: NDArray[np.float64], random_jumps: NDArray[np.float64]) 
     float
         From 1 / (walks + 1) to 1.
     int
-        The measure in which the row ranks best.
+        The measure in which the row stands out most.
 
     Examples
     --------
-    >>> jump_p_value(np.array([9.0, 1.0]), np.arange(8.0).reshape(2, 4))
-    (0.4, 0)
+    >>> jump_p_value(np.array([9.0, 1.0]), np.arange(1.0, 9.0).reshape(2, 4))
+    (0.2, 0)
     """
-    together = np.concatenate([jumps[:, None], random_jumps], axis=1)
-    ranks = (together[:, None, :] >= together[:, :, None]).sum(2)
-    best = ranks.min(0)
-    return float((best <= best[0]).mean()), int(ranks[:, 0].argmin())
+    together = np.log(np.maximum(np.concatenate([jumps[:, None], random_jumps], axis=1), STILL))
+    deviation = together.std(axis=1, keepdims=True)
+    # A measure in which all are alike says nothing.
+    standard = (together - together.mean(axis=1, keepdims=True)) / np.where(deviation > 1e-12, deviation, 1.0)
+    highest = standard.max(axis=0)
+    return float((highest >= highest[0]).mean()), int(standard[:, 0].argmax())
 
 
 def walk(
@@ -292,7 +295,7 @@ def walk(
     seed : int
         Of the points, the random walks that the rows are compared with (never these rows), and the bootstrap.
     random_walks : int
-        At least 99. With n of them the least p-value is 1 / (n + 1).
+        At least 99. With n of them the least p-value is 1 / (n + 1), and more of them find a sudden row more surely.
     source : str
         What the points are, for the caption.
     progress : Progress
@@ -316,15 +319,15 @@ def walk(
     places = _points(model, points, rows, closed, seed)
     if steps < 3:
         raise UserError(f"a walk of {steps} pictures a row is too short: give at least 3")
-    if random_walks < FEWEST_RANDOM_WALKS:
+    if random_walks < RANDOM_WALKS:
         raise UserError(
-            f"{random_walks} random walks cannot tell what happens on one of a hundred: give at least "
-            f"{FEWEST_RANDOM_WALKS}"
+            f"{random_walks} random walks cannot tell what happens on one of a hundred: give at least {RANDOM_WALKS}"
         )
     prior = model.prior
     strangers = model.sample(2 * UNRELATED_PAIRS, stream(seed, UNRELATED))
     space = feature_space(model.discriminator, strangers)
-    unrelated = _distances(space, strangers.unflatten(0, (UNRELATED_PAIRS, 2))).mean(axis=(1, 2))
+    looks = _looks(to_pixels(strangers[::2]), to_pixels(strangers[1::2])).mean(axis=1)
+    unrelated = np.append(looks, space.unrelated)
     latents = path(places, steps, prior, closed=closed)
     images = model.generate(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
     own = np.concatenate([_distances(space, leg[None]) for leg in images], axis=1)
@@ -435,8 +438,13 @@ def _distances(space: Space, legs: Tensor) -> NDArray[np.float64]:
         pictures = to_pixels(part.flatten(0, 1)).reshape(*part.shape[:2], *part.shape[3:], part.shape[2])
         first, second = (p.reshape(-1, *p.shape[2:]) for p in (pictures[:, :-1], pictures[:, 1:]))
         features = (vectors[:, 1:] - vectors[:, :-1]).norm(dim=2).cpu().double().numpy().ravel()
-        found.append(np.stack([root_mean_squares(first, second), 1 - structural_similarities(first, second), features]))
+        found.append(np.vstack([_looks(first, second), features]))
     return np.concatenate(found, axis=1).reshape(len(MEASURES), count, steps - 1)
+
+
+def _looks(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The first two distances of pairs of pictures (2, pairs): those that need no features."""
+    return np.stack([root_mean_squares(first, second), 1 - structural_similarities(first, second)])
 
 
 def _random_distances(
