@@ -7,6 +7,7 @@ import { canvas, make, paint, slider } from "./tiles.js";
 // Okabe and Ito's colours, told apart by the colour-blind too.
 const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 const percent = value => (value === null || value === undefined ? "–" : `${Math.round(100 * value).toString().replace("-", "−")} %`);
+const PATIENCE = 200;
 const TOOLS = { everywhere: "zero everywhere", remove: "remove where I paint", insert: "insert where I paint" };
 
 export function show(view, about, address) {
@@ -19,9 +20,9 @@ export function show(view, about, address) {
   const state = {
     object: about.objects.includes(values.get("object")) ? values.get("object") : about.objects.includes("window") ? "window" : about.objects[0],
     ranking: about.rankings.includes(values.get("ranking")) ? values.get("ranking") : about.rankings[0],
-    page: Number(values.get("page") ?? 0), tool: "everywhere", brush: 0, masks: true, before: false,
+    page: Number(values.get("page") ?? 0), tool: "everywhere", brush: { remove: 0, insert: 0 }, masks: true, before: false,
   };
-  let ranked = null, pictures = null, present = true, cursor = { sample: 0, row: 0, column: 0 }, painting = null;
+  let ranked = null, pictures = null, seen = null, present = true, cursor = { sample: 0, row: 0, column: 0 }, painting = null;
   // What can be undone: how many maps are zeroed everywhere, and the strokes.
   let past = history({ zeroed: Number(values.get("maps") ?? 0), strokes: [] });
 
@@ -38,11 +39,10 @@ export function show(view, about, address) {
     },
   }, text));
   const count = slider("maps", { min: 0, max: layer.channels, step: 1, value: 0 }, value => {
-    if (state.tool === "everywhere") { live = { ...past.now, zeroed: value }; update(live); } else state.brush = value;
+    if (state.tool === "everywhere") update({ ...past.now, zeroed: value }); else state.brush[state.tool] = value;
   });
   // Only where the slider comes to rest is a state that can be undone.
   count.input.addEventListener("change", () => { if (state.tool === "everywhere") commit({ ...past.now, zeroed: Number(count.input.value) }); });
-  let live = past.now;
   const undo = make("button", { type: "button", onclick: () => { past.undo(); settled(); } }, "undo");
   const redo = make("button", { type: "button", onclick: () => { past.redo(); settled(); } }, "redo");
   const waiting = make("p", { className: "hint", role: "status" });
@@ -66,18 +66,36 @@ export function show(view, about, address) {
     maps: maps(zeroed), page: state.page, count: shown,
     strokes: [...strokes, ...(painting ? [painting] : [])].map(s => ({ ...s, maps: maps(s.maps), object: state.object, places: [...s.places] })),
   });
-  const update = latest(async what => {
-    if (!ranked) return false;
-    const found = await askPictures("forget/draw", body(what));
+  // The pictures at once; what the judge sees in them takes longer, and follows a few times a second.
+  const draw = latest(async what => {
+    const found = await askPictures("forget/draw", { ...body(what), seen: false });
     if (!present) return false;
     pictures = found;
-    draw();
+    show();
+    follow();
     return true;
   });
-  function draw() {
-    cells.forEach(({ picture }, k) => paint(picture, pictures, state.before ? k : shown + k));
+  const judge = latest(async what => {
+    const found = await askPictures("forget/draw", { ...body(what), seen: true });
+    if (!present) return false;
+    seen = found;
     overlay();
-    const rows = pictures.objects.map(o => make("tr", {},
+    tabulate();
+    return false;
+  });
+  let wanted = past.now, timer = 0;
+  function update(what) {
+    wanted = what;
+    if (ranked) draw(what);
+  }
+  function follow() {
+    if (about.seen.length) timer ||= setTimeout(() => { timer = 0; if (present) judge(wanted); }, PATIENCE);
+  }
+  function show() {
+    cells.forEach(({ picture }, k) => paint(picture, pictures, state.before ? k : shown + k));
+  }
+  function tabulate() {
+    const rows = seen.objects.map(o => make("tr", {},
       make("td", { className: o.object === state.object ? "subject" : "" }, key(o.object), o.object),
       make("td", {}, percent(o.removed)), make("td", {}, `${o.before} → ${o.after}`)));
     table.replaceChildren(make("thead", {}, make("tr", {}, make("th", {}, "object"), make("th", {}, "pixels gone"), make("th", {}, `seen in, of ${shown}`))),
@@ -93,11 +111,12 @@ export function show(view, about, address) {
   // The judge's masks as outlines, what is being painted, and the cursor of the keyboard.
   function overlay() {
     if (!pictures) return;
-    const { width, height, bytes } = pictures, scale = 4;
+    const { width, height } = pictures, bytes = seen?.bytes, scale = 4;
     cells.forEach(({ over }, k) => {
-      Object.assign(over, { width: width * scale, height: height * scale });
+      if (over.width !== width * scale || over.height !== height * scale) Object.assign(over, { width: width * scale, height: height * scale });
       const context = over.getContext("2d");
-      if (state.masks && pictures.count > 2 * shown) {
+      context.clearRect(0, 0, over.width, over.height);
+      if (state.masks && seen) {
         const first = 4 * width * height * ((state.before ? 2 : 3) * shown + k);
         const label = (row, column) => (row < 0 || column < 0 || row >= height || column >= width ? 0 : bytes[first + 4 * (row * width + column)]);
         for (let row = 0; row < height; row++) for (let column = 0; column < width; column++) {
@@ -124,7 +143,7 @@ export function show(view, about, address) {
     });
   }
 
-  function begin(sample) { painting = { sample, kind: state.tool, maps: state.brush, places: new Set() }; }
+  function begin(sample) { painting = { sample, kind: state.tool, maps: state.brush[state.tool], places: new Set() }; }
   function dab(sample, event) {
     const box = cells[sample].over.getBoundingClientRect();
     const column = Math.floor(((event.clientX - box.left) / box.width) * layer.size);
@@ -156,7 +175,7 @@ export function show(view, about, address) {
   }
 
   function commit(next) { past.change(next); settled(); }
-  function showCount() { count.set(state.tool === "everywhere" ? past.now.zeroed : state.brush); }
+  function showCount() { count.set(state.tool === "everywhere" ? past.now.zeroed : state.brush[state.tool]); }
   function settled() {
     const { zeroed, strokes } = past.now;
     undo.disabled = !past.canUndo;
@@ -181,7 +200,8 @@ export function show(view, about, address) {
     waiting.textContent = "";
     if (!found) return;
     ranked = found;
-    state.brush = ranked.positive;
+    // Few maps draw an object where there is none; to be rid of it takes many.
+    state.brush = { remove: ranked.positive, insert: Math.ceil(layer.channels / 4) };
     waiting.textContent = `The paper zeroes all maps with a positive weight in the regression: ${ranked.positive} of ${layer.channels}.`;
     settled();
   }
@@ -213,13 +233,13 @@ export function show(view, about, address) {
     settled();
   }
   addEventListener("keydown", keys);
-  const toggle = (text, name) => make("label", {}, make("input", { type: "checkbox", checked: state[name], onchange: event => { state[name] = event.target.checked; if (pictures) draw(); } }), text);
+  const toggle = (text, name) => make("label", {}, make("input", { type: "checkbox", checked: state[name], onchange: event => { state[name] = event.target.checked; if (pictures) { show(); overlay(); } } }), text);
   view.replaceChildren(make("div", { className: "two" },
     make("section", { className: "panel" },
       make("div", { className: "row" }, choose("forget", "object", about.objects), choose("by", "ranking", about.rankings)),
       make("div", { className: "row", role: "group", "aria-label": "where" }, ...tools), count,
       make("div", { className: "row" }, undo, redo, ...(about.seen.length ? [toggle("masks", "masks")] : []), toggle("before", "before"),
-        make("button", { type: "button", onclick: () => { state.page += 1; past = history({ ...past.now, strokes: [] }); settled(); } }, "other samples")),
+        make("button", { type: "button", onclick: () => { state.page += 1; seen = null; overlay(); past = history({ ...past.now, strokes: [] }); settled(); } }, "other samples")),
       waiting, table,
       make("div", { className: "row" }, ...(about.seen.length ? [measure] : []), save), saved, measured, command),
     make("div", { className: "shown" }, ...cells.map(cell => cell.figure))));

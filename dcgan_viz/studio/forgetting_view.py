@@ -18,7 +18,7 @@ from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
 from dcgan_viz.analysis.forgetting.controls import random_factors
 from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
-from dcgan_viz.analysis.forgetting.insertion import levels_inside
+from dcgan_viz.analysis.forgetting.insertion import strong_levels
 from dcgan_viz.analysis.forgetting.painting import Stroke, Untouched, preview, untouched
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.analysis.forgetting.rankings import positive_maps, score_maps
@@ -70,7 +70,7 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
     @lru_cache(maxsize=16)
     def levels(label: str) -> NDArray[np.float32]:
         found = evidence(label)
-        return levels_inside(found.maps, found.inside)
+        return strong_levels(found.maps, found.inside)
 
     @lru_cache(maxsize=8)
     def start(of: Layer, shown: int, seed: int) -> Untouched:
@@ -103,10 +103,14 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
             raise UserError(f"places are painted in layer {layer.number}")
         seed = FIRST_SEED + whole_number(data, "page", 0, MOST_SEEDS - 1)
         shown = whole_number(data, "count", 1, SHOWN)
+        # To read the pictures takes longer than to draw them: a page that is in a hurry does without.
+        if not isinstance(data.get("seen"), bool):
+            raise UserError("seen should be true or false")
+        reader = segmenter if data["seen"] else None
 
         def compute() -> Response:
             finished = [stroke() for stroke in strokes]
-            seen = preview(model, ablation, finished, start(of, shown, seed), segmenter)
+            seen = preview(model, ablation, finished, start(of, shown, seed), reader)
             labels = [seen_in[..., None] for seen_in in (seen.seen_before, seen.seen_after) if seen_in is not None]
             numbers = [
                 {"object": o.object, "removed": o.removed, "before": o.present_before, "after": o.present_after}

@@ -73,13 +73,16 @@ def test_forgetting_is_the_librarys(client: Any, seeing_model: DCGAN, tiny_segme
     ranked = finished(client, "POST", "/forget/rank", json=asked)
     layer = choose_layer(seeing_model, None)
     assert sorted(ranked["maps"]) == list(range(layer.channels))
-    body = {"maps": ranked["maps"][:3], "strokes": [], "page": 2, "count": 4}
+    body = {"maps": ranked["maps"][:3], "strokes": [], "page": 2, "count": 4, "seen": True}
     said, pixels = unpack(client.post("/forget/draw", json=body).content)
     start = untouched(seeing_model, layer, seeing_model.latents(4, 1002), tiny_segmenter)
     found = preview(seeing_model, Ablation(layer, tuple(ranked["maps"][:3])), [], start, tiny_segmenter)
     assert np.array_equal(pixels[4:8, ..., :3], found.after)
     assert np.array_equal(pixels[12:16, ..., 0], found.seen_after)
     assert said["objects"][0]["removed"] == found.objects[0].removed
+    hurried, unread = unpack(client.post("/forget/draw", json={**body, "seen": False}).content)
+    assert hurried["objects"] == []
+    assert np.array_equal(unread, pixels[:8])
     stroke = {"sample": 1, "kind": "insert", "object": "window", "maps": ranked["maps"][:2], "places": [0, 1]}
     _, painted = unpack(client.post("/forget/draw", json={**body, "strokes": [stroke]}).content)
     assert np.array_equal(painted[4], pixels[4])
@@ -106,6 +109,7 @@ def test_models_are_saved_under_names_that_the_server_chooses(client: Any, tmp_p
         ("/forget/rank", {"object": "bed", "ranking": "x"}, "ranking should be one of"),
         ("/forget/draw", {"maps": [10**6], "strokes": [], "page": 0, "count": 1}, "there is no 1000000"),
         ("/forget/draw", {"maps": [], "strokes": [5], "page": 0, "count": 1}, "that is no stroke"),
+        ("/forget/draw", {"maps": [], "strokes": [], "page": 0, "count": 1, "seen": 1}, "seen should be true or false"),
         ("/forget/draw", {"maps": [], "strokes": [], "page": -1, "count": 1}, "page should be a whole number"),
         (
             "/forget/draw",

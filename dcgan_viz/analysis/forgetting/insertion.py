@@ -102,6 +102,25 @@ def levels_inside(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArr
     return levels
 
 
+STRONG = 0.9
+"""The quantile of a map's activations where the object is that draws it best without being more than it ever is there."""
+
+
+def strong_levels(maps: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Activation (C,) of maps (N, C, h, w) that is exceeded at a tenth of the object's positions only.
+
+    The mean is small where a map tells one part of an object: raised to it, hardly anything is seen.
+
+    Examples
+    --------
+    >>> maps = np.arange(100, dtype=np.float32).reshape(1, 1, 10, 10)
+    >>> strong_levels(maps, np.ones((1, 10, 10), bool)).round(1)
+    array([89.1], dtype=float32)
+    """
+    levels: NDArray[np.float32] = np.quantile(maps.transpose(1, 0, 2, 3)[:, inside], STRONG, axis=1)
+    return levels.astype(np.float32)
+
+
 @torch.no_grad()
 def insert(
     evidence: Evidence,

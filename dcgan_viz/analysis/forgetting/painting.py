@@ -30,7 +30,7 @@ class Stroke:
     places : ndarray of bool (h, w)
         Positions of the layer.
     levels : ndarray of float32 (C,), optional
-        What each map of the layer is raised to, see `levels_inside`; zeroed without.
+        What each map of the layer is raised to, see `strong_levels`; zeroed without.
     """
 
     sample: int

@@ -188,8 +188,8 @@ class Memorization(Result):
                 for p in self.planted
             ),
             f"in the features of {self.measured_in}:",
-            f"a training image's nearest neighbour is a sample for {1 - test.real.value:.0%} (permuted labels "
-            f"{test.null:.0%}); by the same statistic it is one of as many {others} for {1 - usual.real.value:.0%}",
+            f"a training image's nearest neighbour is a sample for {100 * (1 - test.real.value):.0f} % (permuted labels "
+            f"{test.null:.0%}); by the same statistic it is one of as many {others} for {100 * (1 - usual.real.value):.0f} %",
         ]
         for name, quality in (("samples", self.quality), (others, self.quality_reference)):
             lines.append(
