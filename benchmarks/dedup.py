@@ -218,9 +218,9 @@ def rooms_with_copies(model: DCGAN, count: int, folder: Path) -> None:
             (folder / f"{number:05}-{kind.__name__}.jpg").write_bytes(kind(picture, random))
 
 
-def say_verdicts(samples: int, rooms: int) -> None:
+def say_verdicts(models: Sequence[str], samples: int, rooms: int) -> None:
     """What `memorization` says of a model that copies and of one that does not, with copies, without, and deduplicated."""
-    for name in ("rooms-memorized", "rooms"):
+    for name in models:
         model = load(name)
         with tempfile.TemporaryDirectory() as place:
             rooms_with_copies(model, rooms, Path(place))
@@ -237,9 +237,8 @@ def say_verdicts(samples: int, rooms: int) -> None:
                 f"in {n.space} {n.samples.share:.1%} of the samples are near, {n.references.share:.1%} of other rooms"
                 for n in found.near
             )
-            print(
-                f"  {what}: {found.duplicates.repeated} counted as repeated; {near}. {found.verdict.partition(':')[0]}"
-            )
+            verdict = found.verdict.partition(":")[0]
+            print(f"  {what}: {found.duplicates.repeated} counted as repeated; {near}. {verdict}", flush=True)
 
 
 def main() -> None:
@@ -247,13 +246,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, nargs="?")
     parser.add_argument("--verdict", action="store_true")
-    parser.add_argument("--samples", type=int, default=500, help="of each model, for --verdict")
-    parser.add_argument("--rooms", type=int, default=500, help="that a model was trained on, at most, for --verdict")
+    parser.add_argument("--models", nargs="*", default=["rooms-memorized", "rooms"], help="for --verdict")
+    parser.add_argument("--samples", type=int, default=400, help="of each model, for --verdict")
+    parser.add_argument("--rooms", type=int, default=64, help="that a model was trained on, at most, for --verdict")
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--planted", type=int, default=500)
     options = parser.parse_args()
     if options.verdict:
-        say_verdicts(options.samples, options.rooms)
+        say_verdicts(options.models, options.samples, options.rooms)
         return
     if options.source is None:
         parser.error("give the photographs, or --verdict")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+
+from dcgan_viz.data.duplicates.linked import first_linked, first_within
 
 ALIKE = 0.95
 """Correlation of 16x16 grey pictures from which two count as one: of UTKFace's pairs above it most are the same photograph."""
@@ -38,16 +40,11 @@ def near_duplicates(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     array([0, 1, 2, 0])
     """
     grey = torch.cat([_shrink(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)])
-    plain, mirrored = _standardise(grey), _standardise(grey.flip(2))
-    pairs = []
-    for start in range(0, len(grey), BLOCK):
-        rows = plain[start : start + BLOCK]
-        alike = torch.nonzero(torch.maximum(rows @ plain.T, rows @ mirrored.T) > ALIKE)
-        alike[:, 0] += start
-        pairs.append(alike)
-    first, second = torch.cat(pairs).T.numpy()
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(grey), len(grey)))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    count, vectors = len(grey), torch.cat([_standardise(grey), _standardise(grey.flip(2))])
+    firsts = first_within(vectors, math.sqrt(2 - 2 * ALIKE))
+    # A picture and its mirror image are one.
+    either = first_linked(np.stack([firsts[:count], firsts[count:]], 1), 2 * count)[firsts[:count]]
+    return np.unique(either, return_inverse=True)[1].astype(np.int64)
 
 
 def hold_out(groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ def test_groups_agree_with_correlations_one_by_one_whatever_the_block(monkeypatc
     assert np.array_equal(np.equal.outer(found, found), same)
     assert same.sum() > count
     monkeypatch.setattr("dcgan_viz.judges.splitting.BLOCK", 4)
+    monkeypatch.setattr("dcgan_viz.data.duplicates.linked.BLOCK", 3)
     assert np.array_equal(near_duplicates(pixels), found)
 
 

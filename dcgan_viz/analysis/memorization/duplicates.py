@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from torch import Tensor
 
 from dcgan_viz.analysis.memorization.image_vectors import pixel_vectors
+from dcgan_viz.data.duplicates.linked import first_within
 from dcgan_viz.data.images import Images
 from dcgan_viz.progress import Progress, Stage, silent
 
@@ -22,7 +20,7 @@ BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Duplicates:
+class Repeats:
     """Near-duplicates among training images, each group of which counts as one image.
 
     Parameters
@@ -40,8 +38,8 @@ class Duplicates:
 def first_alike(images: Images, progress: Progress = silent) -> NDArray[np.int64]:
     """For each image the number of the first one in its group of near-duplicates, which may be itself.
 
-    Groups are joined where any two images are nearer than `DUPLICATE` in pixels. Near-duplicates lie near on every
-    axis, so only those within that distance on the first principal axis are compared: about a tenth of all pairs.
+    Groups are joined where any two images are nearer than `DUPLICATE` in pixels. What repeats for the eye, such as a crop,
+    is for `dcgan_viz.data.duplicates` to find; here it matters what a search in these pixels would be deaf to.
 
     Parameters
     ----------
@@ -65,37 +63,16 @@ def first_alike(images: Images, progress: Progress = silent) -> NDArray[np.int64
     vectors = torch.cat(
         [pixel_vectors(images.tensor(slice(start, start + BLOCK))) for start in progress(starts, stage)]
     )
-    return _firsts(vectors)
+    return first_within(vectors, DUPLICATE)
 
 
-def _firsts(vectors: Tensor) -> NDArray[np.int64]:
-    count = len(vectors)
-    _, axes = torch.linalg.eigh(vectors.T @ vectors)
-    place, order = (vectors @ axes[:, -1]).sort()
-    ordered, labels = vectors[order], np.arange(count)
-    nearest = 1 - DUPLICATE**2 / 2
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        # What lies beyond is farther than a duplicate from all of the block.
-        end = int(torch.searchsorted(place, place[stop - 1] + DUPLICATE, right=True))
-        alike = torch.nonzero(ordered[start:stop] @ ordered[start:end].T > nearest).numpy() + start
-        pairs = labels[alike[alike[:, 0] < alike[:, 1]]]
-        if len(pairs):
-            graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
-            labels = connected_components(graph, directed=False)[1][labels]
-    groups = np.empty(count, np.int64)
-    groups[order.numpy()] = labels
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    return first[group].astype(np.int64)
-
-
-def count_duplicates(firsts: NDArray[np.int64]) -> Duplicates:
+def count_duplicates(firsts: NDArray[np.int64]) -> Repeats:
     """How many images repeat another, from what `first_alike` gave.
 
     Examples
     --------
     >>> count_duplicates(np.array([0, 1, 0, 3, 0]))
-    Duplicates(repeated=2, largest=3)
+    Repeats(repeated=2, largest=3)
     """
     sizes = np.bincount(firsts)
-    return Duplicates(int((sizes - 1).clip(min=0).sum()), int(sizes.max()))
+    return Repeats(int((sizes - 1).clip(min=0).sum()), int(sizes.max()))

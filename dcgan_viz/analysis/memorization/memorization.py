@@ -24,7 +24,7 @@ from dcgan_viz.analysis.memorization.copy_search import (
     walk_query,
 )
 from dcgan_viz.analysis.memorization.data_copying import DataCopying, data_copying
-from dcgan_viz.analysis.memorization.duplicates import Duplicates, count_duplicates
+from dcgan_viz.analysis.memorization.duplicates import Repeats, count_duplicates
 from dcgan_viz.analysis.memorization.dwelling import Dwelling, closed_walks, dwelling
 from dcgan_viz.analysis.memorization.image_vectors import FEATURE_BATCH, FeatureSpace, feature_vectors
 from dcgan_viz.analysis.memorization.near_copies import (
@@ -150,7 +150,7 @@ class Memorization(Result):
     verdict: str
     rule: str
     copies: bool
-    duplicates: Duplicates
+    duplicates: Repeats
     near: tuple[NearCopies, ...]
     planted: tuple[Planted, ...]
     data_copying: DataCopying | None

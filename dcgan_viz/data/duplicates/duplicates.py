@@ -13,12 +13,11 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dcgan_viz.data.decoding import decode_square, quiet_decoders
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import CODE, SIDE, STEPS, encode, train_autoencoder
+from dcgan_viz.data.duplicates.linked import first_linked
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
 from dcgan_viz.data.parts import Part
 from dcgan_viz.data.prepare import Prepared, prepare
@@ -325,16 +324,9 @@ def _read(source: Source, indices: NDArray[np.int64], side: int) -> NDArray[np.u
 
 def _groups(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The group of each picture, numbered in the order of their first pictures; -1 of those that are in no pair."""
-    links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, label = connected_components(links, directed=False)
-    paired = np.zeros(count, bool)
-    paired[pairs.ravel()] = True
+    paired = np.unique(pairs)
     group = np.full(count, -1, np.int64)
-    if len(pairs):
-        _, first, numbers = np.unique(label[paired], return_index=True, return_inverse=True)
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first)] = np.arange(len(first))
-        group[paired] = rank[numbers]
+    group[paired] = np.unique(first_linked(pairs, count)[paired], return_inverse=True)[1]
     return group
 
 

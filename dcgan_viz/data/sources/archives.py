@@ -65,7 +65,9 @@ class ZipSource(Source):
         # An array is in order already: if it has all of them, nothing is to be copied.
         if len(order) < len(names) or not isinstance(order, array):
             places = array("q", (places[index] for index in order))
-            names = Names(names[index] for index in order)
+            # In another order most names would open a block of their own.
+            every = names if isinstance(order, array) else list(names)
+            names = Names(every[index] for index in order)
         self.places, self.refused = places, _refused(names)
         super().__init__(path, names, left_out.sentences())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -13,8 +14,16 @@ KEPT_WHATEVER = "surrogatepass"
 """Names of files need not be text: what Python reads them as is kept."""
 
 
+BLOCK = 128
+"""Names that are compressed together: enough to be small, few enough to be opened for one of them."""
+BETWEEN = b"\xff"
+"""Stands between names; no encoded name has this byte."""
+
+
 class Names(Sequence[str]):
-    """Strings one behind the other in one block: a list of as many takes twice the memory, and a copy in each process.
+    """Strings in compressed blocks: a list of as many takes four times the memory, and a copy in each process.
+
+    The block that was read last stays open, so that going through all of them in their order is fast.
 
     Parameters
     ----------
@@ -28,17 +37,22 @@ class Names(Sequence[str]):
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._text, self._ends = bytearray(), array("q", [0])
+        self._packed, self._ends = bytearray(), array("q", [0])
+        self._last: list[str] = []
+        self._opened: tuple[int, list[str]] = (-1, [])
         for name in names:
             self.append(name)
 
     def append(self, name: str) -> None:
         """Take one more."""
-        self._text += name.encode("utf-8", KEPT_WHATEVER)
-        self._ends.append(len(self._text))
+        self._last.append(name)
+        if len(self._last) == BLOCK:
+            self._packed += zlib.compress(BETWEEN.join(name.encode("utf-8", KEPT_WHATEVER) for name in self._last), 1)
+            self._ends.append(len(self._packed))
+            self._last = []
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return (len(self._ends) - 1) * BLOCK + len(self._last)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -48,7 +62,19 @@ class Names(Sequence[str]):
         numbers = range(len(self))[index]
         if isinstance(numbers, range):
             return tuple(self[number] for number in numbers)
-        return self._text[self._ends[numbers] : self._ends[numbers + 1]].decode("utf-8", KEPT_WHATEVER)
+        block, place = divmod(numbers, BLOCK)
+        return self._block(block)[place]
+
+    def _block(self, number: int) -> list[str]:
+        if number == len(self._ends) - 1:
+            return self._last
+        # Taken at once, as another thread may open another block meanwhile.
+        opened, names = self._opened
+        if opened != number:
+            text = zlib.decompress(self._packed[self._ends[number] : self._ends[number + 1]])
+            names = [name.decode("utf-8", KEPT_WHATEVER) for name in text.split(BETWEEN)]
+            self._opened = number, names
+        return names
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str):

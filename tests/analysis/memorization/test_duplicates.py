@@ -19,7 +19,7 @@ def pictures() -> torch.Tensor:
 
 @pytest.mark.parametrize("block", [7, 1024])
 def test_it_agrees_with_a_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcgan_viz.analysis.memorization.duplicates.BLOCK", block)
+    monkeypatch.setattr("dcgan_viz.data.duplicates.linked.BLOCK", block)
     images = pictures()
     vectors = pixel_vectors(images)
     groups = [{k} for k in range(len(images))]
