@@ -92,6 +92,7 @@ class Numbers(click.ParamType):
     help="Negative slope of LeakyReLUs: the discriminator's, and --activation leaky-relu's.",
 )
 @click.option("--eps", type=click.FloatRange(1e-12, 1), help="Epsilon of every normalisation. [default: 1e-5]")
+@click.option("--first-eps", type=click.FloatRange(1e-12, 1), help="Of the generator's first one. [default: --eps]")
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
@@ -234,6 +235,7 @@ def _known(told: dict[str, Any], side: str) -> Knowledge:
         norm_first=None if norm is None else norm == "before",
         first_activated=None if side or told["projection"] is None else told["projection"] == "activated",
         eps=told["eps"],
+        first_eps=None if side else told["first_eps"],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_generator
 from dcgan_viz.foreign.geometry import Geometry
 from dcgan_viz.foreign.sources import CONDITIONAL, latents
-from dcgan_viz.foreign.testimony import Reading, Verdict
+from dcgan_viz.foreign.testimony import APART, RARE, Reading, Verdict
 from dcgan_viz.networks.layers import name_activation
 from dcgan_viz.networks.spec import Output
 
-SAME = 1e-4
-"""Largest difference of a pixel at which two readings draw the same."""
+SAME = 1 / 255
+"""Mean difference of pixels, on a scale of 2, below which two readings draw the same: half a grey level of 256."""
 
 SHOWN, DRAWN = 8, 6
 """Candidates on a sheet, and pictures of each."""
@@ -61,15 +61,19 @@ class UndecidedError(UserError):
 def traits(reading: Reading) -> dict[str, str]:
     """What weights do not hold of a reading, in words, by the parameter that gives it."""
     habits = reading.habits
-    return {
+    found = {
         "prior": _prior(habits.source),
         "activation": name_activation(habits.activation, habits.slope),
         "projection": f"{'' if habits.first_activated else 'no '}activation after the projection",
         "norm": f"normalisation {'before' if habits.norm_first else 'after'} the activation",
-        "eps": f"epsilon {habits.eps:g}" + (f", {habits.first_eps:g} first" if habits.first_eps != habits.eps else ""),
+        "eps": f"epsilon {habits.eps:g}",
+        "first_eps": f"epsilon {habits.first_eps:g} in the first normalisation",
         "strides": describe(reading.geometry),
         "order": ", ".join(modules(reading)),
     }
+    if reading.chain[0].norm is None:
+        del found["first_eps"]
+    return found
 
 
 def _prior(source: str) -> str:
@@ -103,14 +107,32 @@ def describe(geometry: Geometry) -> str:
     return ", ".join(f"{name} {','.join(map(str, numbers))}" for name, numbers in told.items())
 
 
+def unheard(verdict: Verdict) -> list[tuple[Reading, float]]:
+    """Readings that are not told apart from the chosen one, and move as it does: those of other habits.
+
+    Parameters
+    ----------
+    verdict : Verdict
+
+    Returns
+    -------
+    list of (Reading, float)
+        With the logarithm of the odds against each: the statistics' and custom's, or custom's alone.
+    """
+    chosen = verdict.reading
+    silent = {r.habits: r for r in reversed(verdict.alike) if r.geometry.steps == chosen.geometry.steps}
+    found = [(r, RARE * (r.unusual - chosen.unusual)) for r in reversed(silent.values()) if r.habits != chosen.habits]
+    return [(r, behind) for r, behind in (*verdict.rivals, *found) if behind < APART]
+
+
 def apart(first: Reading, second: Reading) -> float:
-    """Largest difference of a pixel between what two readings draw; infinite where pictures or priors differ."""
+    """Mean difference of pixels between what two readings draw; infinite where pictures or priors differ."""
     if first.habits.source != second.habits.source:
         return float("inf")
     ours, theirs = _pictures(first, "tanh"), _pictures(second, "tanh")
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return float("inf")
-    return float((ours - theirs).abs().max())
+    return float((ours - theirs).abs().mean())
 
 
 @torch.no_grad()
@@ -140,7 +162,9 @@ def compare(verdict: Verdict, output: Output = "tanh") -> tuple[Candidate, ...]:
     chosen = verdict.reading
     found: list[tuple[Reading, Candidate]] = []
     # Geometries that no statistics see are nearly as usual, or no rivals.
-    unseen = [(r, 0.0) for r in verdict.alike[:4] if r.habits == chosen.habits and r.unusual < chosen.unusual + 1]
+    moves = [r for r in verdict.alike if r.habits == chosen.habits and r.unusual < chosen.unusual + 1]
+    silent = unheard(replace(verdict, rivals=())) if verdict.fits else []
+    unseen = [(r, 0.0) for r in (*moves[:4], *(r for r, _ in silent))]
     for reading, behind in (*unseen, *sorted(verdict.rivals, key=lambda rival: rival[1])):
         images = _pictures(reading, output)
         if images is None or any(_same(reading, images, other, c.images) for other, c in found):
@@ -155,4 +179,4 @@ def compare(verdict: Verdict, output: Output = "tanh") -> tuple[Candidate, ...]:
 
 def _same(reading: Reading, images: Tensor, other: Reading, others: Tensor) -> bool:
     same = reading.habits.source == other.habits.source and images.shape == others.shape
-    return same and float((images - others).abs().max()) <= SAME
+    return same and float((images - others).abs().mean()) < SAME

@@ -40,8 +40,9 @@ _USUAL_UP = {
 }
 """How unusual a fractionally-strided convolution is, by kernel, stride, padding and output padding."""
 
-_TRIPLED = {(5, 3, 1, 0): 0.0, (5, 2, 2, 1): 0.6}, {(5, 3, 1): 0.0, (5, 2, 2): 0.6}
-"""The same up and down of a kernel of 5 next to the pictures where all others are of 4: anime faces of 96 pixels."""
+_TRIPLED = {(5, 3, 1, 0): 0.0, (5, 2, 2, 1): 0.4}, {(5, 3, 1): 0.0, (5, 2, 2): 0.4}
+"""The same up and down of a kernel of 5 next to the pictures where all others are of 4: anime faces of 96 pixels, and nearly
+as often the paper's step."""
 
 _USUAL_DOWN = {
     (1, 1, 0): 0.0,

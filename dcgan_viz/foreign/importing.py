@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,10 @@ from dcgan_viz.card import Card
 from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
-from dcgan_viz.foreign.candidates import PRIORS, apart
+from dcgan_viz.foreign.candidates import PRIORS, apart, different, unheard
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
-from dcgan_viz.foreign.readings import SMALL, hear, read_discriminator, read_generator
+from dcgan_viz.foreign.readings import hear, read_discriminator, read_generator
 from dcgan_viz.foreign.sources import latents
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
 from dcgan_viz.foreign.weights import Weights
@@ -30,9 +30,6 @@ from dcgan_viz.networks.statistics import recalibrate
 
 RECALIBRATION, BATCH = 4096, 128
 """Examples on which running statistics are measured anew, as many at once as the authors trained with."""
-
-KERAS_EPSILON = 1e-3
-"""The other epsilon that people use without giving one."""
 
 CHECKED = 1e-4
 """Largest difference from the original's outputs at which an import is proven."""
@@ -271,12 +268,15 @@ def _tell(
     judged: Verdict | None,
 ) -> Told:
     habits = verdict.reading.habits
-    told = _Teller(verdict)
-    told.add(PRIORS[habits.source], source is not None, lambda r: r.habits.source)
-    told.add_habits(known, _sensitivity(verdict.reading))
+    told = _Teller(verdict, _drawn_alike(verdict))
+    told.add("prior", PRIORS[habits.source], source is not None, lambda r: r.habits.source)
+    told.add_habits(known)
     after = "" if habits.first_activated else "no "
     told.add(
-        f"{after}activation after the projection", known.first_activated is not None, lambda r: r.habits.first_activated
+        "projection",
+        f"{after}activation after the projection",
+        known.first_activated is not None,
+        lambda r: r.habits.first_activated,
     )
     told.add_geometry(known)
     heard = judged is not None and _heard(judged, lambda r: r.habits.source)
@@ -284,14 +284,18 @@ def _tell(
     return told.told
 
 
-def _sensitivity(reading: Reading) -> str:
-    """What another small epsilon would change."""
-    other = replace(reading, habits=replace(reading.habits, eps=KERAS_EPSILON, first_eps=KERAS_EPSILON))
-    return f" (with {KERAS_EPSILON:g} a pixel would change by {apart(reading, other):.1g} at most)"
+def _drawn_alike(verdict: Verdict) -> dict[str, str]:
+    """What nothing tells apart of a generator, by the trait in which it differs, and how much that changes."""
+    found: dict[str, str] = {}
+    for reading, _ in sorted(unheard(verdict), key=lambda pair: pair[1]):
+        change = apart(verdict.reading, reading)
+        for trait, words in different(verdict.reading, reading).items():
+            found.setdefault(trait, f" (with {words} a pixel would change by {change:.1g} on average)")
+    return found
 
 
 def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
-    told = _Teller(verdict)
+    told = _Teller(verdict, {})
     told.add_habits(known)
     told.add_geometry(known)
     return told.told
@@ -300,8 +304,9 @@ def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
 class _Teller:
     """Sorts what is known by whence it is known."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Verdict, alike: Mapping[str, str]) -> None:
         self.verdict = verdict
+        self.alike = alike
         self.given: list[str] = []
         self.decided: list[str] = []
         self.granted: list[str] = []
@@ -309,22 +314,19 @@ class _Teller:
     def place(self, what: str, given: bool, decided: bool) -> None:
         (self.given if given else self.decided if decided else self.granted).append(what)
 
-    def add(self, what: str, given: bool, value: Callable[[Reading], Hashable]) -> None:
-        self.place(what, given, _heard(self.verdict, value))
+    def add(self, trait: str, what: str, given: bool, value: Callable[[Reading], Hashable]) -> None:
+        decided = _heard(self.verdict, value)
+        self.place(what if given or decided else what + self.alike.get(trait, ""), given, decided)
 
-    def add_habits(self, known: Knowledge, of_epsilon: str = "") -> None:
+    def add_habits(self, known: Knowledge) -> None:
         habits = self.verdict.reading.habits
         given = known.activation is not None or known.slope is not None
-        self.add(
-            name_activation(habits.activation, habits.slope), given, lambda r: (r.habits.activation, r.habits.slope)
-        )
+        words = name_activation(habits.activation, habits.slope)
+        self.add("activation", words, given, lambda r: (r.habits.activation, r.habits.slope))
         if any(link.norm is not None for link in self.verdict.reading.chain):
             order = "before" if habits.norm_first else "after"
-            self.add(f"normalisation {order} it", known.norm_first is not None, lambda r: r.habits.norm_first)
-            # Hardly any statistics tell a small epsilon.
-            decided = habits.eps > SMALL and self.verdict.agrees
-            granted = known.eps is None and not decided
-            self.place(f"epsilon {habits.eps:g}{of_epsilon * granted}", known.eps is not None, decided)
+            self.add("norm", f"normalisation {order} it", known.norm_first is not None, lambda r: r.habits.norm_first)
+            self.add("eps", f"epsilon {habits.eps:g}", known.eps is not None, lambda r: r.habits.eps)
 
     def add_geometry(self, known: Knowledge) -> None:
         steps = self.verdict.reading.geometry.steps
@@ -332,7 +334,7 @@ class _Teller:
             f"strides {','.join(str(s.stride) for s in steps)} and paddings {','.join(str(s.padding) for s in steps)}"
         )
         given = bool(known.wishes.steps or (known.wishes.strides and known.wishes.paddings))
-        self.add(what, given, lambda r: r.geometry.steps)
+        self.add("strides", what, given, lambda r: r.geometry.steps)
 
     @property
     def told(self) -> Told:

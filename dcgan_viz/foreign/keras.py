@@ -556,6 +556,7 @@ def _told(walk: _Walk) -> Knowledge:
         norm_first=orders == {True} or not orders,
         first_activated=not bare,
         eps=next(iter(walk.epsilons), None),
+        first_eps=next(iter(walk.epsilons), None),
         output=outputs.get(ending[0], "none") if walk.drawing and ending else "none" if walk.drawing else None,  # type: ignore[arg-type]
         as_drawn=True,
     )

@@ -89,6 +89,8 @@ class Knowledge:
     slope : float, optional
     norm_first, first_activated : bool, optional
     eps : float, optional
+    first_eps : float, optional
+        Of the first normalisation, where it is not that of the others.
     output : Output, optional
         What ends a generator.
     as_drawn : bool, optional
@@ -102,6 +104,7 @@ class Knowledge:
     norm_first: bool | None = None
     first_activated: bool | None = None
     eps: float | None = None
+    first_eps: float | None = None
     output: Output | None = None
     as_drawn: bool | None = None
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from torch import Tensor
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.candidates import SAME, UndecidedError, apart, compare, describe, different, modules, traits
+from dcgan_viz.foreign.candidates import (
+    SAME,
+    UndecidedError,
+    apart,
+    compare,
+    describe,
+    different,
+    modules,
+    traits,
+    unheard,
+)
 from dcgan_viz.foreign.chains import Chain, Chains, Side, find_chains
 from dcgan_viz.foreign.geometry import Geometry, discriminator_geometries, generator_geometries
 from dcgan_viz.foreign.knowledge import Knowledge, Source, Wishes
@@ -29,27 +39,26 @@ from dcgan_viz.foreign.weights import Weights
 GEOMETRIES, READINGS = 48, 40_000
 """Ways to stride that are looked at, and ways to read altogether; of more, the most usual."""
 
-SMALL, VISIBLE = 0.01, 0.05
-"""Epsilons that are custom's, unless another would change a pixel by so much."""
-
 FINE = 0.1
 """Variance of a normalisation's maps, median, below which an epsilon of 1e-3 can be heard."""
 
-CLEAR = 0.5
-"""How much more usual than the next a geometry must be to be taken where no statistics tell."""
+CLEAR, ENLARGED = 0.5, 1.0
+"""How much more usual than the next a geometry must be to be taken where no statistics tell; than one that enlarges last."""
 
 _HABITS = (
     *(Habits(slope=slope) for slope in (0.0, 0.2, 0.01, 0.1, 0.3)),
     *(Habits(activation) for activation in ("elu", "selu", "silu", "gelu", "tanh", "softplus")),
     # Whoever writes BatchNorm2d(channels, 0.8) means the momentum, and gets this epsilon; often not in the first.
-    *(Habits(slope=slope, eps=0.8, first_eps=first) for slope in (0.0, 0.2, 0.01) for first in (0.8, 1e-5)),
+    *(Habits(slope=slope, eps=0.8, first_eps=first) for slope in (0.0, 0.2, 0.01, 0.1) for first in (0.8, 1e-5)),
 )
 _KERAS = tuple(Habits(slope=slope, eps=1e-3, first_eps=1e-3) for slope in (0.0, 0.2, 0.3, 0.01, 0.1))
 """Keras' epsilon, which is heard only where variances are small."""
 
+EPSILONS = 1e-5, 1e-3, 0.8, 0.9
+"""Those that people use: PyTorch's, Keras', and momenta in the wrong place."""
 
-OPEN, HEARD = 1.0, 6
-"""How much less usual than the chosen one a geometry may be to be shown to the discriminator, and how many are."""
+HEARD = 6
+"""How many ways to draw are shown to the discriminator, where the generator's own statistics do not see how they differ."""
 
 
 def read_generator(
@@ -93,6 +102,7 @@ def read_generator(
         _readings(chains, geometries, known, sources, "generator"),
         lambda name, turn: latents(name, (1, 2, 8)[turn] * EXAMPLES, latent, seed=turn),
         generator_layer,
+        lambda reading: _of_other_epsilons(reading, known),
     )
     if found.reading.habits.source in CONDITIONAL and found.distance is not None:
         prior, place = CONDITIONAL[found.reading.habits.source]
@@ -102,6 +112,7 @@ def read_generator(
             "dcgan_viz.wrap takes it, or a command as the model file.py:function; if it is not, give `prior`"
         )
     _ask_order(found, chains, "generator")
+    _refuse_what_never_ran(found, known, source)
     _refuse_what_does_not_fit(found, known, source)
     if witness is not None:
         found = _heard_by(found, witness)
@@ -110,29 +121,45 @@ def read_generator(
     return found
 
 
+def _of_other_epsilons(reading: Reading, known: Knowledge) -> Sequence[Reading]:
+    """A reading with every epsilon that people use."""
+    if not _normed(reading.chain):
+        return (reading,)
+    pairs = []
+    for eps in EPSILONS if known.eps is None else (known.eps,):
+        alone = EPSILONS[0] if reading.chain[0].norm is not None else eps
+        firsts = (eps, alone) if known.first_eps is None else (known.first_eps,)
+        pairs += [(eps, first) for first in dict.fromkeys(firsts)]
+    habits = (replace(reading.habits, eps=eps, first_eps=first) for eps, first in pairs)
+    return (reading, *(replace(reading, habits=each) for each in habits))
+
+
 def _heard_by(verdict: Verdict, witness: Callable[[Reading], Verdict | None]) -> Verdict:
-    """Of geometries that a generator's own statistics do not see, the one whose pictures its discriminator has met."""
-    ways: dict[Hashable, Reading] = {}
-    for reading in verdict.alike:
-        if reading.unusual <= verdict.reading.unusual + OPEN:
-            ways.setdefault(reading.geometry.steps, reading)
+    """Of ways that a generator's own statistics do not see, the one whose pictures its discriminator has met."""
+    chosen = verdict.reading
+    moves = [r for r in verdict.alike if r.habits == chosen.habits and r.unusual <= chosen.unusual + ENLARGED]
+    silent = [r for r, _ in unheard(replace(verdict, rivals=())) if _matters(chosen, r)]
+    ways = [*{r.geometry.steps: r for r in reversed(moves)}.values()][::-1] + silent
     if len(ways) < 2:
         return verdict
-    heard = [(said, r) for r in list(ways.values())[:HEARD] if (said := witness(r)) is not None and said.fits]
+    heard = [(said, r) for r in ways[:HEARD] if (said := witness(r)) is not None and said.fits]
     ranked = sorted(heard, key=lambda pair: RARE * pair[1].unusual - pair[0].likelihood)
     odds = [said.likelihood - RARE * reading.unusual for said, reading in ranked]
     if len(odds) < 2 or odds[0] - odds[1] < APART:
         return verdict
-    chosen = ranked[0][1]
+    best = ranked[0][1]
 
-    def same(readings: Iterable[Reading]) -> tuple[Reading, ...]:
-        return tuple(r for r in readings if r.geometry.steps == chosen.geometry.steps)
+    def remain(readings: Iterable[Reading]) -> tuple[Reading, ...]:
+        """Without those that were heard and are not the best, and all that move or draw as they do."""
+        steps = {r.geometry.steps for _, r in ranked[1:]} - {best.geometry.steps}
+        habits = {r.habits for _, r in ranked[1:]} - {best.habits}
+        return tuple(r for r in readings if r.geometry.steps not in steps and r.habits not in habits)
 
-    return replace(verdict, reading=chosen, tied=same(verdict.tied), alike=same(verdict.alike))
+    return replace(verdict, reading=best, tied=remain(verdict.tied), alike=remain(verdict.alike))
 
 
-def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
-    """Raise where none of several readings of a generator gives its statistics."""
+def _missing(known: Knowledge, source: Source | None) -> str:
+    """Names of parameters that settle what weights do not tell, but for those that were given."""
     given = {
         "prior": source is not None,
         "activation": known.activation is not None or known.slope is not None,
@@ -142,14 +169,32 @@ def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source
         "strides": bool(known.wishes.steps or known.wishes.strides),
         "paddings": bool(known.wishes.steps or known.wishes.paddings),
     }
-    missing = [f"`{name}`" for name, there in given.items() if not there]
+    return ", ".join(f"`{name}`" for name, there in given.items() if not there)
+
+
+def _refuse_what_never_ran(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
+    """Raise where all running statistics are as a normalisation begins with them, so that they tell nothing."""
+    norms = [link.norm for link in verdict.reading.chain if link.norm is not None and link.norm.measured]
+    missing = _missing(known, source)
+    if missing and norms and all((n.mean == 0).all() and (n.variance == 1).all() for n in norms):
+        raise UserError(
+            "all running means of its normalisations are 0 and all variances 1, as before the first batch: the network was "
+            "never trained, or its statistics were lost. If it is trained, load it, let it draw a hundred batches in training "
+            "mode (`generator.train()`) and save its state_dict anew; if it shall be imported as it is, give all that its "
+            f"statistics do not tell: {missing}"
+        )
+
+
+def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
+    """Raise where none of several readings of a generator gives its statistics."""
+    missing = _missing(known, source)
     if missing and verdict.distance is not None and not verdict.agrees and verdict.considered > 1:
         raise _undecided(
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
             f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
             f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, or "
             f"not a plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or all that is not certain: "
-            f"{', '.join(missing)}",
+            f"{missing}",
             verdict,
             "generator",
         )
@@ -160,11 +205,11 @@ def _refuse_what_is_open(verdict: Verdict) -> None:
     if verdict.distance is None:
         return
     chosen = verdict.reading
-    behind = [(r, far) for r, far in verdict.rivals if far < APART and _matters(chosen, r)]
+    behind = [r for r, _ in unheard(verdict) if _matters(chosen, r)]
     if behind:
-        names = dict.fromkeys(name for reading, _ in behind for name in different(chosen, reading))
+        names = dict.fromkeys(name for reading in behind for name in different(chosen, reading))
         own = traits(chosen)
-        ways = "; or ".join(dict.fromkeys(", ".join(different(chosen, reading).values()) for reading, _ in behind[:3]))
+        ways = "; or ".join(dict.fromkeys(", ".join(different(chosen, reading).values()) for reading in behind[:4]))
         raise _undecided(
             f"its statistics do not tell {', '.join(own[name] for name in names)} from {ways}: give "
             + " and ".join(f"`{name}`" for name in names),
@@ -174,9 +219,8 @@ def _refuse_what_is_open(verdict: Verdict) -> None:
 
 
 def _matters(chosen: Reading, rival: Reading) -> bool:
-    """Whether a rival draws differently; by a small epsilon, whether one sees it."""
-    small = set(different(chosen, rival)) == {"eps"} and max(chosen.habits.eps, rival.habits.eps) < SMALL
-    return apart(chosen, rival) > (VISIBLE if small else SAME)
+    """Whether one sees that a rival draws otherwise."""
+    return apart(chosen, rival) >= SAME
 
 
 def read_discriminator(
@@ -270,6 +314,7 @@ def _given(habits: Habits, known: Knowledge) -> Habits:
     activation = known.activation or ("rectifier" if known.slope is not None else habits.activation)
     slope = habits.slope if known.slope is None else known.slope
     eps, first = (habits.eps, habits.first_eps) if known.eps is None else (known.eps, known.eps)
+    first = first if known.first_eps is None else known.first_eps
     return replace(habits, activation=activation, slope=slope * (activation == "rectifier"), eps=eps, first_eps=first)
 
 
@@ -347,22 +392,24 @@ def _settle(verdict: Verdict, known: Knowledge, side: Side) -> None:
             "the weights do not tell what z was drawn from in training: give `prior=normal` or `prior=uniform`"
         )
     # Of those that do the same wherever statistics are kept, custom decides.
-    others = [r for r in verdict.alike if r.geometry.steps != verdict.reading.geometry.steps]
-    if not others:
-        return
-    margin = min(r.geometry.unusual for r in others) - verdict.reading.geometry.unusual
-    sized = {
-        r.geometry.sizes[-1] for r in verdict.alike if r.geometry.unusual < verdict.reading.geometry.unusual + CLEAR
-    }
-    if margin >= CLEAR:
-        return
-    if side == "generator" and len(sized) > 1 and known.wishes.size is None:
+    chosen = verdict.reading.geometry
+    others = [r.geometry for r in verdict.alike if r.geometry.steps != chosen.steps]
+    # Whether the last convolution reads its maps enlarged, whoever wrote it decided without a thought to what is usual.
+    near = [
+        g
+        for g in others
+        if g.unusual - chosen.unusual < (ENLARGED if g.steps[-1].upsample != chosen.steps[-1].upsample else CLEAR)
+    ]
+    sides = {g.sizes[-1] for g in (chosen, *near)}
+    if side == "generator" and len(sides) > 1 and known.wishes.size is None:
         raise _undecided(
-            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sized))} pixels: the weights do not tell, give `size`",
+            f"its pictures may be {' or '.join(f'{s}x{s}' for s in sorted(sides))} pixels: the weights do not tell, give `size`",
             verdict,
             side,
         )
-    ways = "; or ".join(describe(r.geometry) for r in (verdict.reading, min(others, key=lambda r: r.geometry.unusual)))
+    if not near:
+        return
+    ways = "; or ".join(describe(g) for g in (chosen, min(near, key=lambda g: g.unusual)))
     option = "`strides`" if side == "generator" else "`discriminator_strides`"
     raise _undecided(
         f"the {side}'s weights and statistics leave open how its convolutions move: {ways}: give {option}",

@@ -91,7 +91,8 @@ class Habits:
             + 0.3 * (self.source in ("unit", "sigmoid"))
             + 1.0 * ("label" in self.source)
         )
-        return rare + 0.4 * (not self.first_activated) + 0.3 * (not self.norm_first) + 0.3 * (self.eps > 0.01)
+        rare += 0.3 * (self.eps == 0.8) + 1.4 * (self.eps == 0.9)
+        return rare + 0.4 * (not self.first_activated) + 0.3 * (not self.norm_first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,11 @@ class Reading:
     def unusual(self) -> float:
         """How far from what almost everybody does."""
         return self.habits.unusual + self.geometry.unusual
+
+    @cached_property
+    def key(self) -> Hashable:
+        """What is equal where two readings are the same."""
+        return id(self.chain), self.geometry, self.habits
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,7 +325,12 @@ def _count(wanted: int, there: int) -> int:
     return count if count < BATCH else count - count % BATCH
 
 
-def judge(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], layers: Layers) -> Verdict:
+def judge(
+    readings: Sequence[Reading],
+    inputs: Callable[[str, int], Tensor],
+    layers: Layers,
+    varied: Callable[[Reading], Sequence[Reading]] = lambda reading: (reading,),
+) -> Verdict:
     """Run readings layer by layer, and keep those that agree best with the stored statistics.
 
     The search runs on few examples, and whichever of many readings is closest on these is so by chance too: the last few
@@ -333,6 +344,8 @@ def judge(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], lay
         From a source's name, and the number of the turn (0 to 2), to what the network reads, (N, …).
     layers : callable
         From a reading and a number to its layer.
+    varied : callable, optional
+        From a reading to all that are judged where the search has found it: it, and those that are too many to be searched.
 
     Returns
     -------
@@ -340,17 +353,18 @@ def judge(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], lay
     """
     found = _run(readings, inputs, layers, 0)
     searched = found
-    for turn in (1, 2):
-        if found[0].evidence and (turn == 1 or len(_near(found)) > 1):
-            remaining = found if turn == 1 else _near(found)
-            found = _run([r for branch in remaining for r in branch.readings], inputs, layers, turn)
+    if found[0].evidence:
+        again = {v.key: v for branch in found for reading in branch.readings for v in varied(reading)}
+        found = _run(list(again.values()), inputs, layers, 1)
+        if len(near := _near(found)) > 1:
+            found = _run([r for branch in near for r in branch.readings], inputs, layers, 2)
     verdict = _verdict(found, len(readings))
-    kept = {id(reading) for branch in found for reading in branch.readings}
+    kept = {reading.key for branch in found for reading in branch.readings}
     best = max(branch.odds for branch in searched)
     lost = tuple(
         (min(b.readings, key=lambda r: r.unusual), max(best - b.odds, LOST[-1]))
         for b in searched
-        if not kept.intersection(map(id, b.readings))
+        if not any(reading.key in kept for reading in b.readings)
     )
     return replace(verdict, rivals=(*verdict.rivals, *lost))
 

@@ -63,7 +63,7 @@ def read_theano(path: Path) -> Weights:
     # Theirs of 5x5 stride by 2; only the 3x3 ones of their ImageNet networks do so in turn.
     step = Step(2, 2, 1) if tensors["layer1.weight"].ndim == 2 else Step(2, 2)
     wishes = Wishes(steps=(step,) * len(kernels)) if set(kernels) == {5} else Wishes()
-    known = Knowledge(wishes, eps=1e-8)
+    known = Knowledge(wishes, eps=1e-8, first_eps=1e-8)
     return Weights(tensors, path.name, digest=digest.hexdigest(), known=known, measured=False)
 
 

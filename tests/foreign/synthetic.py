@@ -15,6 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dcgan_viz.errors import UserError
+from dcgan_viz.foreign.candidates import SAME
+from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.weights import Weights
+
 First = Literal["conv", "linear"]
 
 STEPS = 60
@@ -272,3 +277,34 @@ def random_truth(seed: int) -> Truth:
 def seed_of(name: str) -> int:
     """A seed of a name's own."""
     return zlib.crc32(name.encode()) % 2**31
+
+
+def weights(truth: Truth, seed: int) -> tuple[Weights, Drawn]:
+    """What its file would hold, and the network."""
+    network = trained(truth, seed)
+    return Weights({n: t.float() for n, t in network.state_dict().items()}, "here"), network
+
+
+def assess(truth: Truth, seed: int) -> str:
+    """What an import with nothing told makes of a network.
+
+    "right" if it draws the same to 1e-4; "granted" if it draws the same to half a grey level on average, and says what it took
+    for granted; "asked" if it names a parameter that settles it; "refused" if it names none; "wrong" otherwise.
+    """
+    file, network = weights(truth, seed)
+    try:
+        found = import_pair(file)
+    except UserError as error:
+        return "asked" if "`" in str(error) else "refused"
+    z = drawn(truth.prior, 16, truth.latent)
+    with torch.no_grad():
+        theirs: Tensor = network(z)
+        ours = found.generator(2 * z - 1 if truth.prior == "unit" else z)
+    prior = "normal" if truth.prior == "normal" else "uniform"
+    if found.generator.spec.prior != prior or ours.shape != theirs.shape:
+        return "wrong"
+    difference = (ours - theirs).abs()
+    if difference.max() < 1e-4:
+        return "right"
+    said = any("a pixel would change" in what for what in found.told["generator"].granted)
+    return "granted" if said and difference.mean() < SAME else "wrong"

@@ -62,7 +62,8 @@ def test_the_command_makes_a_model_that_every_command_takes(run, pair: tuple[nn.
 
 
 def test_a_generator_alone_draws_and_says_what_it_lacks(run, refused, pair: tuple[nn.Module, nn.Module]) -> None:
-    assert run("import", "G.pth", "--out", "model").exit_code == 0
+    assert "give --eps" in refused("import", "G.pth", "--out", "model")
+    assert run("import", "G.pth", "--eps", 1e-5, "--out", "model").exit_code == 0
     assert run("sample", "--model", "model", "--count", 4, "--out", "s.png").exit_code == 0
     assert run("info", "model").exit_code == 0
     assert "needs a discriminator, and the model has none" in refused(
@@ -92,7 +93,7 @@ def test_pairs_of_inputs_and_outputs_prove_an_import(run, refused, pair: tuple[n
     assert "the images in pairs.npz differ" in refused(*arguments, "--activation", "leaky-relu")
     assert "the scores in pairs.npz differ" in refused(*arguments, "--discriminator-activation", "relu")
     np.savez("wrong.npz", x=z.numpy())
-    assert "needs the arrays" in refused("import", "G.pth", "--check", "wrong.npz", "--out", "other")
+    assert "needs the arrays" in refused("import", "G.pth", "D.pth", "--check", "wrong.npz", "--out", "other")
     assert not Path("other").exists()
 
 
@@ -109,9 +110,10 @@ def test_what_the_user_knows_settles_it(run, refused, pair: tuple[nn.Module, nn.
         "--activation",
         "relu",
     )
-    outcome = run(*given, "--norm", "before", "--out", "model")
+    outcome = run(*given, "--norm", "before", "--eps", 1e-5, "--out", "model")
     assert outcome.exit_code == 0, outcome.output
-    assert "given: z from N(0, 1), ReLU, normalisation before it, strides 1,2,2 and paddings 0,1,1" in outcome.stderr
+    given_words = "z from N(0, 1), ReLU, normalisation before it, epsilon 1e-05, strides 1,2,2 and paddings 0,1,1"
+    assert f"given: {given_words}" in outcome.stderr
     assert "--strides gives 2 numbers, but the network has 3 convolutions" in refused(
         "import", "G.pth", "--strides", "1,2", "--out", "other"
     )
@@ -199,7 +201,21 @@ def test_without_statistics_the_prior_is_asked() -> None:
         import_pair(of(network))
     imported = import_pair(of(network), source="uniform", output="sigmoid")
     assert "keeps no running statistics" in imported.told["generator"].statistics
-    assert "ReLU" in imported.told["generator"].granted
+    assert any(what.startswith("ReLU (with LeakyReLU") for what in imported.told["generator"].granted)
+
+
+def test_a_network_that_never_ran_is_said_to_be_untrained() -> None:
+    torch.manual_seed(0)
+    with pytest.raises(
+        UserError, match=r"means of its normalisations are 0 .* as before the first batch: .* never trained"
+    ):
+        import_pair(of(tutorial_generator()))
+    wishes = Wishes(strides=(1, 2, 2), paddings=(0, 1, 1))
+    known = Knowledge(wishes, (), "rectifier", 0.0, norm_first=True, first_activated=True, eps=1e-5)
+    network = tutorial_generator().eval()
+    ours, z = import_pair(of(network), source="normal", generator_known=known).generator, torch.randn(4, 12)
+    with torch.no_grad():
+        assert torch.allclose(ours(z), network(z), atol=1e-5)
 
 
 def test_statistics_that_nothing_produces_are_said_not_to_fit() -> None:
@@ -235,7 +251,8 @@ def test_a_projection_without_a_rectifier_and_norms_without_gains_draw_right() -
     z = torch.randn(4, 12)
     for seed in (1, 2):
         torch.manual_seed(seed)
-        ours = import_pair(of(network), generator_known=Knowledge(activation="rectifier", slope=0.0)).generator
+        known = Knowledge(activation="rectifier", slope=0.0, eps=1e-5)
+        ours = import_pair(of(network), generator_known=known).generator
         with torch.no_grad():
             assert torch.allclose(ours(z), network(z), atol=1e-5)
 
@@ -303,7 +320,8 @@ def test_strangers_checkpoints_draw(
     assert imported.looks == ""
     # On few latents an epsilon of 0.8 once seemed to fit one of them better, by chance.
     assert imported.generator.spec.norm_eps == 1e-5
-    assert any(what.startswith("epsilon 1e-05") for what in imported.told["generator"].granted)
+    told = imported.told["generator"]
+    assert any(what.startswith("epsilon 1e-05") for what in (*told.granted, *told.decided))
     for side, ending in zip(("generator", "discriminator"), endings, strict=True):
         if ending is not None:
             verdict = imported.verdicts[side]

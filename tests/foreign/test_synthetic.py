@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-import torch
-from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.candidates import UndecidedError
@@ -17,46 +15,32 @@ from dcgan_viz.foreign.importing import import_pair
 from dcgan_viz.foreign.knowledge import Wishes
 from dcgan_viz.foreign.readings import CLEAR
 from dcgan_viz.foreign.weights import Weights
-from tests.foreign.synthetic import FAMILIES, Move, Truth, drawn, random_truth, seed_of, trained
+from tests.foreign.synthetic import FAMILIES, Move, Truth, assess, random_truth, seed_of, weights
 
-QUICK = (
-    "tutorial, LeakyReLU 0.01",
-    "tutorial, norm last, LeakyReLU 0.2",
-    "tutorial, eps 0.8",
-    "tutorial, eps 1e-3",
-    "Udacity, ReLU first",
-    "Keras-like",
-)
+QUICK = {
+    "tutorial, LeakyReLU 0.01": "right",
+    "tutorial, norm last, LeakyReLU 0.2": "right",
+    "tutorial, eps 0.8": "right",
+    "Udacity, ReLU first": "right",
+    # What follows was once read wrongly, without a word.
+    # Of a single hidden normalisation no statistics hear the epsilon,
+    "Keras-like": "asked",
+    # nor the activation after it,
+    "random 102": "asked",
+    # and without a discriminator nobody knows whether the last convolution reads its maps enlarged,
+    "random 45": "asked",
+    # or whether a kernel of 5 after those of 4 doubles or triples them.
+    "random 175": "asked",
+}
 
 
-def weights(truth: Truth, seed: int) -> tuple[Weights, torch.nn.Module]:
-    network = trained(truth, seed)
-    return Weights({n: t.float() for n, t in network.state_dict().items()}, "here"), network
-
-
-def assess(truth: Truth, seed: int) -> str:
-    """ "right", "asked", "granted" where nothing but a small epsilon differs and is said to be taken for granted, or "wrong"."""
-    file, network = weights(truth, seed)
-    try:
-        found = import_pair(file)
-    except UserError as error:
-        # A parameter is named that settles it.
-        return "asked" if "`" in str(error) else "refused"
-    z = drawn(truth.prior, 16, truth.latent)
-    with torch.no_grad():
-        theirs: Tensor = network(z)
-        ours = found.generator(2 * z - 1 if truth.prior == "unit" else z)
-    prior = "normal" if truth.prior == "normal" else "uniform"
-    if found.generator.spec.prior != prior or ours.shape != theirs.shape:
-        return "wrong"
-    difference = (ours - theirs).abs().max().item()
-    small = truth.eps < 0.01 and any(what.startswith("epsilon") for what in found.told["generator"].granted)
-    return "right" if difference < 1e-4 else "granted" if small and difference < 0.05 else "wrong"
+def truth_of(name: str) -> Truth:
+    return FAMILIES[name] if name in FAMILIES else random_truth(int(name.removeprefix("random ")))
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_families_are_read_rightly(name: str) -> None:
-    assert assess(FAMILIES[name], seed_of(name)) == "right"
+def test_what_nothing_tells_is_asked_and_all_else_read_rightly(name: str) -> None:
+    assert assess(truth_of(name), seed_of(name)) == QUICK[name]
 
 
 @pytest.mark.long
