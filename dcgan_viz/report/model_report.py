@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageChops, ImageOps
 
 from dcgan_viz.data.images import to_pixels
+from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.style import DPI, captions_apart, with_minus
 from dcgan_viz.media.pictures import tile
@@ -241,6 +242,22 @@ def _samples(subject: Subject) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def _imported(subject: Subject) -> list[tuple[str, str]]:
+    """Of a model that was imported how well its readings fit, as `dcgan-viz import` drew it beside the card."""
+    folder = subject.model.folder
+    if folder is None or "imported" not in subject.model.card.training:
+        return []
+    titles = {
+        "fit-generator": "stored and computed deviations of the generator's maps",
+        "fit-discriminator": "stored and computed deviations of the discriminator's maps",
+        "candidates": "other readings of its weights",
+    }
+    files = {folder / f"{name}.png": title for name, title in titles.items()}
+    return [
+        (title, _webp(Image.fromarray(read_pixels(file, "RGB")))) for file, title in files.items() if file.is_file()
+    ]
+
+
 def _number(value: float) -> str:
     if not np.isfinite(value):
         return "–"
@@ -259,6 +276,7 @@ def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: st
     return environment.get_template("report.html.j2").render(
         subjects=subjects,
         samples=[_samples(subject) for subject in subjects],
+        imported=[_imported(subject) for subject in subjects],
         chapters=[of_both for of_both in chapters if any(not c.missing for c in of_both)],
         left_out=[of_both for of_both in chapters if all(c.missing for c in of_both)],
         shown_rows=SHOWN_ROWS,

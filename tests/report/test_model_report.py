@@ -61,6 +61,20 @@ def test_a_report_needs_nothing_else_and_says_what_it_left_out(tiny_model: DCGAN
     assert "factorised: " in page  # what the command prints stands in the page too
 
 
+def test_an_imported_model_shows_how_well_its_weights_fit(
+    tiny_model: DCGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANALYSES", [replace(analysis("walk"), run=fail)])
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "fit-generator.png")
+    subject = Subject(replace(tiny_model, folder=tmp_path), "theirs")
+    assert "How its weights were read" not in model_report([subject]).page
+    card = replace(tiny_model.card, training={"imported": {"files": {"G.pth": "0"}}})
+    page = model_report([replace(subject, model=replace(subject.model, card=card))]).page
+    [picture] = re.findall(r'base64,([^"]+)" alt="stored and computed deviations of the generator', page)
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        assert image.size == (60, 40)
+
+
 def test_two_models_stand_side_by_side(tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANALYSES", [analysis("directions"), replace(analysis("walk"), run=fail)])
     both = model_report([Subject(tiny_model, "one"), Subject(tiny_model, "other", seed=0)])
