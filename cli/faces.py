@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, echo
 from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.cli.planning import Planned, announce, dry_run_option, rehearse
 
 
 @click.command(cls=Command, short_help="Cut faces out of photographs, upright and square.")
@@ -35,6 +36,7 @@ from dcgan_viz.cli.options import json_option, overwrite_option
 @click.option(
     "--without-eyes", is_flag=True, help="Also take faces whose eyes were not found; these are not turned upright."
 )
+@dry_run_option
 @overwrite_option
 @json_option
 def faces(
@@ -45,6 +47,7 @@ def faces(
     margin: float,
     yunet: Path | None,
     without_eyes: bool,
+    dry_run: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -60,23 +63,32 @@ def faces(
     dcgan-viz train people/faces --preset faces64 --out runs/people
     """
     from dataclasses import asdict
+    from functools import partial
+    from tempfile import TemporaryDirectory
 
     from dcgan_viz.data.faces.faces import cut_faces, sentences
     from dcgan_viz.folders import check_apart
     from dcgan_viz.progress import show
 
     check_apart(source, out)
-    result = cut_faces(
-        source,
-        out,
-        size=size,
-        least=least,
-        margin=margin,
-        yunet=yunet,
-        eyes=not without_eyes,
-        overwrite=overwrite,
-        progress=show,
-    )
+    cut = partial(cut_faces, source, size=size, least=least, margin=margin, yunet=yunet, eyes=not without_eyes)
+    if dry_run:
+        with TemporaryDirectory() as place:
+            images, seconds = rehearse(
+                lambda progress: cut(out=Path(place) / "faces", progress=progress), "looking for"
+            )
+        announce(
+            Planned(
+                does=f"look for faces in {images:,} images of {source}",
+                seconds=images * seconds,
+                measured="looking into some of them; the room is that of one face in each",
+                size=3 * images * size**2,
+                place=out,
+            ),
+            as_json,
+        )
+        return
+    result = cut(out=out, overwrite=overwrite, progress=show)
     if as_json:
         echo(json.dumps({**asdict(result), "folder": str(result.folder)}))
         return

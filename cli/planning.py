@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dcgan_viz.cli.command import echo
-from dcgan_viz.progress import Stage, duration
+from dcgan_viz.progress import Progress, Stage, duration
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dcgan_viz.data.sources.source import Source
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Item = TypeVar("Item")
+
+REHEARSED = 6
+"""Items of a loop that are done to know how long one takes."""
 
 TRIED_PICTURES = 64
 """Pictures that are decoded to know how long one takes."""
@@ -108,6 +113,88 @@ class Clock:
     def seconds_an_item(self) -> float:
         """Between the first item, which pays for what is made once, and the last."""
         return (self.times[-1] - self.times[0]) / (len(self.times) - 1)
+
+
+class _EnoughError(Exception):
+    """A loop has done as many items as are needed to know how long one takes."""
+
+
+@dataclass
+class _Rehearsal(Clock):
+    """Lets the loop of one stage do a few items, and then ends everything."""
+
+    stage: str = ""
+    total: int = 0
+
+    def __call__(self, items: Iterable[Item], stage: Stage) -> Iterator[Item]:
+        """The same items; of the stage the first ones."""
+        if not stage.what.startswith(self.stage):
+            yield from items
+            return
+        self.total = stage.total
+        for item in super().__call__(items, stage):
+            if len(self.times) == REHEARSED:
+                raise _EnoughError
+            yield item
+
+
+def rehearse(work: Callable[[Progress], object], stage: str) -> tuple[int, float]:
+    """How many items the loop of a stage has, and how many seconds one takes, by its first ones.
+
+    Parameters
+    ----------
+    work : callable
+        The command's own work, which receives a `Progress`; what it would write after the loop it does not.
+    stage : str
+        How the words begin by which the loop names itself.
+
+    Examples
+    --------
+    >>> def work(progress):
+    ...     for _ in progress(range(1000), Stage("training", 1000)):
+    ...         time.sleep(0.001)
+    >>> steps, seconds = rehearse(work, "training")
+    >>> steps, 0.001 <= seconds < 0.1
+    (1000, True)
+    """
+    rehearsal = _Rehearsal(stage=stage)
+    with suppress(_EnoughError):
+        work(rehearsal)
+    if len(rehearsal.times) < 2:
+        # So short a loop that all of it is done.
+        return rehearsal.total, 0.0
+    return rehearsal.total, rehearsal.seconds_an_item()
+
+
+def announce_training(
+    train: Callable[[Progress], object], network: nn.Module, what: str, out: Path, as_json: bool
+) -> None:
+    """Say what training a small network would take, by its first steps.
+
+    Parameters
+    ----------
+    train : callable
+        Trains it, and receives a `Progress` whose stage is called ``training``.
+    network : Module
+        One of its kind, for its size on disk.
+    what : str
+        What is trained, and on what.
+    out : Path
+    as_json : bool
+    """
+    steps, seconds = rehearse(train, "training")
+    # Weights are kept in 16 bits.
+    size = 2 * sum(tensor.numel() for tensor in network.state_dict().values())
+    announce(
+        Planned(
+            does=f"train {what} for {steps:,} steps",
+            seconds=steps * seconds,
+            measured=f"{min(steps, REHEARSED)} of them; measuring it comes on top",
+            size=size,
+            place=out,
+        ),
+        as_json,
+    )
 
 
 def seconds_a_picture(source: Source, size: int, channels: int) -> float:

@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
+from dcgan_viz.cli.planning import announce_training, dry_run_option
 
 
 @click.command("train-classifier", cls=Command, short_help="Train a network that names an attribute of pictures.")
@@ -31,6 +32,7 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 @click.option("--terms", default="not stated", show_default=True, help="On the card: the terms of the pictures.")
 @seed_option
 @device_option
+@dry_run_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @overwrite_option
 @json_option
@@ -44,6 +46,7 @@ def train_classifier(
     terms: str,
     seed: int,
     device: str,
+    dry_run: bool,
     out: Path,
     overwrite: bool,
     as_json: bool,
@@ -60,10 +63,11 @@ def train_classifier(
     dcgan-viz train-classifier utkface.zip --labels utkface --out runs/faces/model/classifiers/gender
     """
     from dataclasses import asdict, replace
+    from functools import partial
 
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
-    from dcgan_viz.judges.classifier import CARD_FILE
+    from dcgan_viz.judges.classifier import CARD_FILE, ClassifierNetwork
     from dcgan_viz.judges.classifier_training import train_classifier as run
     from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import show
@@ -71,7 +75,8 @@ def train_classifier(
     check_network_folder(out, CARD_FILE, overwrite)
     images = load_images(data, size, int(channels), progress=show)
     found = read_labels(labels, images.names)
-    classifier = run(
+    train = partial(
+        run,
         images,
         found,
         held_out=held_out,
@@ -80,8 +85,13 @@ def train_classifier(
         device=device,
         data=f"{(found.numbers >= 0).sum()} pictures of {data.name}, centre-cropped and resized to {size}x{size}",
         terms=terms,
-        progress=show,
     )
+    if dry_run:
+        network = ClassifierNetwork(int(channels), len(found.classes))
+        what = f"a classifier of {', '.join(found.classes)} on {len(images):,} pictures of {data}"
+        announce_training(lambda progress: train(progress=progress), network, what, out, as_json)
+        return
+    classifier = train(progress=show)
     command = command_line(size=size, channels=channels, held_out=held_out, epochs=epochs)
     training = {**classifier.card.training, "command": command}
     classifier = replace(classifier, card=replace(classifier.card, training=training))

@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
+from dcgan_viz.cli.planning import announce_training, dry_run_option
 
 
 @click.command("train-encoder", cls=Command, short_help="Train the network in whose features samples are measured.")
@@ -18,6 +19,7 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 @click.option("--terms", default="not stated", show_default=True, help="On the card: the terms of the pictures.")
 @seed_option
 @device_option
+@dry_run_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @overwrite_option
 @json_option
@@ -28,6 +30,7 @@ def train_encoder(
     terms: str,
     seed: int,
     device: str,
+    dry_run: bool,
     out: Path,
     overwrite: bool,
     as_json: bool,
@@ -42,13 +45,14 @@ def train_encoder(
     dcgan-viz evaluate --model runs/mine --data photographs/ --encoder runs/encoder
     """
     from dataclasses import asdict, replace
+    from functools import partial
 
     import numpy as np
 
     from dcgan_viz.data.images import load_images
     from dcgan_viz.data.labels import read_labels
     from dcgan_viz.errors import UserError
-    from dcgan_viz.judges.encoder import CARD_FILE, SIZE
+    from dcgan_viz.judges.encoder import CARD_FILE, SIZE, EncoderNetwork
     from dcgan_viz.judges.encoder_training import train_encoder as run
     from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import show
@@ -58,9 +62,11 @@ def train_encoder(
     parts = [image.split("/", 1) for image in images.names]
     if {part[0] for part in parts} != {"train", "test"}:
         raise UserError(f"{data} holds no train/ and test/ side by side, with a folder for each class in both")
-    encoder = run(
+    labels = read_labels(None, [part[-1] for part in parts])
+    train = partial(
+        run,
         images,
-        read_labels(None, [part[-1] for part in parts]),
+        labels,
         np.array([part[0] == "train" for part in parts]),
         name=name,
         epochs=epochs,
@@ -68,8 +74,13 @@ def train_encoder(
         device=device,
         data=f"{len(images)} pictures of {data.name}, brought to {SIZE}x{SIZE}",
         terms=terms,
-        progress=show,
     )
+    if dry_run:
+        network = EncoderNetwork(3, len(labels.classes))
+        what = f"an encoder on {len(images):,} pictures of {len(labels.classes)} classes of {data}"
+        announce_training(lambda progress: train(progress=progress), network, what, out, as_json)
+        return
+    encoder = train(progress=show)
     training = {**encoder.card.training, "command": command_line(epochs=epochs)}
     replace(encoder, card=replace(encoder.card, training=training)).save(out, overwrite)
     accuracy = encoder.card.accuracy

@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
+from dcgan_viz.cli.planning import announce_training, dry_run_option
 
 
 @click.command("train-segmenter", cls=Command, short_help="Train a network that finds objects in pictures.")
@@ -19,11 +20,20 @@ from dcgan_viz.cli.options import device_option, json_option, overwrite_option, 
 @click.option("--steps", type=click.IntRange(10), default=2000, show_default=True, help="Batches of 64.")
 @seed_option
 @device_option
+@dry_run_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @overwrite_option
 @json_option
 def train_segmenter(
-    data: Path, held_out: int, steps: int, seed: int, device: str, out: Path, overwrite: bool, as_json: bool
+    data: Path,
+    held_out: int,
+    steps: int,
+    seed: int,
+    device: str,
+    dry_run: bool,
+    out: Path,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Train a network that names every pixel, on pictures with masks.
 
@@ -40,16 +50,18 @@ def train_segmenter(
     dcgan-viz train-segmenter rooms --out runs/rooms/model/segmenter
     """
     from dataclasses import replace
+    from functools import partial
 
     from dcgan_viz.annotations.masks import load_masks
-    from dcgan_viz.judges.segmenter import CARD_FILE
+    from dcgan_viz.judges.segmenter import CARD_FILE, SegmentationNetwork
     from dcgan_viz.judges.segmenter_training import train_segmenter as run
     from dcgan_viz.networks.weights import check_network_folder
     from dcgan_viz.progress import say, show
 
     check_network_folder(out, CARD_FILE, overwrite)
     pixels, masks, objects = load_masks(data)
-    segmenter = run(
+    train = partial(
+        run,
         pixels,
         masks,
         objects,
@@ -58,9 +70,13 @@ def train_segmenter(
         seed=seed,
         device=device,
         data=f"{len(pixels)} pictures with masks from {data.name}",
-        progress=show,
-        say=lambda sentence: say(f"warning: {sentence}"),
     )
+    if dry_run:
+        network = SegmentationNetwork(pixels.shape[-1], len(objects) + 1)
+        what = f"a segmenter of {', '.join(objects)} on {len(pixels):,} pictures of {data}"
+        announce_training(lambda progress: train(progress=progress), network, what, out, as_json)
+        return
+    segmenter = train(progress=show, say=lambda sentence: say(f"warning: {sentence}"))
     command = command_line(held_out=held_out, steps=steps)
     card = replace(segmenter.card, training={**segmenter.card.training, "command": command})
     replace(segmenter, card=card).save(out, overwrite)

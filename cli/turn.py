@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +19,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
+from dcgan_viz.cli.planning import Planned, announce, dry_run_option, rehearse
 from dcgan_viz.words import counted
 
 DEFAULT_OUT = "results/turn"
@@ -50,6 +53,7 @@ DEFAULT_OUT = "results/turn"
 @click.option(
     "--blind", type=click.Path(path_type=Path), help="Write a blind trial for dcgan-viz blind to this folder."
 )
+@dry_run_option
 @seed_option
 @device_option
 @out_option(DEFAULT_OUT)
@@ -64,6 +68,7 @@ def turn(
     strength: float,
     directions: int,
     blind: Path | None,
+    dry_run: bool,
     seed: int,
     device: str,
     out: Path | None,
@@ -91,7 +96,8 @@ def turn(
     if blind is not None:
         check_trial_folder(blind, overwrite)
     loaded = load(model, device)
-    result = analysis.turn(
+    run = partial(
+        analysis.turn,
         loaded,
         find_concepts(loaded, concepts),
         left=left,
@@ -101,8 +107,23 @@ def turn(
         strength=strength,
         directions=directions,
         seed=seed,
-        progress=show,
     )
+    if dry_run:
+        _, seconds = rehearse(lambda progress: run(progress=progress), "random directions")
+        steps = directions + analysis.RESAMPLES
+        announce(
+            Planned(
+                does=f"turn {counted(rows, 'sample')}, and new samples along {directions} random directions and by "
+                f"{analysis.RESAMPLES} other choices of exemplars",
+                seconds=steps * seconds,
+                measured="some of these directions",
+                size=1_000_000 + rows * positions * math.prod(loaded.image_shape),
+                place=out or Path(DEFAULT_OUT),
+            ),
+            as_json,
+        )
+        return
+    result = run(progress=show)
     folder = result.save(out_folder(out, DEFAULT_OUT), {"turn": turn_figure(result)}, overwrite=overwrite)
     sentence = f"{counted(rows, 'sample')} from {left} to {right}\n{result.sentences()}"
     if blind is not None:

@@ -43,6 +43,9 @@ from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, 
 FEWER_MEASURED = 200
 """Samples on which a segmenter measures what was forgotten, in a fast report."""
 
+RESAMPLES, FEWER_RESAMPLES = 100, 40
+"""How often other exemplars are chosen; fewer in a fast report."""
+
 EXCITING, FEWER_EXCITING = 512, 256
 """Samples that are looked through for what excites the discriminator's maps; fewer in a fast report."""
 
@@ -260,16 +263,25 @@ def _adds(subject: Subject) -> Found:
         progress=subject.progress,
     )
     asked = [*(word for name in judges for word in ("--expect", name)), *(["--wanted", wanted] if wanted else [])]
-    command = subject.command("arithmetic", expression, *asked, "--trials", str(trials))
-    return Found(result, (arithmetic_figure(result),), command)
+    less = f"{trials} trials instead of 100, and {FEWER_RESAMPLES} other choices of exemplars instead of {RESAMPLES}"
+    command = subject.command("arithmetic", expression, *asked)
+    return Found(result, (arithmetic_figure(result),), command, less if subject.fast else "")
 
 
 def _turns(subject: Subject) -> Found:
     assert subject.concepts is not None
     directions = 39 if subject.fast else 999
-    result = turn(subject.model, subject.concepts, directions=directions, seed=subject.seed, progress=subject.progress)
-    less = f"{directions} random directions instead of 999 to compare with" if subject.fast else ""
-    return Found(result, (turn_figure(result),), subject.command("turn", "--directions", "999"), less)
+    resamples = FEWER_RESAMPLES if subject.fast else 2 * RESAMPLES
+    result = turn(
+        subject.model,
+        subject.concepts,
+        directions=directions,
+        resamples=resamples,
+        seed=subject.seed,
+        progress=subject.progress,
+    )
+    less = f"{directions} random directions instead of 999 to compare with, and {resamples} other choices of exemplars"
+    return Found(result, (turn_figure(result),), subject.command("turn"), less if subject.fast else "")
 
 
 def _memorizes(subject: Subject) -> Found:

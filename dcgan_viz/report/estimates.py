@@ -10,10 +10,13 @@ from typing import Any
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate
 
-NAMING = ("object", "choice", "condition", "concept", "measure", "space", "source", "kind", "method", "name", "map")
+NAMING = (
+    *("object", "choice", "condition", "concept", "measure", "space", "source"),
+    *("kind", "method", "name", "map", "randomisation"),
+)
 """Fields whose value says which of several things a number is of; the first ones that there are."""
 
-MERE_FIELDS = ("objects", "effects", "found", "changes")
+MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities")
 """Fields that say nothing beside the names of what they hold."""
 
 
@@ -65,9 +68,10 @@ def _rows(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
 
 def _name(value: Any) -> tuple[str, ...]:
     fields = {f.name for f in dataclasses.fields(value)}
-    found = [f"{getattr(value, name)}" for name in NAMING if name in fields]
-    if "number" in fields and found:
-        return (f"{found[0]} {value.number}",)
+    found = [f"{getattr(value, name)}".replace("_", " ") for name in NAMING if name in fields]
+    for number in ("number", "layer"):
+        if number in fields and found and isinstance(getattr(value, number), int):
+            return (f"{found[0]} {getattr(value, number)}",)
     return tuple(found[:1])
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dcgan_viz.cli.planning import seconds_a_picture
 from dcgan_viz.data.decoding import decode_square
@@ -21,6 +23,19 @@ TRAIN = (
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcgan_viz.training.snapshot.RECALIBRATION_SAMPLES", 16)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Dark and light pictures, 160 to learn from and 16 to test on."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 160), ("test", 16)):
+        for number in range(count):
+            folder = tmp_path / "labelled" / part / ("dark", "light")[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 80, (20, 20, 3), dtype=np.uint8) + np.uint8(150 * (number % 2))
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "labelled"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +57,27 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("would ")
     assert result.stdout.endswith("nothing was written\n")
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_loops_are_foretold_by_their_first_steps(run, labelled: Path, tiny_folder: Path) -> None:
+    assert run("rooms", 80, "--size", 32, "--out", "rooms").exit_code == 0
+    sides = ["--set", "looking left=3,17,42,9", "--set", "looking right=1,2,5,6,8"]
+    assert run("concepts", "--model", tiny_folder, *sides, "--out", "concepts.json").exit_code == 0
+    before = sorted(Path().rglob("*"))
+    for line, does in {
+        "train-segmenter rooms --steps 20000 --held-out 4 --out judge": "train a segmenter of .* for 20,000 steps",
+        f"train-classifier {labelled}/train --size 16 --epochs 5000 --out judge": "of dark, light .* for 10,000 steps",
+        f"train-encoder {labelled} --epochs 5000 --out encoder": "on 176 pictures of 2 classes .* for 5,000 steps",
+        f"turn --model {tiny_folder} --concepts concepts.json --rows 1": "999 random directions",
+    }.items():
+        result = run(*shlex.split(line), "--dry-run", "--json")
+        assert result.exit_code == 0, result.output
+        plan = json.loads(result.stdout)
+        assert re.search(does, plan["would"]), plan
+        assert plan["seconds"] > 0
+        assert 100_000 < plan["bytes"] < 10_000_000
     assert sorted(Path().rglob("*")) == before
 
 

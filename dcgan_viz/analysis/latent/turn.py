@@ -40,6 +40,9 @@ MEASURED_SAMPLES = 64
 RANDOM_DIRECTIONS = 999
 """The turn among them is one of a thousand: p can be 0.001."""
 
+RESAMPLES = 200
+"""How often other exemplars are chosen."""
+
 FEWEST = 39
 """Random directions and sets of exemplars: with these the least p is 0.025, and the interval is within what was seen."""
 
@@ -148,7 +151,7 @@ def turn(
     positions: int = 9,
     strength: float = 1.0,
     directions: int = RANDOM_DIRECTIONS,
-    resamples: int = 200,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Turn:

@@ -91,11 +91,13 @@ def looks_figure(result: Classification) -> Figure:
         fontsize=TITLE_SIZE + 1,
     )
     grid = figure.subplots(rows, 2 * MAPS * SHOWN, squeeze=False)
+    sides = _sides(result)
     for row, (look, line) in enumerate(zip(result.looks, grid, strict=False)):
         for m in range(MAPS):
             for k in range(SHOWN):
                 left, right = line[2 * (m * SHOWN + k)], line[2 * (m * SHOWN + k) + 1]
-                _picture_and_gradient(left, right, result.look_pictures[row, m, k], result.look_gradients[row, m, k])
+                picture, gradient = result.look_pictures[row, m, k], result.look_gradients[row, m, k]
+                _picture_and_gradient(left, right, picture, gradient, sides[look.layers[m]])
             title = f"layer {look.layers[m]}, map {look.maps[m]}"
             line[2 * m * SHOWN].set_title(title, fontsize=LABEL_SIZE - 1, pad=3, loc="left")
         line[0].text(
@@ -121,17 +123,31 @@ def looks_figure(result: Classification) -> Figure:
     return figure
 
 
-def _picture_and_gradient(left: Axes, right: Axes, picture: NDArray[np.uint8], gradient: NDArray[np.float32]) -> None:
+def _sides(result: Classification) -> dict[int, int]:
+    """For each layer the side of the square that holds what any of its units sees."""
+    sides: dict[int, int] = {}
+    for look, gradients in zip(result.looks, result.look_gradients, strict=True):
+        for layer, of_map in zip(look.layers, gradients, strict=True):
+            for gradient in of_map:
+                seen = np.argwhere(gradient.any(0))
+                extent = int((np.ptp(seen, axis=0) + 1).max()) if len(seen) else 1
+                sides[layer] = max(extent, sides.get(layer, 1))
+    return sides
+
+
+def _picture_and_gradient(
+    left: Axes, right: Axes, picture: NDArray[np.uint8], gradient: NDArray[np.float32], side: int
+) -> None:
+    """An image with a square around what a unit sees, at the border shifted inside, and the gradient in this square."""
     show_picture(left, picture)
-    seen = np.argwhere(np.abs(gradient).sum(0) > 0)
+    seen = np.argwhere(gradient.any(0))
     if not len(seen):
         right.set_axis_off()
         return
-    (top, first), (bottom, last) = seen.min(0), seen.max(0) + 1
-    left.add_patch(
-        Rectangle((first - 0.5, top - 0.5), last - first, bottom - top, fill=False, edgecolor="#f1c40f", linewidth=1)
-    )
-    show_picture(right, gradient_picture(gradient[:, top:bottom, first:last]))
+    top, first = (int(corner) for corner in np.minimum(seen.min(0), np.array(picture.shape[:2]) - side))
+    square = Rectangle((first - 0.5, top - 0.5), side, side, fill=False, edgecolor="#f1c40f", linewidth=1)
+    left.add_patch(square)
+    show_picture(right, gradient_picture(gradient[:, top : top + side, first : first + side]))
 
 
 def _accuracies(axes: Axes, result: Classification) -> None:

@@ -111,6 +111,11 @@ def test_it_is_saved_with_its_figures(result: Classification, tmp_path: Path) ->
     folder = result.save(tmp_path / "out", figures)
     assert {"classify.png", "looks.png", "result.json", "arrays.npz"} <= {path.name for path in folder.iterdir()}
     assert len(figures["looks"].axes) == 3 * 12
+    # At the border of an image, too, the gradients of a layer's units have one shape.
+    gradients = [[axes.get_images()[0].get_array().shape for axes in figures["looks"].axes[1::2] if axes.get_images()]]
+    for look, shapes in zip(result.looks, np.array(gradients[0]).reshape(3, -1, 2, 3), strict=True):
+        for layer, of_map in zip(look.layers, shapes, strict=True):
+            assert {(layer, *shape[:2]) for shape in of_map} == {(layer, of_map[0][0], of_map[0][0])}
 
 
 def test_a_curve_beyond_the_pool_is_refused(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
