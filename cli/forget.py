@@ -98,7 +98,7 @@ MEASURED_SAMPLES = 1000
     show_default=True,
     help="Where maps are zeroed: everywhere, or only where the segmenter sees the object.",
 )
-@click.option("--samples", type=click.IntRange(1, 10_000), default=100, show_default=True, help="New samples to draw.")
+@click.option("--samples", type=click.IntRange(1, 10_000), default=40, show_default=True, help="New samples to draw.")
 @click.option("--dose-response", is_flag=True, help="Also zero 0 to all maps, ranked in every way and at random.")
 @click.option("--insertion", is_flag=True, help="Also raise the maps at a place: do they draw the object there?")
 @click.option("--maps", "show_maps", is_flag=True, help="Also show what the highest-ranked maps draw.")

@@ -254,7 +254,7 @@ def forget(
     keep: Sequence[str] = (),
     layer: int | str | None = None,
     top: int | None = None,
-    samples: int = 100,
+    samples: int = 40,
     ranking: str = "regression",
     negatives: Negatives = "random",
     strength: float = 1.0,

@@ -117,9 +117,8 @@ def _caption(result: Walk) -> tuple[str, str]:
     details = (
         "Pixels: root mean square in grey levels; 1 − SSIM: one minus structural similarity; features: distance in "
         f"features ({settings['features']}). A row is sudden if a step is longer beside its neighbours than on "
-        f"{100 * (1 - settings['false_alarms']):.0f} % of these walks in whichever measure it stands out most (logarithms "
-        f"of the ratios, standardised in each of the three): at most {100 * settings['false_alarms']:.0f} % of ordinary rows "
-        f"are called so by chance. "
+        f"{100 * (1 - settings['false_alarms']):.0f} % of these walks in whichever measure this is rarest (ranks over the "
+        f"three measures joined): at most {100 * settings['false_alarms']:.0f} % of ordinary rows are called so by chance. "
         f"That says unusual for this model; {settings['unrelated_pairs']} pairs of unrelated samples differ by {apart}. "
         f"Path length (mean squared speed of the picture on random ways, the whole way taking 1; pixels in the range "
         f"−1 to 1; over {settings['path_length_pairs']} pairs with 95 % bootstrap, ε = "
