@@ -59,58 +59,75 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
         Where models are saved, in numbered folders.
     turns : Turns
     """
-    layer, objects = choose_layer(model, None), objects_of(model, segmenter)
-    rankings: Jobs[tuple[list[int], int]] = Jobs()
-    measured: Jobs[list[dict[str, Any]]] = Jobs()
+    view = _View(model, segmenter, place, turns)
+    return [
+        Route("/forget/rank", view.rank, methods=["POST"]),
+        Route("/forget/draw", view.draw, methods=["POST"]),
+        Route("/forget/measure", view.measure, methods=["POST"]),
+        Route("/forget/save", view.save, methods=["POST"]),
+    ]
 
-    @lru_cache(maxsize=16)
-    def evidence(label: str) -> Evidence:
-        return gather_evidence(model, layer, find_boxes(model, [label], segmenter), label, segmenter=segmenter)
 
-    @lru_cache(maxsize=16)
-    def levels(label: str) -> NDArray[np.float32]:
-        found = evidence(label)
+class _View:
+    """Answers what the page asks for, and keeps what is asked for again."""
+
+    def __init__(self, model: DCGAN, segmenter: Segmenter | None, place: Path, turns: Turns) -> None:
+        self.model, self.segmenter, self.place, self.turns = model, segmenter, place, turns
+        self.layer, self.objects = choose_layer(model, None), objects_of(model, segmenter)
+        self.rankings: Jobs[tuple[list[int], int]] = Jobs()
+        self.measured: Jobs[list[dict[str, Any]]] = Jobs()
+        # Of this view alone: cached methods would keep it for as long as the process runs.
+        self.evidence = lru_cache(maxsize=16)(self._gather)
+        self.start = lru_cache(maxsize=8)(self._untouched)
+
+    def _gather(self, label: str) -> Evidence:
+        boxes = find_boxes(self.model, [label], self.segmenter)
+        return gather_evidence(self.model, self.layer, boxes, label, segmenter=self.segmenter)
+
+    def _untouched(self, layer: Layer, shown: int, seed: int) -> Untouched:
+        return untouched(self.model, layer, self.model.latents(shown, seed), self.segmenter)
+
+    def levels(self, label: str) -> NDArray[np.float32]:
+        """What maps are raised to where an object is painted."""
+        found = self.evidence(label)
         return strong_levels(found.maps, found.inside)
 
-    @lru_cache(maxsize=8)
-    def start(of: Layer, shown: int, seed: int) -> Untouched:
-        return untouched(model, of, model.latents(shown, seed), segmenter)
+    def chosen(self, data: Any) -> tuple[str, str]:
+        """The object and the ranking of a request."""
+        return one_of(data, "object", self.objects), one_of(data, "ranking", tuple(RANKINGS))
 
-    def ranked(label: str, ranking: str) -> tuple[list[int], int] | Waiting:
+    async def rank(self, request: Request) -> Response:
+        """All maps in the order of a ranking, and how many have a positive weight."""
+        label, ranking = self.chosen(await read_request(request))
+
         def compute(progress: Callable[..., Any]) -> tuple[list[int], int]:
-            found = evidence(label)
+            found = self.evidence(label)
             scores = score_maps(ranking, found)
             return np.argsort(-scores, kind="stable").tolist(), len(positive_maps(found.weights))
 
-        return rankings.result((label, ranking), compute)
-
-    def chosen(data: Any) -> tuple[str, str]:
-        return one_of(data, "object", objects), one_of(data, "ranking", tuple(RANKINGS))
-
-    async def rank(request: Request) -> Response:
-        label, ranking = chosen(await read_request(request))
-        found = ranked(label, ranking)
+        found = self.rankings.result((label, ranking), compute)
         if isinstance(found, Waiting):
             return json_reply({"waiting": True})
         return json_reply({"maps": found[0], "positive": found[1]})
 
-    async def draw(request: Request) -> Response:
+    async def draw(self, request: Request) -> Response:
+        """A page of samples without maps, or with painted places."""
         data = await read_request(request)
-        of = _layer(model, data)
+        of = _layer(self.model, data)
         ablation = Ablation(of, _maps(data, "maps", of))
-        strokes = [_stroke(one, layer, objects, levels) for one in some(data, "strokes", MOST_STROKES)]
-        if strokes and of != layer:
-            raise UserError(f"places are painted in layer {layer.number}")
+        strokes = [_stroke(one, self.layer, self.objects, self.levels) for one in some(data, "strokes", MOST_STROKES)]
+        if strokes and of != self.layer:
+            raise UserError(f"places are painted in layer {self.layer.number}")
         seed = FIRST_SEED + whole_number(data, "page", 0, MOST_SEEDS - 1)
         shown = whole_number(data, "count", 1, SHOWN)
         # To read the pictures takes longer than to draw them: a page that is in a hurry does without.
         if not isinstance(data.get("seen"), bool):
             raise UserError("seen should be true or false")
-        reader = segmenter if data["seen"] else None
+        reader = self.segmenter if data["seen"] else None
 
         def compute() -> Response:
             finished = [stroke() for stroke in strokes]
-            seen = preview(model, ablation, finished, start(of, shown, seed), reader)
+            seen = preview(self.model, ablation, finished, self.start(of, shown, seed), reader)
             labels = [seen_in[..., None] for seen_in in (seen.seen_before, seen.seen_after) if seen_in is not None]
             numbers = [
                 {"object": o.object, "removed": o.removed, "before": o.present_before, "after": o.present_after}
@@ -118,40 +135,38 @@ def forgetting_routes(model: DCGAN, segmenter: Segmenter | None, place: Path, tu
             ]
             return pictures_reply([seen.before, seen.after, *labels], objects=numbers, seed=seed)
 
-        return await turns(compute)
+        return await self.turns(compute)
 
-    async def measure(request: Request) -> Response:
+    async def measure(self, request: Request) -> Response:
+        """What zeroing maps does to new samples, counted by the segmenter."""
         data = await read_request(request)
-        label, _ = chosen(data)
+        label, _ = self.chosen(data)
+        segmenter = self.segmenter
         if segmenter is None or label not in segmenter.objects:
             raise UserError(f"nobody can count {label} in this model's pictures: it has no segmenter that knows it")
-        maps = _maps(data, "maps", layer)
-        found = measured.result((label, maps), lambda progress: _measure(model, layer, maps, segmenter, label))
+        maps = _maps(data, "maps", self.layer)
+        found = self.measured.result(
+            (label, maps), lambda progress: _measure(self.model, self.layer, maps, segmenter, label)
+        )
         return json_reply({"waiting": True} if isinstance(found, Waiting) else {"effects": found, "samples": MEASURED})
 
-    async def save(request: Request) -> Response:
+    async def save(self, request: Request) -> Response:
+        """Write the model that draws without maps, and say where it is."""
         data = await read_request(request)
-        label, _ = chosen(data)
-        maps = _maps(data, "maps", layer)
+        label, _ = self.chosen(data)
+        maps = _maps(data, "maps", self.layer)
         if not maps:
             raise UserError("no map is zeroed: there is nothing to save")
 
         def write() -> str:
             # The page chooses no names: what is written where is decided here.
-            folder = new_folder(place / f"{model.card.name}-without-{label}")
+            folder = new_folder(self.place / f"{self.model.card.name}-without-{label}")
             try:
-                return str(edited(model, Ablation(layer, maps)).save(folder))
+                return str(edited(self.model, Ablation(self.layer, maps)).save(folder))
             except OSError as error:
                 raise RefusedError(f"{folder} cannot be written: {error.strerror}", 503) from error
 
-        return json_reply({"folder": await turns(write)})
-
-    return [
-        Route("/forget/rank", rank, methods=["POST"]),
-        Route("/forget/draw", draw, methods=["POST"]),
-        Route("/forget/measure", measure, methods=["POST"]),
-        Route("/forget/save", save, methods=["POST"]),
-    ]
+        return json_reply({"folder": await self.turns(write)})
 
 
 def _layer(model: DCGAN, data: Any) -> Layer:

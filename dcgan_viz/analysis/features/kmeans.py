@@ -64,15 +64,15 @@ def kmeans_extractor(
     torch.Size([2, 80])
     """
     random = np.random.default_rng(seed)
-    patches = _random_patches(images, random)
-    mean, whiten = _whitening(patches)
+    patches = random_patches(images, random)
+    mean, whiten = whitening(patches)
     prepared = (patches - mean) @ whiten
     fitted = MiniBatchKMeans(centroids, batch_size=4096, n_init=1, max_iter=10, random_state=seed).fit(prepared.numpy())
     centres = torch.from_numpy(np.asarray(fitted.cluster_centers_, np.float32))
     there = [tensor.to(device) for tensor in (mean, whiten, centres)]
 
     def encode(batch: Tensor) -> Tensor:
-        return torch.cat([_encode(part, *there) for part in batch.to(device).float().split(AT_ONCE)]).cpu()
+        return torch.cat([triangle_features(part, *there) for part in batch.to(device).float().split(AT_ONCE)]).cpu()
 
     chosen = np.sort(random.permutation(len(images))[:STANDARDISED_ON])
     features = torch.cat([encode(images.tensor(part)) for part in np.array_split(chosen, -(-len(chosen) // AT_ONCE))])
@@ -98,8 +98,14 @@ def _patches(images: Tensor) -> Tensor:
     return _normalised(found.flatten(0, 1)).unflatten(0, (len(images), -1))
 
 
-def _random_patches(images: Images, random: np.random.Generator) -> Tensor:
-    """At most `PATCHES` patches (n, d), some of each of as many images."""
+def random_patches(images: Images, random: np.random.Generator) -> Tensor:
+    """At most `PATCHES` normalised patches (n, d), some of each of as many images.
+
+    Raises
+    ------
+    UserError
+        If there is no 4x4 grid of patches in an image.
+    """
     side = images.tensor(slice(0, 1)).shape[-1]
     positions = (side - PATCH + 1) ** 2
     if side - PATCH + 1 < GRID:
@@ -116,8 +122,15 @@ def _random_patches(images: Images, random: np.random.Generator) -> Tensor:
     return torch.cat(found)[:PATCHES]
 
 
-def _whitening(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean (d,) of patches and the matrix (d, d) that whitens them."""
+def whitening(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (d,) of patches and the matrix (d, d) that whitens them (ZCA).
+
+    Examples
+    --------
+    >>> mean, whiten = whitening(torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 20.0], [2.0, 20.0]]))
+    >>> mean, whiten.diag() * torch.tensor([2.0, 20.0]).div(3**0.5)
+    (tensor([ 1., 10.]), tensor([0.9645, 0.9996]))
+    """
     mean = patches.mean(0)
     covariance: NDArray[np.float64] = np.cov((patches - mean).double().numpy(), rowvar=False)
     values, vectors = np.linalg.eigh(covariance)
@@ -125,8 +138,18 @@ def _whitening(patches: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.from_numpy(whiten).float()
 
 
-def _encode(images: Tensor, mean: Tensor, whiten: Tensor, centres: Tensor) -> Tensor:
-    """Triangle features (N, 16 k) before they are standardised."""
+def triangle_features(images: Tensor, mean: Tensor, whiten: Tensor, centres: Tensor) -> Tensor:
+    """Features (N, 16 k) before they are standardised: how much nearer than on average each centroid is.
+
+    Parameters
+    ----------
+    images : Tensor (N, C, S, S)
+        In [-1, 1].
+    mean, whiten : Tensor (d,), (d, d)
+        Of `whitening`.
+    centres : Tensor (k, d)
+        Of whitened patches.
+    """
     side = images.shape[-1] - PATCH + 1
     whitened = (_patches(images) - mean) @ whiten
     # cdist's own way for many rows is the same matrix product, but keeps all squares too.

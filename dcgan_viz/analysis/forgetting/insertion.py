@@ -87,6 +87,14 @@ class Insertion(Result):
         )
 
 
+def _fitting(layer: Layer, side: int | None) -> int:
+    """The side of a square that fits into a layer's maps: a quarter of theirs by default."""
+    side = max(layer.size // 4, 1) if side is None else side
+    if not 1 <= side <= layer.size:
+        raise UserError(f"a square of {side} positions does not fit into maps of {layer.size}x{layer.size}")
+    return side
+
+
 def _squares(size: int, side: int, count: int, random: np.random.Generator) -> NDArray[np.bool_]:
     """A square at a random place in each of so many maps (count, size, size)."""
     corners = random.integers(0, size - side + 1, (count, 2))
@@ -167,12 +175,9 @@ def insert(
     model, layer, label = evidence.model, evidence.layer, evidence.label
     segmenter = evidence.reading_segmenter() if judge is None else judge
     levels = levels_inside(evidence.maps, evidence.inside) if levels is None else levels
-    side = max(layer.size // 4, 1) if side is None else side
-    if not 1 <= side <= layer.size:
-        raise UserError(f"a square of {side} positions does not fit into maps of {layer.size}x{layer.size}")
+    side = _fitting(layer, side)
     if not maps:
         raise UserError("there are no maps to raise: choose at least one")
-    wanted = segmenter.label(label)
     random = np.random.default_rng(stream(seed, _PLACES))
     chosen = np.zeros((samples, layer.channels), bool)
     chosen[:, list(maps)] = True
@@ -181,26 +186,22 @@ def insert(
     places = _squares(layer.size, side, samples, random)
     scale = model.image_shape[1] // layer.size
     above = places.repeat(scale, 1).repeat(scale, 2)
-    latents = model.latents(samples, seed)
-    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
-    pictures: list[list[NDArray[np.uint8]]] = [[] for _ in range(4)]
+    latents, wanted = model.latents(samples, seed), segmenter.label(label)
+    covered: list[list[NDArray[np.float64]]] = []
+    pictures: list[list[NDArray[np.uint8]]] = []
     for start in range(0, samples, SAMPLE_BATCH):
         batch = slice(start, start + SAMPLE_BATCH)
         below = model.generator.activations(latents[batch], layer.number)
-        drawn = [
-            _draw_forced(model, layer, below, places[batch], choice[batch], raised)
-            for choice in (chosen, control)
-            for raised in (levels, np.zeros_like(levels))
-        ]
-        untouched = _draw_forced(model, layer, below, places[batch], np.zeros_like(chosen[batch]), levels)
-        drawn += [paint(untouched, drawn[0], above[batch]), paint(untouched, torch.ones_like(untouched), above[batch])]
-        for values, images in zip(covered, drawn, strict=True):
-            values.append(_share_covered(segment(segmenter, images) == wanted, above[batch]))
-        kept = max(min(shown - start, SAMPLE_BATCH), 0)
-        if kept:
-            for list_, images in zip(pictures, (untouched, drawn[0], drawn[2], drawn[4]), strict=True):
-                list_.append(to_pixels(images[:kept]))
-    inserted, ablated, control_inserted, control_ablated, patch, white = (np.concatenate(v) for v in covered)
+        untouched, drawn = _draw_in_turn(
+            model, layer, below, places[batch], above[batch], (chosen[batch], control[batch]), levels
+        )
+        covered.append([_share_covered(segment(segmenter, images) == wanted, above[batch]) for images in drawn])
+        if start < shown:
+            pictures.append(
+                [to_pixels(images[: shown - start]) for images in (untouched, drawn[0], drawn[2], drawn[4])]
+            )
+    inserted, ablated, control_inserted, control_ablated, patch, white = map(np.concatenate, zip(*covered, strict=True))
+    before, after, control_shown, painted = map(np.concatenate, zip(*pictures, strict=True))
 
     def mean(values: NDArray[np.float64]) -> Estimate:
         return bootstrap_estimate(values, seed=stream(seed, _BOOTSTRAP))
@@ -225,10 +226,10 @@ def insert(
         white_patch=mean(white),
         beyond_patch=mean(inserted - patch),
         measured_by="the segmenter of the evidence" if judge is None else "a judge that had no part in the choice",
-        before=np.concatenate(pictures[0]),
-        after=np.concatenate(pictures[1]),
-        control=np.concatenate(pictures[2]),
-        painted=np.concatenate(pictures[3]),
+        before=before,
+        after=after,
+        control=control_shown,
+        painted=painted,
         places=above[:shown],
     )
 
@@ -245,6 +246,26 @@ def paint(pictures: Tensor, like: Tensor, places: NDArray[np.bool_]) -> Tensor:
     where = torch.from_numpy(places)[:, None].to(pictures)
     colour = (like * where).sum((2, 3), keepdim=True) / where.sum((2, 3), keepdim=True)
     return pictures * (1 - where) + colour * where
+
+
+def _draw_in_turn(
+    model: DCGAN,
+    layer: Layer,
+    below: Tensor,
+    places: NDArray[np.bool_],
+    above: NDArray[np.bool_],
+    choices: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    levels: NDArray[np.float32],
+) -> tuple[Tensor, list[Tensor]]:
+    """A batch as it is; and with the chosen and the random maps raised and zeroed, the place painted alike and white."""
+    drawn = [
+        _draw_forced(model, layer, below, places, choice, raised)
+        for choice in choices
+        for raised in (levels, np.zeros_like(levels))
+    ]
+    untouched = _draw_forced(model, layer, below, places, np.zeros_like(choices[0]), levels)
+    alike = paint(untouched, drawn[0], above)
+    return untouched, [*drawn, alike, paint(untouched, torch.ones_like(untouched), above)]
 
 
 def _draw_forced(

@@ -366,23 +366,9 @@ def arithmetic(
         again = _resampled_shares(model, pools, terms, jury, resamples, stream(seed, RESAMPLED), progress)
         measurements = _measure(jury, conditions, again)
     return Arithmetic(
-        settings={
-            "model": model.card.name,
-            "seed": seed,
-            "trials": trials,
-            "exemplars_averaged": EXEMPLARS,
-            "pools": {name: len(pool) for name, pool in pools.items()},
-            "samples_seed": concepts.seed,
-            "picked_by": concepts.contributor,
-            "picked_how": concepts.method,
-            "wanted": wanted,
-            "noise": f"uniform, ±{NOISE}",
-            "prior": prior,
-            "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
-            "pixel_arithmetic": "the same expression of the mean pictures, grey levels 0 to 255, clipped",
-            "rate_intervals": "95 % Wilson over pictures, given the exemplars that were picked; over exemplars: 95 % bootstrap "
-            f"over {resamples} sets drawn anew with replacement, {RESAMPLED_TRIALS} sums of each",
-        },
+        settings=_settings(
+            model, concepts, {name: len(pool) for name, pool in pools.items()}, trials, wanted, resamples, seed
+        ),
         expression=write_expression(terms),
         operands=tuple(Operand(t.sign, t.concept, concepts.of(t.concept)[:EXEMPLARS]) for t in terms),
         reach=_reach(total[None], prior),
@@ -405,6 +391,35 @@ def arithmetic(
         random_trials=at_random,
         controls=drawn.controls,
     )
+
+
+def _settings(
+    model: DCGAN,
+    concepts: Concepts,
+    pools: dict[str, int],
+    trials: int,
+    wanted: str | None,
+    resamples: int,
+    seed: int,
+) -> ArithmeticSettings:
+    """How it was obtained, from pools of so many exemplars."""
+    return {
+        "model": model.card.name,
+        "seed": seed,
+        "trials": trials,
+        "exemplars_averaged": EXEMPLARS,
+        "pools": pools,
+        "samples_seed": concepts.seed,
+        "picked_by": concepts.contributor,
+        "picked_how": concepts.method,
+        "wanted": wanted,
+        "noise": f"uniform, ±{NOISE}",
+        "prior": model.prior,
+        "kept_in_prior": "no: as in the paper the sum is drawn where it lies",
+        "pixel_arithmetic": "the same expression of the mean pictures, grey levels 0 to 255, clipped",
+        "rate_intervals": "95 % Wilson over pictures, given the exemplars that were picked; over exemplars: 95 % bootstrap "
+        f"over {resamples} sets drawn anew with replacement, {RESAMPLED_TRIALS} sums of each",
+    }
 
 
 @dataclass(frozen=True)

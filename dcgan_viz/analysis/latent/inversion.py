@@ -314,11 +314,7 @@ def invert(
     UserError
         If there are no photographs, they have another size, or a number is too small.
     """
-    shape = model.image_shape
-    if photographs.ndim != 4 or tuple(photographs.shape[1:]) != shape or len(photographs) == 0:
-        raise UserError(
-            f"photographs for this model have shape (n, {', '.join(map(str, shape))}), not {tuple(photographs.shape)}"
-        )
+    _check_shape(model.image_shape, photographs)
     if not 1 <= starts <= samples or steps < 4 or own < 1:
         raise UserError(
             f"{starts} starts of {samples} samples, {steps} steps and {own} own samples are too few: give at least 1 start, "
@@ -376,6 +372,13 @@ def invert(
         recovered=share_estimate(again, own, method="exact"),
         verdict=inversion_verdict(found[:count], found[count:]),
     )
+
+
+def _check_shape(shape: tuple[int, int, int], photographs: Tensor) -> None:
+    if photographs.ndim != 4 or tuple(photographs.shape[1:]) != shape or len(photographs) == 0:
+        raise UserError(
+            f"photographs for this model have shape (n, {', '.join(map(str, shape))}), not {tuple(photographs.shape)}"
+        )
 
 
 def _search(

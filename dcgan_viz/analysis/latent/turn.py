@@ -191,9 +191,7 @@ def turn(
     """
     concepts.check_belongs_to(model)
     _check(left, right, rows, positions, strength)
-    for number, what in ((directions, "random directions"), (resamples, "sets of exemplars")):
-        if number < FEWEST:
-            raise UserError(f"{number} {what} are too few to tell a turn by: give at least {FEWEST}")
+    _check_enough(directions, resamples)
     pools = [concepts.latents(model, name, EXEMPLARS) for name in (left, right)]
     sides = [pool[:EXEMPLARS] for pool in pools]
     start, end = (side.mean(0) for side in sides)
@@ -203,7 +201,6 @@ def turn(
     moved = samples[:, None] + torch.from_numpy(amounts).float()[:, None] * vector
     shares = torch.linspace(0, 1, positions)[:, None]
     channels, height, width = model.image_shape
-
     measured = model.latents(MEASURED_SAMPLES, stream(seed, MEASURED))
     changes = _changes(model, measured, strength * vector)
     detail = _without_shading(changes)
@@ -262,6 +259,12 @@ def _check(left: str, right: str, rows: int, positions: int, strength: float) ->
         )
     if left == right:
         raise UserError(f"{left!r} cannot turn into itself: name two concepts")
+
+
+def _check_enough(directions: int, resamples: int) -> None:
+    for number, what in ((directions, "random directions"), (resamples, "sets of exemplars")):
+        if number < FEWEST:
+            raise UserError(f"{number} {what} are too few to tell a turn by: give at least {FEWEST}")
 
 
 def turn_verdict(over_exemplars: Estimate, usual: float, p_value: float) -> str:

@@ -8,7 +8,7 @@ copies: held-out ones or, without any, training images among themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -256,33 +256,22 @@ def memorization(
     # Without held-out images, training images stand in for them, each compared with all others.
     references, alone = (training, True) if held_out is None else (held_out, False)
     reference_numbers = np.array(evenly_spaced(len(references), min(samples, REFERENCES)))
-    planted_numbers = np.array(evenly_spaced(len(training), PLANTED))
     deviation = REFERENCE_BLUR * model.image_shape[1] / 64
-    itself = known.firsts if alone else None
-    parts = [
-        _Part(drawn, np.arange(samples)),
-        _Part(references, reference_numbers, firsts=itself),
-        _Part(references, reference_numbers, lambda images: blur(images, deviation), itself),
-        *(_Part(training, planted_numbers, alter) for alter in ALTERATIONS.values()),
-    ]
+    reference = _Part(references, reference_numbers, firsts=known.firsts if alone else None)
+    parts = _parts(drawn, reference, training, deviation)
     stage = Stage("drawing samples and controls", len(parts), "part")
     queries = [query(known.space, p.images, p.numbers, p.alter, firsts=p.firsts) for p in progress(parts, stage)]
     of_samples, of_references = queries[:2]
     of_walks, changes = walk_query(
         known.space, model, closed_walks(WALKS, WALK_STEPS, model.latent_dim, model.prior, seed)
     )
-    walks, sample, reference, blurred, *altered = search(known, [of_walks, *queries], progress)
+    walks, sample, usual, blurred, *altered = search(known, [of_walks, *queries], progress)
     near = tuple(
         near_copies(space, s.relative, r.relative, b.relative)
-        for space, s, r, b in zip(SPACES, sample, reference, blurred, strict=True)
+        for space, s, r, b in zip(SPACES, sample, usual, blurred, strict=True)
     )
     planted = tuple(_planted(kind, result, near) for kind, result in zip(ALTERATIONS, altered, strict=True))
-    # Without held-out images, half of the training images stand in for them here.
-    real_numbers, other_numbers = (
-        (known.different[::2], known.different[1::2]) if alone else (known.different, reference_numbers)
-    )
-    sets = ((training, real_numbers), (references, other_numbers), (drawn, np.arange(samples)))
-    real, others, generated = _equally_many(sets, encoder, known.space, progress)
+    real, others, generated = _told_apart(known, drawn, training, reference, alone, encoder, progress)
     chosen = _chosen(sample, seed)
     pictures = drawn.tensor(chosen)
     nearest_in_pixels, nearest_in_features = (training.tensor(found.number[chosen]) for found in sample)
@@ -307,7 +296,7 @@ def memorization(
         copies=copies,
         near=near,
         planted=planted,
-        data_copying=None if alone else _copying(known, of_references, of_samples, reference[1], sample[1], seed),
+        data_copying=None if alone else _copying(known, of_references, of_samples, usual[1], sample[1], seed),
         measured_in=f"the encoder {encoder.name}, {encoder.note}" if encoder is not None else OWN_FEATURES,
         two_sample=two_sample_test(real, generated, seed),
         two_sample_reference=two_sample_test(real, others, seed),
@@ -316,7 +305,7 @@ def memorization(
         dwelling=_dwelling(walks[0], changes, seed),
         shown=_shown(sample, chosen),
         sample_distances=np.stack([s.relative for s in sample]),
-        reference_distances=np.stack([r.relative for r in reference]),
+        reference_distances=np.stack([r.relative for r in usual]),
         pictures=to_pixels(pictures),
         nearest_in_pixels=to_pixels(facing(pictures, nearest_in_pixels)),
         nearest_in_features=to_pixels(nearest_in_features),
@@ -347,6 +336,35 @@ class _Part:
     numbers: NDArray[np.int64]
     alter: Callable[[Tensor], Tensor] | None = None
     firsts: NDArray[np.int64] | None = None
+
+
+def _parts(drawn: Samples, reference: _Part, training: Images, deviation: float) -> list[_Part]:
+    """What is compared with the training images: samples, other images, these blurred, and planted copies."""
+    planted_numbers = np.array(evenly_spaced(len(training), PLANTED))
+    return [
+        _Part(drawn, np.arange(len(drawn))),
+        reference,
+        replace(reference, alter=lambda images: blur(images, deviation)),
+        *(_Part(training, planted_numbers, alter) for alter in ALTERATIONS.values()),
+    ]
+
+
+def _told_apart(
+    known: TrainingSet,
+    drawn: Samples,
+    training: Images,
+    reference: _Part,
+    alone: bool,
+    encoder: ImageEncoder | None,
+    progress: Progress,
+) -> list[Tensor]:
+    """Vectors of equally many training images, other images and samples, to be told apart and to cover one another."""
+    # Without held-out images, half of the training images stand in for them here.
+    real_numbers, other_numbers = (
+        (known.different[::2], known.different[1::2]) if alone else (known.different, reference.numbers)
+    )
+    sets = ((training, real_numbers), (reference.images, other_numbers), (drawn, np.arange(len(drawn))))
+    return _equally_many(sets, encoder, known.space, progress)
 
 
 def _equally_many(

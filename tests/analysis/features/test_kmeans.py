@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.features import kmeans
-from dcgan_viz.analysis.features.kmeans import kmeans_extractor
+from dcgan_viz.analysis.features.kmeans import kmeans_extractor, random_patches, triangle_features, whitening
 from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
 
@@ -19,7 +18,7 @@ def test_features_are_as_published_patch_by_patch() -> None:
     random = np.random.default_rng(0)
     mean, whiten = random.normal(0, 0.1, 108).astype(np.float32), random.normal(0, 0.3, (108, 108)).astype(np.float32)
     centres = random.normal(0, 1, (5, 108)).astype(np.float32)
-    found = kmeans._encode(pictures, *map(torch.from_numpy, (mean, whiten, centres)))
+    found = triangle_features(pictures, *map(torch.from_numpy, (mean, whiten, centres)))
     for picture, row in zip(pictures.numpy(), found.numpy(), strict=True):
         maps = np.zeros((5, 7, 7))
         for i in range(7):
@@ -34,8 +33,8 @@ def test_features_are_as_published_patch_by_patch() -> None:
 
 def test_patches_are_whitened_and_features_standardised() -> None:
     pictures = TensorImages(images(60))
-    patches = kmeans._random_patches(pictures, np.random.default_rng(0))
-    mean, whiten = kmeans._whitening(patches)
+    patches = random_patches(pictures, np.random.default_rng(0))
+    mean, whiten = whitening(patches)
     covariance = np.cov(((patches - mean) @ whiten).numpy(), rowvar=False)
     values = np.linalg.eigvalsh(np.cov(patches.numpy(), rowvar=False))
     np.testing.assert_allclose(np.linalg.eigvalsh(covariance), values / (values + 0.1), atol=1e-3)
