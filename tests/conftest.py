@@ -143,6 +143,19 @@ def realdata() -> Path:
     return Path(folder)
 
 
+@pytest.fixture
+def scenes() -> tuple[torch.Tensor, np.ndarray]:
+    """Forty noisy 16x16 images; every second one holds a bright square."""
+    random = np.random.default_rng(0)
+    images = random.normal(0, 0.1, (40, 3, 16, 16)).astype(np.float32)
+    masks = np.zeros((40, 16, 16), bool)
+    for index in range(0, 40, 2):
+        row, column = random.integers(0, 11, 2)
+        masks[index, row : row + 5, column : column + 5] = True
+    images += 0.8 * masks[:, None]
+    return torch.from_numpy(images.clip(-1, 1)), masks
+
+
 @pytest.fixture(scope="session")
 def tiny_segmenter() -> Segmenter:
     """Calls what is bright a window and what is dark a bed, in 16x16 colour pictures."""

@@ -115,3 +115,11 @@ def test_every_package_is_installed() -> None:
     listed = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {str(path.parent.relative_to(PROJECT)).replace("/", ".") for path in PACKAGE.rglob("__init__.py")}
     assert listed == found | {"dcgan_viz.cli", "dcgan_viz.trained"}
+
+
+@pytest.mark.parametrize("part", ["analysis", "figures"])
+def test_every_module_has_its_mirrored_test(part: str) -> None:
+    modules = [file.relative_to(PACKAGE) for file in files_of(part) if file.name != "__init__.py"]
+    tests = PROJECT / "tests"
+    missing = [str(m) for m in modules if not (tests / m.parent / f"test_{m.name}").is_file()]
+    assert not missing, "add a test that names the module"

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from dcgan_viz.analysis.attribution.methods import METHODS, MethodComparison, compare_methods
 from dcgan_viz.analysis.attribution.unit_gradients import unit_gradients
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.attribution.methods import methods_figure
 from dcgan_viz.model import DCGAN
 
 
@@ -92,10 +91,3 @@ def test_wrong_methods_are_refused(tiny_model: DCGAN, images: Tensor) -> None:
         compare(tiny_model, images, 2, "lime")
     with pytest.raises(UserError, match="layer 1 has none"):
         compare(tiny_model, images, 1, "gradcam")
-
-
-def test_the_figure_names_every_method(tiny_model: DCGAN, images: Tensor) -> None:
-    figure = methods_figure(compare(tiny_model, images, 3, *METHODS))
-    titles = [axis.get_title() for axis in figure.axes[: len(METHODS) + 1]]
-    assert titles == ["image", *METHODS]
-    assert len(figure.axes) == 3 * (len(METHODS) + 1)

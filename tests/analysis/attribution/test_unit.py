@@ -7,7 +7,6 @@ from torch import Tensor
 from dcgan_viz.analysis.attribution.guided_gradient import guided_gradient
 from dcgan_viz.analysis.attribution.unit import COMPARED_SAMPLES, explain_unit
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.attribution.unit import unit_figure
 from dcgan_viz.model import DCGAN
 
 
@@ -50,14 +49,3 @@ def test_the_percentile_counts_the_maps_units_on_samples(tiny_model: DCGAN) -> N
 def test_units_that_are_not_there_are_named(tiny_model: DCGAN, unit, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         explain_unit(tiny_model, tiny_model.sample(1)[0], unit, layer=2)
-
-
-def test_the_figure_marks_what_the_unit_sees(tiny_model: DCGAN) -> None:
-    found = explain_unit(tiny_model, tiny_model.sample(1)[0], (1, 1, 1), layer=1)
-    figure = unit_figure(found)
-    assert [axes.get_title() for axes in figure.axes] == ["what the unit sees", "guided gradient", "random filters"]
-    frame = figure.axes[0].patches[0]
-    assert (frame.get_width(), frame.get_height()) == (
-        found.window.right - found.window.left,
-        found.window.bottom - found.window.top,
-    )

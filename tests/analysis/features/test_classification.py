@@ -12,7 +12,6 @@ from dcgan_viz.analysis.features import classification as module
 from dcgan_viz.analysis.features.classification import BASELINES, Classification, classify
 from dcgan_viz.analysis.features.pooled import pooled_features
 from dcgan_viz.analysis.features.protocols import Protocol, Task, make_task
-from dcgan_viz.analysis.features.supervised import drawn_settings
 from dcgan_viz.analysis.features.svm import fit_path
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
@@ -175,8 +174,3 @@ def test_a_killed_run_goes_on_after_the_last_method_that_was_done(
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"fits\.npz"):
         classify(tiny_model, task, PROTOCOL, tmp_path / "killed", **options)
-
-
-def test_settings_are_drawn_from_a_seed() -> None:
-    assert drawn_settings(5, 1) == drawn_settings(5, 1) != drawn_settings(5, 2)
-    assert drawn_settings(5, 1)[:3] == drawn_settings(3, 1)

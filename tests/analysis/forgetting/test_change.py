@@ -11,6 +11,7 @@ from dcgan_viz.analysis.forgetting.change import (
     AnnotatedSamples,
     change_of_images,
     cross_fitted_ratio,
+    measure_change,
     ratio_controls,
 )
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
@@ -100,3 +101,21 @@ def test_samples_of_several_objects_are_united(evidence: Evidence) -> None:
     assert len(samples) == len(evidence.numbers)
     assert np.array_equal(samples.inside[0], evidence.inside_pixels[0] | other.inside_pixels[0])
     assert np.array_equal(samples.inside[5], evidence.inside_pixels[5])
+
+
+def test_change_agrees_with_a_loop() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.integers(0, 256, (2, 6, 8, 8, 3), dtype=np.uint8)
+    inside = random.random((6, 8, 8)) < 0.3
+    change = measure_change(before, after, inside)
+    within, without, signed = [], [], []
+    for i in range(6):
+        difference = after[i].astype(int) - before[i].astype(int)
+        within.append(np.abs(difference[inside[i]]).mean())
+        without.append(np.abs(difference[~inside[i]]).mean())
+        signed.append(difference[inside[i]].mean())
+    assert change.inside.value == pytest.approx(np.mean(within))
+    assert change.outside.value == pytest.approx(np.mean(without))
+    assert change.brightness_inside.value == pytest.approx(np.mean(signed))
+    assert change.inside.low < change.inside.value < change.inside.high
+    assert change.ratio.value == pytest.approx(np.mean(within) / np.mean(without))

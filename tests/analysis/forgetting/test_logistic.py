@@ -8,7 +8,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dcgan_viz.analysis.forgetting.logistic import Logistic, fit_logistic
-from dcgan_viz.analysis.forgetting.probe import Positions, held_out_scores
+from dcgan_viz.analysis.forgetting.probe import (
+    Positions,
+    held_out_scores,
+)
 
 
 def oracle(features: np.ndarray, positive: np.ndarray, inverse: float):

@@ -6,12 +6,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from dcgan_viz.analysis.forgetting.probe import (
-    Positions,
-    auc,
     fit_probe,
     gather_positions,
     held_out_scores,
-    resampled_aucs,
 )
 from dcgan_viz.analysis.forgetting.probe_baselines import brightness_and_position, fit_baselines
 
@@ -28,26 +25,6 @@ def scene(bright: bool) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray
     if bright:
         luminance = maps[:, 0].copy()
     return maps, inside, luminance
-
-
-def test_the_area_is_scikit_learns_with_and_without_ties() -> None:
-    random = np.random.default_rng(0)
-    for values in (random.normal(size=300), random.integers(0, 5, 300).astype(float)):
-        positive = random.random(300) < 0.3
-        assert auc(values, positive) == pytest.approx(roc_auc_score(positive, values), abs=1e-12)
-
-
-def test_resampled_areas_are_those_of_the_images_drawn() -> None:
-    random = np.random.default_rng(0)
-    positions = Positions(np.zeros((60, 1), np.float32), random.random(60) < 0.5, np.repeat(np.arange(10), 6))
-    scores = random.normal(size=60)
-    found = resampled_aucs(scores, positions, seed=4)
-    counts = np.random.default_rng([4, 1]).multinomial(10, np.full(10, 0.1), size=1000)
-    for replicate in (0, 999):
-        rows = np.concatenate(
-            [np.flatnonzero(positions.image == k) for k in np.repeat(np.arange(10), counts[replicate])]
-        )
-        assert found[replicate] == pytest.approx(roc_auc_score(positions.positive[rows], scores[rows]), abs=1e-12)
 
 
 def test_maps_that_know_more_than_brightness_gain_and_others_do_not() -> None:

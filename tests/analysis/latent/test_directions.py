@@ -17,7 +17,6 @@ from dcgan_viz.analysis.latent.directions import (
     principal_directions,
 )
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.latent.directions import directions_figure
 from dcgan_viz.networks import dcgan
 from dcgan_viz.statistics import stream
 
@@ -129,14 +128,3 @@ def test_directions_that_cannot_be_found_are_refused(tiny_model) -> None:
         directions(tiny_model, samples=0)
     with pytest.raises(UserError, match="have no interval"):
         directions(tiny_model, measured_samples=1)
-
-
-def test_the_figure_says_what_was_done(make_model) -> None:
-    model = make_model(dcgan(16, width=4, latent_dim=8, prior="normal"))
-    result = directions(model, count=2, samples=1, measured_samples=2, seed=1)
-    figure = directions_figure(result)
-    assert len(figure.axes) == 5 * (POSITIONS + 2)
-    text = figure.said.replace("\n", " ")
-    assert "the length of z is kept" in text
-    assert f"{result.random_changes[0].distance.value:.1f}" in text
-    assert f"{result.found[0].found_again:.2f}" in text

@@ -22,7 +22,6 @@ from dcgan_viz.analysis.latent.inversion import (
 from dcgan_viz.analysis.latent.spaces import feature_space, pixel_space
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.latent.inversion import inversion_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.statistics import stream
@@ -174,15 +173,6 @@ def test_photographs_of_another_size_are_refused(tiny_model, shape: tuple[int, .
 def test_too_little_of_anything_is_refused(tiny_model, settings: dict[str, int]) -> None:
     with pytest.raises(UserError, match="too few"):
         invert(tiny_model, noise(1), **{**QUICK, **settings})
-
-
-def test_the_figure_says_what_was_done(result: Inversion) -> None:
-    figure = inversion_figure(result)
-    text = figure.said.replace("\n", " ")
-    assert result.verdict.replace("`", "") in text
-    assert f"{result.settings['evaluations']} evaluations" in text
-    titles = [axis.get_title() for axis in figure.axes]
-    assert f"{result.inverted[0].found.pixels:.0f} · {result.inverted[0].found.features:.2f}" in titles
 
 
 @pytest.mark.realdata

@@ -13,7 +13,6 @@ from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.card import Card
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.latent.turn import turn_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Generator
@@ -204,14 +203,3 @@ def test_wrong_requests_are_refused(tiny_model: DCGAN, concepts: Concepts, optio
         turn(tiny_model, concepts, **options)
     with pytest.raises(UserError, match="other weights"):
         turn(tiny_model, replace(concepts, generator_digest="0" * 64))
-
-
-def test_the_figure_says_what_was_done(result: Turn) -> None:
-    figure = turn_figure(result)
-    text = figure.said.replace("\n", " ")
-    assert f"{result.oddness.value:.2f} [" in text
-    assert "(seed 2)" in text
-    titles = [axis.get_title() for axis in figure.axes]
-    assert "−1.5 turn" in titles
-    assert "sample" in titles
-    assert [t.get_text() for axis in figure.axes for t in axis.texts][:8] == ["7", "2", "5", "9", "1", "3", "4", "8"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +27,7 @@ from dcgan_viz.analysis.latent.walks import (
     walk_frames,
 )
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.latent.walks import SUDDEN_COLOR, walk_figure
+from dcgan_viz.figures.latent.walks import walk_figure
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.statistics import stream
@@ -256,26 +255,3 @@ def test_a_gaussian_model_walks_on_the_sphere(make_model) -> None:
 def test_a_walk_too_short_is_refused(tiny_model, settings: dict[str, int]) -> None:
     with pytest.raises(UserError, match=r"too short|at least 99"):
         walk(tiny_model, **settings)
-
-
-@pytest.mark.parametrize("closed", [False, True])
-def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
-    result = short_walk(tiny_model, rows=2, steps=3, closed=closed)
-    sudden = replace(result.rows[1], sudden=True, at=2, p_value=0.0025)
-    figure = walk_figure(replace(result, rows=(replace(result.rows[0], sudden=False), sudden)))
-    # A legend; a row of pictures and its steps, with words beside each.
-    assert len(figure.axes) == 1 + 2 * 4
-    drawn = [line.get_ydata() for line in figure.axes[3].lines]
-    assert [list(line) for line in drawn[1:]] == [
-        pytest.approx(np.divide(result.rows[0].steps[k], result.spreads[k].high)) for k in range(len(MEASURES))
-    ]
-    text = figure.said.replace("\n", " ")
-    assert f"{result.spreads[0].unrelated:.3g} (pixels)" in text
-    assert "straight lines" in text
-    assert "at most 1 % of ordinary rows" in text
-    labels = [t for axis in figure.axes for t in axis.texts if "→" in t.get_text()]
-    assert [label.get_text().splitlines()[0] for label in labels] == ["0→1", "1→0" if closed else "1→2"]
-    assert "sudden at step 2" in labels[1].get_text()
-    assert [label.get_color() for label in labels] == ["black", SUDDEN_COLOR]
-    assert "no row is sudden" in replace(result, rows=(replace(sudden, sudden=False),)).sentences()
-    assert "a row is sudden in 0 (step 2, p = 0.0025)" in replace(result, rows=(sudden,)).sentences()

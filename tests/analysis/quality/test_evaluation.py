@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,8 +9,6 @@ from dcgan_viz.analysis.quality.distances import frechet_distance
 from dcgan_viz.analysis.quality.evaluation import Some, evaluate
 from dcgan_viz.data.images import TensorImages
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.quality.evaluation import evaluation_figure
-from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
 
 
@@ -53,13 +49,6 @@ def test_it_takes_no_more_than_half_of_the_real_images(tiny_model: DCGAN) -> Non
 def test_too_few_images_are_refused(tiny_model: DCGAN) -> None:
     with pytest.raises(UserError, match="at least 400 real images"):
         evaluate(tiny_model, photographs(300), Averages())
-
-
-def test_a_result_with_objects_is_drawn_and_saved(tiny_model: DCGAN, tiny_segmenter: Segmenter, tmp_path: Path) -> None:
-    result = evaluate(tiny_model, photographs(400), Averages(), segmenter=tiny_segmenter)
-    assert [entry.object for entry in result.objects] == list(tiny_segmenter.objects)
-    result.save(tmp_path / "out", {"evaluate": evaluation_figure(result)})
-    assert (tmp_path / "out" / "evaluate.png").stat().st_size > 10_000
 
 
 def test_some_of_a_set_are_the_chosen_ones() -> None:

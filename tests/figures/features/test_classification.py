@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dcgan_viz.analysis.features.classification import NAMES, classify
+from dcgan_viz.analysis.features.protocols import Protocol, make_task
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
+from dcgan_viz.figures.features.classification import classification_figure, looks_figure
+from dcgan_viz.model import DCGAN
+
+
+def test_every_method_has_its_place_and_every_class_a_row(tiny_model: DCGAN, tmp_path: Path) -> None:
+    numbers = np.arange(120) % 2
+    pixels = np.random.default_rng(0).integers(0, 128, (120, 16, 16, 3)) + 100 * numbers[:, None, None, None]
+    images = ImageSet(pixels.astype(np.uint8), tuple(map(str, range(120))))
+    protocol = Protocol("general", per_class=10, validation=0.2, draws=2, tuning_draws=1)
+    task = make_task(LabelledSplit(LabelledImages(images, ("dark", "bright"), numbers), None), protocol)
+    result = classify(tiny_model, task, protocol, tmp_path, baselines=("pixels",), curve=(), source="shades")
+    labels = {
+        t.get_text().split("\n")[0] for axes in classification_figure(result).axes for t in axes.get_yticklabels()
+    }
+    assert {NAMES["discriminator"], NAMES["pixels"]} <= labels
+    words = " ".join(t.get_text() for axes in looks_figure(result).axes for t in axes.texts)
+    assert "dark" in words
+    assert "bright" in words

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from dcgan_viz.analysis.latent.arithmetic import (
+    Arithmetic,
+    arithmetic,
+)
+from dcgan_viz.annotations.concepts import Concepts
+from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
+from dcgan_viz.model import DCGAN
+
+EXPRESSION = "smiling woman - woman + man"
+
+
+@pytest.fixture
+def concepts(tiny_model: DCGAN) -> Concepts:
+    picked = {
+        "smiling woman": (7, 2, 5, 30, 31, 32),
+        "woman": (1, 3, 4),
+        "man": (8, 6, 9, 10),
+        "smiling man": (20, 21, 22, 23, 24),
+        "hat": (11, 12),
+    }
+    return Concepts(11, 40, tiny_model.generator_digest(), "a tester", "by hand", picked)
+
+
+@pytest.fixture
+def result(tiny_model: DCGAN, concepts: Concepts) -> Arithmetic:
+    return arithmetic(tiny_model, concepts, EXPRESSION, trials=4, wanted="smiling man", seed=3)
+
+
+def test_the_figure_says_what_was_done(result: Arithmetic) -> None:
+    figure = arithmetic_figure(result)
+    text = figure.said
+    assert f"{result.instability:.1f} grey levels with three" in text.replace("\n", " ")
+    assert "picked by: a tester" in text.replace("\n", " ")
+    titles = [axis.get_title() for axis in figure.axes]
+    assert "− woman" in titles
+    assert "+ man" in titles
+    assert "the same on pixels" in {t.get_text() for axis in figure.axes for t in axis.texts}
+    numbers = [t.get_text() for axis in figure.axes for t in axis.texts]
+    assert {"7", "2", "5", "1", "3", "4", "8", "6", "9"} <= set(numbers)
