@@ -6,10 +6,11 @@ from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
 
 def test_annotated_samples_stand_over_scores_and_effects(forgotten: Forgetting) -> None:
     figure = forgetting_figure(forgotten)
-    count = len(forgotten.boxed)
-    assert len(figure.axes) == 5 * count + 2
-    assert [axes.get_title() for axes in figure.axes[:count]] == [f"inside {c:.0f}" for c in forgotten.boxed_changes]
-    labels = [figure.axes[row * count].texts[0].get_text().replace("\n", " ") for row in (0, 1, 3)]
-    assert labels == ["as drawn", "2 window maps zeroed", "2 random maps zeroed"]
-    scores = figure.axes[-2]
+    # As drawn, then twice pictures and what changed.
+    *rows, scores, effects = figure.axes
+    labels = [axes.texts[0].get_text().replace("\n", " ") for axes in rows]
+    assert (labels[0], labels[1], labels[3]) == ("as drawn", "2 window maps zeroed", "2 random maps zeroed")
+    assert labels[2] == labels[4]
+    assert [t.get_text() for t in rows[0].texts[1:]] == [f"inside {c:.0f}" for c in forgotten.boxed_changes]
     assert scores.get_ylabel() == forgotten.score_axis
+    assert {"window", "bed"} <= {t.get_text() for t in effects.get_xticklabels() + effects.get_yticklabels()}
