@@ -269,11 +269,12 @@ def _caption(result: Classification) -> str:
     settings, subject = result.settings, result.scores[0]
     draws = f"{subject.draws} class-balanced draws" if subject.draws > 1 else "one fit to all of them"
     tuned = "" if settings["tuning_labels"] >= subject.labels else f" with fits to {settings['tuning_labels']:,} labels"
+    random = "Random weights: the same networks, untrained, with batch-norm statistics of the training images. "
+    random = random if any(score.method == "random" for score in result.scores) else ""
     differs = "".join(f" The paper's {100 * p.accuracy:.2f} % ({p.what}): {p.how}." for p in result.published)
     return (
         f"Every layer's maps max-pooled to 4x4; one-against-all squared-hinge SVM, C from {settings['grid']} on "
         f"{settings['validation']:,} validation images{tuned}. {subject.labels:,} labels, {draws}; "
         f"{settings['test']:,} test images. Intervals: 95 %, over draws and test images together. "
-        "Random weights: the same networks, untrained, with batch-norm statistics of the training images. "
-        f"Protocol {result.protocol.name}, seed {settings['seed']}.{differs}"
+        f"{random}Protocol {result.protocol.name}, seed {settings['seed']}.{differs}"
     )
