@@ -12,11 +12,11 @@ from dcgan_viz.statistics import Estimate
 
 NAMING = (
     *("object", "choice", "condition", "concept", "measure", "space", "source"),
-    *("kind", "method", "name", "map", "randomisation"),
+    *("kind", "method", "name", "map", "randomisation", "baseline"),
 )
 """Fields whose value says which of several things a number is of; the first ones that there are."""
 
-MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities")
+MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities", "measurement", "rates")
 """Fields that say nothing beside the names of what they hold."""
 
 

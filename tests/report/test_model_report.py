@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.analysis.attribution.sanity import RandomisedDepth, Similarity
+from dcgan_viz.analysis.latent.arithmetic import Ahead
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter
@@ -23,6 +25,7 @@ from dcgan_viz.report import model_report as module
 from dcgan_viz.report.analyses import ANALYSES, Analysis, Found, Subject
 from dcgan_viz.report.estimates import estimates_of
 from dcgan_viz.report.model_report import model_report
+from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate
 
 NAMES = [analysis.name for analysis in ANALYSES]
@@ -184,6 +187,26 @@ def test_every_estimate_of_a_result_has_a_name_of_its_own(tiny_model: DCGAN) -> 
     assert all(isinstance(row.estimate, Estimate) for row in rows)
     assert rows[0].name == "principal 1, pixels: distance"
     assert rows[0].estimate == result.found[0].changes[0].distance
+
+
+def test_numbers_are_named_by_what_they_are_of() -> None:
+    estimate = Estimate(0.5, 0.4, 0.6, 9, "95 %")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Compared(Result):
+        ahead: tuple[Ahead, ...]
+        depths: tuple[RandomisedDepth, ...]
+
+    result = Compared(
+        settings={},
+        ahead=tuple(Ahead(name, estimate, 1, 2, 0.5) for name in ("on pixels", "neutral man alone")),
+        depths=(RandomisedDepth("cascading", 4, (Similarity("spearman_absolute", estimate),)),),
+    )
+    assert [row.name for row in estimates_of(result)] == [
+        "ahead, on pixels: difference",
+        "ahead, neutral man alone: difference",
+        "cascading 4, spearman absolute: mean",
+    ]
 
 
 def test_analyses_have_names_of_their_own() -> None:
