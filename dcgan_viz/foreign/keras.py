@@ -175,8 +175,9 @@ def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
             text = file.attrs.get("model_config")
             if text is None:
                 raise UserError(
-                    f"{path} holds Keras weights without the configuration of their layers: save the whole model, with "
-                    "model.save(...)"
+                    f"{path} holds Keras weights without the configuration of their layers, which alone tells strides and "
+                    "activations: build the model in your code, load this file into it with model.load_weights(...), and save "
+                    'it whole, with model.save("generator.keras")'
                 )
             yield _json(text, path), file
     except UserError:

@@ -392,8 +392,11 @@ STRANGERS: dict[str, Stranger] = {
         tutorial_generator, lambda: spectral_discriminator(parametrizations.spectral_norm)
     ),
     "weight norm": Stranger(tutorial_generator, lambda: spectral_discriminator(weight_norm)),
+    # A discriminator without normalisations does not tell the epsilon of its generator's last one.
     "weight norm, parametrised": Stranger(
-        tutorial_generator, lambda: spectral_discriminator(parametrizations.weight_norm)
+        tutorial_generator,
+        lambda: spectral_discriminator(parametrizations.weight_norm),
+        asked="epsilon 0.8: give `eps`",
     ),
     "128 pixels": Stranger(wide_generator),
 }
