@@ -114,7 +114,7 @@ export function show(view, about, address) {
         row.effect[k] === null ? "" : `[${show_(row.low[k], k)}, ${show_(row.high[k], k)}]`))));
   }
   const draw = latest(async maps => {
-    const pictures = await askPictures("forget/draw", { maps, layer: state.layer, strokes: [], page: 0, count: SHOWN });
+    const pictures = await askPictures("forget/draw", { maps, layer: state.layer, strokes: [], page: 0, count: SHOWN, seen: true });
     if (!present) return false;
     before.forEach((target, k) => paint(target, pictures, k));
     after.forEach((target, k) => paint(target, pictures, SHOWN + k));
