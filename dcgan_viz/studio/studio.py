@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from anyio import to_thread
@@ -119,12 +120,16 @@ def studio_app(
             save_answers(open_answers(path, sheet, None), path)
         return blind_app(sheet, path)
 
+    def exemplars() -> dict[str, list[object]]:
+        # The page of concepts makes its file when it is opened: an empty one must not hide those of the model.
+        for path in (concepts_path, None) if concepts_path.exists() else (None,):
+            with suppress(UserError):
+                known = find_concepts(model, path)
+                if known.exemplars:
+                    return {key: [known.seed, list(numbers)] for key, numbers in known.exemplars.items()}
+        return {}
+
     async def about(request: Request) -> Response:
-        try:
-            known = find_concepts(model, concepts_path if concepts_path.exists() else None)
-            exemplars = {key: [known.seed, list(numbers)] for key, numbers in known.exemplars.items()}
-        except UserError:
-            exemplars = {}
         return json_reply(
             {
                 "model": name,
@@ -139,7 +144,7 @@ def studio_app(
                 "generator": [_layer(layer) for layer in model.generator_layers[:-1]],
                 "discriminator": [_layer(layer) for layer in model.discriminator_layers],
                 "shown": SHOWN,
-                "concepts": exemplars,
+                "concepts": exemplars(),
                 "annotated": label,
                 "trial": None if trial is None else trial.name,
             }

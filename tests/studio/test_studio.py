@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette import testclient
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer
 from dcgan_viz.analysis.forgetting.painting import preview, untouched
+from dcgan_viz.annotations.concepts import CONCEPTS_FILE, open_concepts, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
@@ -145,6 +147,20 @@ def test_what_is_not_there_is_a_sentence(client: Any) -> None:
     assert "forget --blind" in client.get("/blind/").json()["problem"]
     for path in ("/../studio.py", "/studio.py", "/units/generator/1/../x.png", "/annotate/../../x"):
         assert client.get(path).status_code in (400, 404)
+
+
+def test_opening_the_page_of_concepts_does_not_hide_those_of_the_model(seeing_model: DCGAN, tmp_path: Path) -> None:
+    beside = seeing_model.folder / CONCEPTS_FILE
+    own = open_concepts(seeing_model, beside, method="by hand")
+    save_concepts(replace(own, exemplars={"smiling": (1, 2, 3)}), beside)
+    (tmp_path / "work").mkdir()
+    client = testclient.TestClient(
+        studio_app(seeing_model, "x", folder=tmp_path / "work"), base_url="http://127.0.0.1:8765"
+    )
+    assert client.get("/about").json()["concepts"]["smiling"][1] == [1, 2, 3]
+    assert client.get("/concepts/").status_code == 200
+    assert (tmp_path / "work" / CONCEPTS_FILE).exists()
+    assert client.get("/about").json()["concepts"]["smiling"][1] == [1, 2, 3]
 
 
 @pytest.fixture
