@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,8 @@ class Growth:
 
     @property
     def power(self) -> float:
-        """The slope in logarithms."""
-        return float(np.polyfit(np.log(self.counts), np.log(np.maximum(self.values, 1e-6)), 1)[0])
+        """The slope in logarithms; at least 1, below which fixed costs are all that is seen."""
+        return max(1.0, float(np.polyfit(np.log(self.counts), np.log(np.maximum(self.values, 1e-6)), 1)[0]))
 
     def at(self, count: int) -> float:
         """Continued from the largest number."""
@@ -65,18 +66,18 @@ def spent() -> float:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds of the processor that some work takes."""
-    start = spent()
+    """Seconds of the processor that some work in this process takes."""
+    start = time.process_time()
     work()
-    return spent() - start
+    return time.process_time() - start
 
 
 def prepared(source: Path) -> float:
     """Seconds an image of `prepare`."""
     with tempfile.TemporaryDirectory() as place:
-        found = []
-        seconds = timed(lambda: found.append(prepare(source, Path(place) / "out.npy", 64, workers=1)))
-        return seconds / found[0].pictures
+        start = spent()
+        found = prepare(source, Path(place) / "out.npy", 64, workers=1)
+        return (spent() - start) / found.pictures
 
 
 def stages(crops: NDArray[np.uint8]) -> tuple[dict[str, Growth], dict[int, Growth], float]:
