@@ -92,6 +92,8 @@ def _ask(trial: Path, contributor: str | None, port: int) -> None:
 
 
 def _sentence(result: BlindResult) -> str:
+    from dcgan_viz.statistics import probability
+
     lines = [
         f"{result.question}: {result.judged} of {len(result.pictures)} pictures judged (contributor: {result.contributor})",
         "it is there (95 % Wilson intervals):",
@@ -109,7 +111,7 @@ def _sentence(result: BlindResult) -> str:
     lines.append("difference between matched pictures (95 % score intervals, McNemar's exact test):")
     for change in result.differences:
         found = (
-            f"{change.share:+.1%} on {change.pairs}, p = {change.p_value:.2g}{_with_unclear(change)}"
+            f"{change.share:+.1%} on {change.pairs}, {probability(change.p_value)}{_with_unclear(change)}"
             if change.pairs
             else "no set judged under both yet"
         )
@@ -121,7 +123,9 @@ def _sentence(result: BlindResult) -> str:
 def _with_unclear(change: Difference) -> str:
     if not change.unclear:
         return ""
+    from dcgan_viz.statistics import probability
+
     return (
-        f"; {change.unclear} unclear, counted as not there {change.with_unclear:+.1%} on {change.with_unclear.n}, p = "
-        f"{change.p_with_unclear:.2g}"
+        f"; {change.unclear} unclear, counted as not there {change.with_unclear:+.1%} on {change.with_unclear.n}, "
+        f"{probability(change.p_with_unclear)}"
     )

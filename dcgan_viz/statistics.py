@@ -93,6 +93,17 @@ def _number(value: float, spec: str) -> str:
     return f"{0.0:{spec}}" if text.startswith("-") and not text.strip("-0.") else text
 
 
+def probability(value: float) -> str:
+    """A p-value in words, with two significant digits; what is too small to tell is only bounded.
+
+    Examples
+    --------
+    >>> probability(0.015), probability(0.895), probability(1.0), probability(0.0)
+    ('p = 0.015', 'p = 0.90', 'p = 1.0', 'p < 1e-99')
+    """
+    return "p < 1e-99" if value < 1e-99 else f"p = {value:#.2g}"
+
+
 def bootstrap_estimate(
     values: NDArray[Any],
     statistic: Callable[..., Any] = np.mean,

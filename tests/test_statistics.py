@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -12,6 +15,7 @@ from dcgan_viz.statistics import (
     estimate_of,
     middle,
     paired_difference,
+    probability,
     resampled_means,
     resampled_units,
     share_estimate,
@@ -121,3 +125,16 @@ def test_a_table_is_resampled_in_both_directions() -> None:
     alone = crossed_estimate(images[None], over="images")
     assert (alone.high - alone.low) / 2 == pytest.approx(1.96 * images.std() / 20, rel=0.08)
     assert found == crossed_estimate(effects[:, None] + images, over="draws and images")
+
+
+def test_p_values_are_written_in_one_place_with_two_significant_digits() -> None:
+    values = (1.0, 0.895, 0.015, 0.0025, 1e-12, 0.0)
+    assert [probability(value) for value in values] == [
+        "p = 1.0", "p = 0.90", "p = 0.015", "p = 0.0025", "p = 1.0e-12", "p < 1e-99",
+    ]  # fmt: skip
+    root = Path(__file__).parents[1]
+    sources = [file for folder in ("dcgan_viz", "cli") for file in (root / folder).rglob("*.py")]
+    assert len(sources) > 100
+    formatted = re.compile(r"\{[\w.]*\bp_(value|with_unclear)\b[^{}]*:|p = \{")
+    found = [str(file) for file in sources if formatted.search(file.read_text(encoding="utf-8"))]
+    assert found == [str(root / "dcgan_viz" / "statistics.py")]

@@ -23,7 +23,7 @@ from dcgan_viz.figures.style import (
     reach,
     show_picture,
 )
-from dcgan_viz.statistics import Estimate
+from dcgan_viz.statistics import Estimate, probability
 
 COLUMNS = 10
 COLORS = ("#2c5d8f", "#c0392b", "#7f8c8d", "#b8860b", "#4b8b3b", "#6c4a8b")
@@ -104,7 +104,7 @@ def _plot_differences(axis: Axes, result: BlindResult) -> None:
     plot_estimates(axis, shares, range(len(shares)), color="black", scale=100)
     axis.axvline(0, color="black", linewidth=0.6)
     labels = [
-        f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, p = {d.p_value:.2g}{_unclear(d)}"
+        f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, {probability(d.p_value)}{_unclear(d)}"
         for d in result.differences
     ]
     axis.set_xlim(-105, 105)
@@ -115,7 +115,7 @@ def _plot_differences(axis: Axes, result: BlindResult) -> None:
 
 def _unclear(change: Difference) -> str:
     """What became of the test where unclear counts as not there."""
-    return f"\n{change.unclear} unclear; counted: p = {change.p_with_unclear:.2g}" if change.unclear else ""
+    return f"\n{change.unclear} unclear; counted: {probability(change.p_with_unclear)}" if change.unclear else ""
 
 
 def _bars(axis: Axes, estimates: Sequence[Estimate], labels: list[str]) -> None:

@@ -38,7 +38,7 @@ def test_the_report_says_what_was_found(run, folder: Path) -> None:
     assert "as drawn: 100.0 % [67.6, 100.0] of 8, boxes cover 6.2 % of a picture" in outcome.stdout
     assert "window maps zeroed: 0.0 % [0.0, 32.4] of 8, boxes cover 0.0 % of a picture" in outcome.stdout
     assert "window maps zeroed minus as drawn: -100.0 % [-100.0, -35.1] on 8, p = 0.0078" in outcome.stdout
-    assert "random maps zeroed minus as drawn: +0.0 % [-32.4, +32.4] on 8, p = 1" in outcome.stdout
+    assert "random maps zeroed minus as drawn: +0.0 % [-32.4, +32.4] on 8, p = 1.0" in outcome.stdout
     assert sorted(file.name for file in Path("results/blind").iterdir()) == [
         "arrays.npz",
         "blind.png",

@@ -28,7 +28,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import PRIOR_DEVIATION, Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
-from dcgan_viz.statistics import Estimate, Seed, estimate_of, share_estimate, stream
+from dcgan_viz.statistics import Estimate, Seed, estimate_of, probability, share_estimate, stream
 
 ON_Z, ALONE, RANDOM_MEANS = "arithmetic on z", "{} alone", "random means + {}"
 """The result, and what it would be if the concepts that are added to the last one meant nothing."""
@@ -171,7 +171,7 @@ class Measurement:
             )
             said.append(
                 f"{self.expected}: the arithmetic is {verdict} {found.baseline}, {found.difference:+.0%} over exemplars; "
-                f"{found.gained} trials gained and {found.lost} lost with those that were picked (p = {found.p_value:.1g})"
+                f"{found.gained} trials gained and {found.lost} lost with those that were picked ({probability(found.p_value)})"
             )
         return said
 

@@ -28,7 +28,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
-from dcgan_viz.statistics import Estimate, Interval, Seed, estimate_of, middle, resampled_means, stream
+from dcgan_viz.statistics import Estimate, Interval, Seed, estimate_of, middle, probability, resampled_means, stream
 
 MEASURED, RANDOM, BOOTSTRAP, BLIND, RESAMPLED = range(1, 6)
 """Streams of random numbers of a seed: the samples that are shown have the seed itself."""
@@ -137,7 +137,7 @@ class Turn(Result):
             f"{self.oddness:.0%} of the average change is odd under mirroring, as a turn is; with exemplars drawn anew "
             f"[{100 * again.low:.0f}, {100 * again.high:.0f}], with shading {100 * self.with_shading:.0f} %; "
             f"{self.settings['random_directions']} random directions {100 * self.random_oddness:.0f} % "
-            f"[{100 * random.low:.0f}, {100 * random.high:.0f}] (p = {self.p_value:.2g})\n{self.verdict}"
+            f"[{100 * random.low:.0f}, {100 * random.high:.0f}] ({probability(self.p_value)})\n{self.verdict}"
         )
 
 

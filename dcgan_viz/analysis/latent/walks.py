@@ -19,7 +19,7 @@ from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.spec import Prior
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
-from dcgan_viz.statistics import Seed, stream
+from dcgan_viz.statistics import Seed, probability, stream
 
 MEASURES = ("pixels", "1 − SSIM", "features")
 """How far apart two pictures are: root mean square in grey levels, one minus structural similarity, and the distance in
@@ -192,11 +192,11 @@ class Walk(Result):
         grey = self.spreads[0].unrelated
         mean = float(np.mean([row.steps[0] for row in self.rows]))
         largest = max(row.largest[0] for row in self.rows)
-        sudden = [f"{k} (step {row.at}, p = {row.p_value:.4f})" for k, row in enumerate(self.rows) if row.sudden]
+        sudden = [f"{k} (step {row.at}, {probability(row.p_value)})" for k, row in enumerate(self.rows) if row.sudden]
         said = (
             f"a row is sudden in {', '.join(sudden)}"
             if sudden
-            else f"no row is sudden (least p = {min(row.p_value for row in self.rows):.2f})"
+            else f"no row is sudden (least {probability(min(row.p_value for row in self.rows))})"
         )
         return (
             f"a step changes {mean:.1f} grey levels on average and {largest * grey:.1f} at most, where unrelated samples "

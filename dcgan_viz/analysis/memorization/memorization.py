@@ -48,6 +48,7 @@ from dcgan_viz.judges.encoder import ImageEncoder, encode
 from dcgan_viz.model import DCGAN, Samples
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
+from dcgan_viz.statistics import probability
 
 __all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
 
@@ -422,17 +423,6 @@ def _chosen(sample: tuple[Nearest, Nearest], seed: int) -> NDArray[np.int64]:
     nearness = np.minimum(sample[0].relative, sample[1].relative)
     random = np.random.default_rng(seed).choice(len(nearness), SHOWN, replace=False)
     return np.concatenate([nearness.argsort(kind="stable")[:SHOWN], np.sort(random)])
-
-
-def probability(value: float) -> str:
-    """A p-value in words: "p = 0.03", or "p < 1e-99" for what is too small to tell.
-
-    Examples
-    --------
-    >>> probability(0.0301), probability(0.0)
-    ('p = 0.03', 'p < 1e-99')
-    """
-    return "p < 1e-99" if value < 1e-99 else f"p = {value:.1g}"
 
 
 def rounded_up(share: float) -> str:

@@ -20,6 +20,7 @@ from dcgan_viz.figures.style import (
     plot_estimates,
     show_picture,
 )
+from dcgan_viz.statistics import probability
 
 PICTURE = 0.95
 
@@ -114,6 +115,6 @@ def _caption(result: Turn) -> tuple[str, str]:
         f"({oddness.how}), with exemplars drawn anew [{result.over_exemplars.low:.2f}, {result.over_exemplars.high:.2f}], with "
         f"shading {result.with_shading:.2f}; "
         f"{settings['random_directions']} random directions of the same length: {result.random_oddness:.2f}, the middle 95 % "
-        f"in grey (p = {result.p_value:.2g})."
+        f"in grey ({probability(result.p_value)})."
     )
     return shown, details

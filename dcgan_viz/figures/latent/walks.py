@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from dcgan_viz.analysis.latent.walks import Row, Spread, Walk
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_row
+from dcgan_viz.statistics import probability
 
 SUDDEN_COLOR, LIMIT_COLOR = "#c0392b", "#7f8c8d"
 MEASURE_STYLES = (("#2c5d8f", "o"), ("#d68910", "s"), ("#16a085", "^"))
@@ -71,7 +72,7 @@ def _describe(axis: Axes, result: Walk, number: int) -> None:
     row = result.rows[number]
     target = 0 if result.settings["closed"] and number == len(result.rows) - 1 else number + 1
     verdict = f"sudden at step {row.at}" if row.sudden else "nothing sudden"
-    text = f"{number}→{target}\n{verdict}\np = {row.p_value:.2g}"
+    text = f"{number}→{target}\n{verdict}\n{probability(row.p_value)}"
     _write(axis, text, SUDDEN_COLOR if row.sudden else "black")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, probability, rounded_up
+from dcgan_viz.analysis.memorization.memorization import Memorization, Shown, rounded_up
 from dcgan_viz.analysis.memorization.planted import Planted
 from dcgan_viz.figures.style import (
     BAND_COLOR,
@@ -22,7 +22,7 @@ from dcgan_viz.figures.style import (
     show_picture,
     with_minus,
 )
-from dcgan_viz.statistics import Estimate, Interval
+from dcgan_viz.statistics import Estimate, Interval, probability
 
 
 def memorization_figure(result: Memorization) -> Figure:

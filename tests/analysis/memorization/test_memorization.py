@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dcgan_viz.analysis.memorization.memorization import Memorization, memorization, probability
+from dcgan_viz.analysis.memorization.memorization import Memorization, memorization
 from dcgan_viz.analysis.memorization.planted import ALTERATIONS, blur
 from dcgan_viz.analysis.quality.coverage import coverage
 from dcgan_viz.data.images import TensorImages, load_images, to_tensor
@@ -255,8 +255,3 @@ def test_too_few_images_are_refused(tiny_model: DCGAN) -> None:
         memorization(tiny_model, many, few)
     with pytest.raises(UserError, match="50 samples are too few"):
         memorization(tiny_model, many, samples=50)
-
-
-def test_probabilities_in_words() -> None:
-    assert probability(0.0) == "p < 1e-99"
-    assert probability(1.0) == "p = 1"

@@ -39,5 +39,6 @@ def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     assert [label.get_text().splitlines()[0] for label in labels] == ["0→1", "1→0" if closed else "1→2"]
     assert "sudden at step 2" in labels[1].get_text()
     assert [label.get_color() for label in labels] == ["black", SUDDEN_COLOR]
-    assert "no row is sudden" in replace(result, rows=(replace(sudden, sudden=False),)).sentences()
+    calm = replace(sudden, sudden=False, p_value=0.015)
+    assert "no row is sudden (least p = 0.015)" in replace(result, rows=(calm,)).sentences()
     assert "a row is sudden in 0 (step 2, p = 0.0025)" in replace(result, rows=(sudden,)).sentences()
