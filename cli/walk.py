@@ -32,9 +32,9 @@ DEFAULT_OUT = "results/walk"
 @click.option(
     "--random-walks",
     type=click.IntRange(99),
-    default=99,
+    default=299,
     show_default=True,
-    help="Random walks that the rows are compared with; 299 find a jump that shows in a single measure.",
+    help="Random walks that the rows are compared with, at most: 99, and the others where a row leads these.",
 )
 @click.option(
     "--film",

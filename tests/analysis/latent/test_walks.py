@@ -12,6 +12,7 @@ from skimage.metrics import structural_similarity
 from dcgan_viz.analysis.latent.spaces import feature_space
 from dcgan_viz.analysis.latent.walks import (
     COMPARED,
+    FALSE_ALARMS,
     MEASURES,
     UNRELATED,
     UNRELATED_PAIRS,
@@ -19,6 +20,7 @@ from dcgan_viz.analysis.latent.walks import (
     _distances,
     _random_distances,
     _row,
+    compare_while_undecided,
     interpolate,
     jump_p_value,
     jump_ratios,
@@ -36,6 +38,11 @@ from dcgan_viz.statistics import stream
 def short_walk(model: DCGAN, points: torch.Tensor | None = None, **settings: object) -> Walk:
     """A walk compared with the fewest random walks."""
     return walk(model, points, random_walks=99, **settings)
+
+
+def pairs(model: DCGAN, walks: int, seed: int) -> torch.Tensor:
+    """The ends of random walks, no two with a point in common."""
+    return model.latents(2 * walks, seed).unflatten(0, (walks, 2))
 
 
 def slow_arc(start: list[float], end: list[float], t: float) -> list[float]:
@@ -169,13 +176,29 @@ def test_the_p_value_is_the_share_of_walks_with_as_good_a_best_rank() -> None:
     assert jump_p_value(np.full(3, 2.0), others) == (pytest.approx(1 / 21), 0)
 
 
+def test_all_random_walks_are_drawn_only_where_a_row_leads_the_first(tiny_model) -> None:
+    calm = walk(tiny_model, rows=1, steps=3, seed=4)
+    fewest = short_walk(tiny_model, rows=1, steps=3, seed=4)
+    assert calm.settings["random_walks"] == 99
+    assert calm.rows == fewest.rows
+    assert calm.spreads == fewest.spreads
+    # One row whose largest step leads in the first measure alone, and is one of a hundred among 299 only.
+    random = np.random.default_rng(0)
+    walks, unrelated = random.random((3, 299, 4)) + 1, np.ones(3)
+    jumps = np.array([[9.0], [1.2], [1.2]])
+    for most, drawn, sudden in ((99, 99, False), (299, 299, True)):
+        found = compare_while_undecided(jumps, lambda part: walks[:, part], unrelated, most)
+        assert np.array_equal(found, walks[:, :drawn])
+        assert (jump_p_value(jumps[:, 0], jump_ratios(found, unrelated).max(2))[0] <= FALSE_ALARMS) == sudden
+
+
 def test_ordinary_rows_are_called_sudden_as_rarely_as_stated(tiny_model) -> None:
     """Fresh random walks, none of which calibrated; the stated rate is 1 %."""
     strangers = tiny_model.sample(128, 1)
     space = feature_space(tiny_model.discriminator, strangers)
     unrelated = np.array([50.0, 0.5, 1.0])
-    calibrating = jump_ratios(_random_distances(tiny_model, space, 399, 5, seed=10), unrelated).max(2)
-    fresh = _random_distances(tiny_model, space, 600, 5, seed=11)
+    calibrating = jump_ratios(_random_distances(tiny_model, space, pairs(tiny_model, 399, 10), 5), unrelated).max(2)
+    fresh = _random_distances(tiny_model, space, pairs(tiny_model, 600, 11), 5)
     flagged = sum(_row(fresh[:, k], unrelated, calibrating).sudden for k in range(600))
     assert binomtest(flagged, 600, 0.01, alternative="greater").pvalue > 0.01
     assert (
@@ -187,7 +210,7 @@ def test_two_walks_glued_together_are_sudden_where_they_meet(tiny_model) -> None
     strangers = tiny_model.sample(128, 1)
     space = feature_space(tiny_model.discriminator, strangers)
     unrelated = np.array([50.0, 0.5, 1.0])
-    calibrating = jump_ratios(_random_distances(tiny_model, space, 99, 8, seed=10), unrelated).max(2)
+    calibrating = jump_ratios(_random_distances(tiny_model, space, pairs(tiny_model, 99, 10), 8), unrelated).max(2)
     legs = path(tiny_model.latents(21, 5), 8, "uniform")[::2]
     for first, second in pairwise(legs):
         images = tiny_model.generate(torch.cat([first[:4], second[4:]]))
