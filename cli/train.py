@@ -92,7 +92,11 @@ TRIED_STEPS = 3
     help="Steps between checkpoints.  [default: an epoch, but at least 100 and at most 1000 steps]",
 )
 @click.option(
-    "--keep", type=click.IntRange(1), default=3, show_default=True, help="How many of the newest checkpoints to keep."
+    "--keep",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many of the newest checkpoints to keep, beside the last healthy one.",
 )
 @click.option(
     "--keep-every", type=click.IntRange(0), default=0, help="Also keep every checkpoint at a multiple of N steps."
@@ -180,6 +184,8 @@ def train(
     dcgan-viz train mine/ --start-from rooms --out runs/tuned
     torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train photographs/ --out runs/mine
     """
+    from dcgan_viz.training.loop import check_idle
+
     if steps is not None and epochs is not None:
         raise click.UsageError("give --steps or --epochs, not both")
     if from_step is not None and not resume:
@@ -225,6 +231,8 @@ def train(
         skip_broken=skip_broken,
         upkeep={"checkpoint_every": checkpoint_every, "keep": keep, "keep_every": keep_every},
     )
+    # First of all: a run at work changes what the other checks look at.
+    check_idle(out)
     if dry_run:
         if resume:
             raise UserError("--dry-run is about a new run: leave out --resume")
@@ -561,12 +569,19 @@ def _report(result: TrainingResult, asked: Stopping, as_json: bool) -> None:
         return
     folder, model = str(result.folder), str(result.model)
     if as_json:
-        numbers = {"folder": folder, "model": model, "steps": result.steps, "warnings": result.warnings}
+        numbers = {
+            "folder": folder,
+            "model": model,
+            "steps": result.steps,
+            "warnings": [in_options(w) for w in result.warnings],
+        }
         echo(json.dumps({**numbers, **_given(best=result.best)}))
     else:
         best = "" if result.best is None else f"; the best was that of step {result.best}, in {result.folder / 'best'}"
+        stand = f" ({counted(len(result.warnings), 'warning')} not over)" if result.warnings else ""
         echo(
-            f"{counted(result.steps, 'step')} done; the model is in {model}{best}: dcgan-viz sample --model {shlex.quote(folder)}"
+            f"{counted(result.steps, 'step')} done{stand}; the model is in {model}{best}: "
+            f"dcgan-viz sample --model {shlex.quote(folder)}"
         )
 
 

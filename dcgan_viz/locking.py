@@ -9,9 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, writing
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK_FILE, HOLDER_FILE = ".dcgan-viz.lock", ".dcgan-viz.lock.json"
 
@@ -95,18 +99,9 @@ def only_process(folder: Path) -> Iterator[None]:
     Traceback (most recent call last):
     dcgan_viz.errors.UserError: process ... is at work in ...: wait for it to end, stop it, or choose another folder
     """
-    # Late: the pages of the command line do without it.
-    from filelock import FileLock, Timeout
-
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK_FILE)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise UserError(
-                f"{_holder(folder)} is at work in {folder}: wait for it to end, stop it, or choose another folder"
-            ) from error
+    lock = _locked(folder)
     holder = folder / HOLDER_FILE
     try:
         with atomic_file(holder) as temporary:
@@ -118,9 +113,48 @@ def only_process(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a folder that another process is at work in by `only_process`; nothing is made there.
+
+    Whoever is about to read what such a process writes, or to compute for long before it takes the lock, asks first.
+
+    Parameters
+    ----------
+    folder : Path
+        Free if it is missing.
+
+    Raises
+    ------
+    UserError
+        If another process is in it, or its lock cannot be opened.
+
+    Examples
+    --------
+    >>> check_free(Path("/tmp/nobody-is-here"))
+    """
+    if was_locked(folder):
+        _locked(folder).release()
+
+
 def was_locked(folder: Path) -> bool:
     """Whether a process has ever been alone in a folder, which is then a folder of this package."""
     return (folder / LOCK_FILE).is_file()
+
+
+def _locked(folder: Path) -> FileLock:
+    """The lock of a folder, held."""
+    # Late: the pages of the command line do without it.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK_FILE)
+    with writing(folder):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(
+                f"{_holder(folder)} is at work in {folder}: wait for it to end, stop it, or choose another folder"
+            ) from error
+    return lock
 
 
 def _holder(folder: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.locking import HOLDER_FILE, only_process
+from dcgan_viz.locking import HOLDER_FILE, check_free, only_process
 
 HOLD = (
     "import sys; from pathlib import Path; from dcgan_viz.locking import only_process\n"
@@ -47,6 +47,20 @@ def test_the_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
         raise KeyError
     with only_process(tmp_path):
         pass
+
+
+def test_whoever_asks_whether_a_folder_is_free_changes_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    check_free(run)
+    assert not run.exists()
+    other = holding(run)
+    with pytest.raises(UserError, match=f"process {other.pid} is at work in .*run: wait for it"):
+        check_free(run)
+    other.communicate("")
+    files = sorted(run.iterdir())
+    for _ in range(2):
+        check_free(run)
+    assert sorted(run.iterdir()) == files
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"pid": "x", "host": 1}', "[]"])

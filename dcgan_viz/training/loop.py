@@ -17,7 +17,7 @@ from dcgan_viz.data.images import ImageSet, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import writing
 from dcgan_viz.folders import is_half_replaced
-from dcgan_viz.locking import only_process, was_locked
+from dcgan_viz.locking import check_free, only_process, was_locked
 from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks.spec import NetworkSpec
@@ -96,7 +96,7 @@ class TrainingResult:
     best : int, optional
         The checkpoint of the lowest quality number, whose model is in ``best/``.
     warnings : tuple of str
-        What the monitor said at the last checkpoint.
+        The monitor's warnings that still stand.
     """
 
     folder: Path
@@ -148,7 +148,8 @@ def train(
         Steps between checkpoints; each also draws a sample grid, judges the run and saves the model. By default an
         epoch, but at least 100 steps and at most 1000.
     keep, keep_every : int
-        Checkpoints that stay: the newest `keep`, and those at multiples of `keep_every`.
+        Checkpoints that stay: the newest `keep`, and those at multiples of `keep_every`. So do the last healthy one and
+        the best.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``. Under torchrun each process takes one device.
     precision : {"auto", "fp32", "bf16"}
@@ -186,6 +187,7 @@ def train(
     (2, True)
     """
     folder, device = Path(out), choose_device(device)
+    check_idle(folder)
     execution = choose_execution(device, precision)
     _check(images, networks, settings)
     check_new(folder, overwrite)
@@ -275,6 +277,7 @@ def resume_training(
     3
     """
     folder, say = Path(out), say if leads() else ignore
+    check_idle(folder)
     saved = read_run(folder, from_step)
     for place in (MODEL, BEST):
         DCGAN.check_folder(folder / place, overwrite, again=True)
@@ -312,6 +315,8 @@ def resume_training(
             )
         say(f"resuming after step {start.step}")
         training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start, overwrite)
+        for warning in training.standing():
+            say(warning)
         return training.go_on(stop, progress)
 
 
@@ -340,7 +345,6 @@ class _Training:
         self.players = Adversaries(fabric, run.networks, run.settings, run.execution.memory_format, originals)
         self.means = MeanLosses(fabric, batches.images_a_step)
         self.health, self.done, self.images_seen, self.note = Health(), 0, 0, ""
-        self.warnings: tuple[str, ...] = ()
         if start is not None:
             self._restore(start, start.run["devices"])
         self.log = _open_log(folder, self.done, say) if fabric.is_global_zero else None
@@ -349,6 +353,9 @@ class _Training:
         self.players.restore(start.tensors)
         self.means.restore(start.tensors)
         self.done, self.health = start.step, Health.from_dict(start.run.get("health"))
+        if self.health.last_healthy not in (None, *list_checkpoints(self.folder / CHECKPOINTS)):
+            # It is removed only once a later one is known to be healthy: the run goes back to that.
+            self.health = replace(self.health, last_healthy=self.health.candidate)
         usual = start.step * self.run.settings.batch_size * processes
         self.images_seen = validate(start.run.get("images_seen", usual), int)
 
@@ -369,7 +376,7 @@ class _Training:
         self.close()
         newest = checkpoint_path(self.folder / CHECKPOINTS, self.done)
         return TrainingResult(
-            self.folder, self.folder / MODEL, self.done, self.done == total, newest, self.health.best, self.warnings
+            self.folder, self.folder / MODEL, self.done, self.done == total, newest, self.health.best, self.standing()
         )
 
     def close(self) -> None:
@@ -434,7 +441,7 @@ class _Training:
             model = self._model()
             samples = model.sample(GRID_SAMPLES, seed=self.run.settings.seed)
             photographs = spread_out(self.images, GRID_SAMPLES)
-            self.health, sentences = diagnose(
+            self.health, changes = diagnose(
                 self.health, self.done, self.images_seen, means, diversity(samples), diversity(photographs)
             )
             value, stalled = self._rank(model)
@@ -443,11 +450,17 @@ class _Training:
             self._save_grid(samples)
             self._save()
             self._save_model(model)
-            self.warnings = tuple(f"step {self.done}: {s}; {_way_back(self.health.last_healthy)}" for s in sentences)
-            for sentence in (*self.warnings, *([] if stalled is None else [f"step {self.done}: {stalled}"])):
-                self.say(sentence)
+            for warning in changes.begun:
+                self.say(f"{warning}; {_way_back(self.health.last_healthy)}")
+            for remark in (*changes.ended, *([] if stalled is None else [f"step {self.done}: {stalled}"])):
+                self.say(remark)
         self.fabric.barrier()
         self.means.restart()
+
+    def standing(self) -> tuple[str, ...]:
+        """The warnings that stand, each with the way back."""
+        way_back = _way_back(self.health.last_healthy)
+        return tuple(f"{warning.sentence}; {way_back}" for warning in self.health.standing.values())
 
     def _rank(self, model: DCGAN) -> tuple[float | None, str | None]:
         if self.quality is None:
@@ -470,7 +483,7 @@ class _Training:
         self._prune()
 
     def _prune(self) -> None:
-        protected = (self.health.last_healthy, self.health.best)
+        protected = (self.health.last_healthy, self.health.candidate, self.health.best)
         prune_checkpoints(self.folder / CHECKPOINTS, self.keep, self.keep_every, protected)
 
     def _save_grid(self, samples: Tensor) -> None:
@@ -513,6 +526,17 @@ class _Training:
         back = "" if step == steps[-1] else f" and `from_step={step}`"
         place = checkpoint_path(self.folder / CHECKPOINTS, step)
         return f"the last {'healthy ' if back else ''}checkpoint is {place}: go on from it with `resume=True`{back}"
+
+
+def check_idle(folder: Path) -> None:
+    """Refuse a folder that another run is at work in; of several processes the first asks for all.
+
+    Raises
+    ------
+    UserError
+    """
+    if leads():
+        check_free(folder)
 
 
 def check_new(folder: Path, overwrite: bool = False) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,9 +23,44 @@ COLLAPSE_RATIO = 0.5
 WARM_UP_IMAGES = 50_000
 """Samples start as one grey; only a generator that has seen this many images, or has drawn varied ones, collapses."""
 
+RECOVERED = 5
+"""A warning stands until so many checkpoints in a row do without it."""
 
 STALLED = 5
 """After so many checkpoints without a better one it is said that there was none."""
+
+Kind = Literal["won", "collapsed"]
+
+_OVER: Mapping[Kind, str] = {
+    "won": "the discriminator no longer wins",
+    "collapsed": "the samples are varied again",
+}
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning that stands.
+
+    Parameters
+    ----------
+    sentence : str
+        As the newest checkpoint that it is about has it.
+    clear : int
+        Checkpoints since then.
+    """
+
+    __pydantic_config__: ClassVar = EXACT
+
+    sentence: str
+    clear: int = 0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a checkpoint has to say, one sentence each: warnings that have begun to stand, and the end of others."""
+
+    begun: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,13 +70,18 @@ class Health:
     Parameters
     ----------
     last_healthy : int, optional
-        The newest checkpoint without a warning.
+        The newest checkpoint that is healthy as its neighbours are: there is no warning at it, the one before it or the
+        one after it, and none stands at the latter.
     varied : bool
         Whether samples have once been as varied as a healthy run's.
     best, best_quality : int, float, optional
         The checkpoint with the lowest quality number, and that number.
     since_best : int
         Checkpoints measured since then.
+    candidate : int, optional
+        The newest checkpoint if there is no warning at it: the next one decides whether it is healthy.
+    standing : mapping of Kind to Warned
+        Warnings that stand.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -50,6 +91,8 @@ class Health:
     best: int | None = None
     best_quality: float | None = None
     since_best: int = 0
+    candidate: int | None = None
+    standing: Mapping[Kind, Warned] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Any) -> Health:
@@ -80,8 +123,11 @@ def diversity(images: Tensor) -> float:
 
 def diagnose(
     health: Health, step: int, images_seen: int, means: StepMeans, sample_spread: float, real_spread: float
-) -> tuple[Health, tuple[str, ...]]:
+) -> tuple[Health, Changes]:
     """Judge a run at a checkpoint.
+
+    Runs that fail waver about a threshold: a warning is said when it begins to stand, and stands until `RECOVERED`
+    checkpoints in a row do without it. Until then the last healthy checkpoint is the one before it.
 
     Parameters
     ----------
@@ -98,28 +144,57 @@ def diagnose(
     -------
     Health
         With this checkpoint taken in.
-    tuple of str
-        One warning a sentence; empty for a healthy run.
+    Changes
+        What is to be said.
 
     Examples
     --------
-    >>> diagnose(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
-    (Health(last_healthy=500, varied=True, ...), ())
+    >>> health, _ = diagnose(Health(), 500, 64_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
+    >>> health, _ = diagnose(health, 1000, 128_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.5, 0.5)
+    >>> health.last_healthy, health.candidate
+    (500, 1000)
+    >>> health, changes = diagnose(health, 1500, 192_000, StepMeans(1.2, 0.9, 0.6, 0.4), 0.1, 0.5)
+    >>> health.last_healthy, changes.begun
+    (500, ('step 1500: the samples have collapsed: ...',))
     """
-    warnings = []
+    alike = not sample_spread >= COLLAPSE_RATIO * real_spread
+    found: dict[Kind, str] = {}
     if means.loss_d < WON_LOSS:
-        warnings.append(
-            f"the discriminator has won (loss {means.loss_d:.3f}, D(x) {means.d_real:.2f}, "
+        found["won"] = (
+            f"step {step}: the discriminator has won (loss {means.loss_d:.3f}, D(x) {means.d_real:.2f}, "
             f"D(G(z)) {means.d_generated:.2f}), so the generator learns little"
         )
-    alike = not sample_spread >= COLLAPSE_RATIO * real_spread
     if alike and (health.varied or images_seen >= WARM_UP_IMAGES):
-        warnings.append(
-            f"the samples have collapsed: they differ by {sample_spread:.3f} a pixel where photographs "
+        found["collapsed"] = (
+            f"step {step}: the samples have collapsed: they differ by {sample_spread:.3f} a pixel where photographs "
             f"differ by {real_spread:.3f}"
         )
-    healthy = step if not warnings else health.last_healthy
-    return replace(health, last_healthy=healthy, varied=health.varied or not alike), tuple(warnings)
+    watched = replace(_take_in(health, step, found), varied=health.varied or not alike)
+    return watched, Changes(
+        tuple(sentence for kind, sentence in found.items() if kind not in health.standing),
+        tuple(
+            f"step {step}: {_OVER[kind]}: the last {RECOVERED} checkpoints were without that warning"
+            for kind in health.standing
+            if kind not in watched.standing
+        ),
+    )
+
+
+def _take_in(health: Health, step: int, found: Mapping[Kind, str]) -> Health:
+    """What is remembered after a checkpoint at which warnings were found, by their kind."""
+    waiting = {
+        kind: replace(warned, clear=warned.clear + 1)
+        for kind, warned in health.standing.items()
+        if warned.clear + 1 < RECOVERED
+    }
+    standing = {**waiting, **{kind: Warned(sentence) for kind, sentence in found.items()}}
+    confirmed = None if standing else health.candidate
+    return replace(
+        health,
+        last_healthy=health.last_healthy if confirmed is None else confirmed,
+        candidate=None if found else step,
+        standing=standing,
+    )
 
 
 def rank(health: Health, step: int, quality: float) -> tuple[Health, str | None]:

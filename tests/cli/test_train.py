@@ -242,6 +242,19 @@ def test_monitor_keeps_the_best_and_names_it(run: Run, refused: Callable[..., st
     assert "nowhere holds no whole encoder" in refused("train", "no-images", "--out", "other", *words)
 
 
+def test_warnings_that_are_not_over_are_told_at_the_end(run: Run, array: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spreads = iter([0.5] * 6 + [0.01, 0.5])
+    monkeypatch.setattr("dcgan_viz.training.loop.diversity", lambda _: next(spreads))
+    done = start(run, array, "--steps 4 --checkpoint-every 1 --keep 1")
+    assert "4 steps done (1 warning not over); the model is in run/model" in done.stdout
+    assert sorted(file.name for file in Path("run/checkpoints").iterdir()) == [
+        "step-00000002.safetensors", "step-00000004.safetensors",
+    ]  # fmt: skip
+    (warning,) = json.loads(run("train", array, "--out", "run", "--resume", "--json").stdout)["warnings"]
+    assert warning.startswith("step 4: the samples have collapsed")
+    assert warning.endswith("the last healthy checkpoint is step 2: --resume with --from-step 2")
+
+
 # --- Numbers that are none ----------------------------------------------------------------------------------------
 
 
@@ -322,12 +335,18 @@ def test_ctrl_c_while_images_are_read_says_that_nothing_was_saved(
     assert not Path("run").exists()
 
 
-def test_a_second_process_is_refused_by_its_number(run: Run, refused: Callable[..., str], array: Path) -> None:
-    start(run, array)
+@pytest.mark.parametrize("more", ["", "--resume", "--dry-run", "--overwrite", "--resume --from-step 2"])
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["before the first checkpoint", "after it"])
+def test_a_second_process_is_refused_by_its_number_before_images_are_read(
+    checkpoint: bool, more: str, run: Run, refused: Callable[..., str], array: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if checkpoint:
+        (checkpoint_path(Path("run/checkpoints"), 3)).parent.mkdir(parents=True)
+        checkpoint_path(Path("run/checkpoints"), 3).touch()
+    monkeypatch.setattr("dcgan_viz.data.images.load_images", lambda *_, **__: pytest.fail("images were read"))
     with only_process(Path("run")):
-        for more in ("--resume", "--steps 3"):
-            assert "run" in refused("train", array, "--out", "run", *TINY.split(), *more.split())
-        assert f"process {os.getpid()} is at work in run" in refused("train", array, "--out", "run", "--resume")
+        sentence = refused("train", array, "--out", "run", *TINY.split(), "--steps", 5, *more.split())
+    assert f"process {os.getpid()} is at work in run: wait for it to end, stop it, or choose another folder" in sentence
 
 
 def test_a_log_file_gets_no_bar(run: Run, photographs: Path) -> None:

@@ -272,10 +272,14 @@ def test_other_threads_are_said(tmp_path: Path) -> None:
     assert said == [f"resuming after step {SETTINGS.steps}"]
 
 
-def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    begin(tmp_path)
-    with only_process(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()} is at work in"):
-        resume_training(IMAGES, tmp_path, steps=13, device="cpu")
+@pytest.mark.parametrize("begun", [False, True], ids=["before the first checkpoint", "after it"])
+def test_a_second_process_is_refused(begun: bool, tmp_path: Path) -> None:
+    if begun:
+        begin(tmp_path)
+    with only_process(tmp_path):
+        for second in (begin, lambda folder: resume_training(IMAGES, folder, steps=13, device="cpu")):
+            with pytest.raises(UserError, match=f"process {os.getpid()} is at work in"):
+                second(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "model/card.json", "samples/a.png", "checkpoints/notes.txt"])

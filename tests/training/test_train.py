@@ -113,22 +113,57 @@ def test_losses_that_are_not_finite_name_the_last_good_checkpoint(
     assert load(tmp_path).card.training["steps"] == 10
 
 
-def test_a_warning_names_the_checkpoint_to_go_back_to(
+def spread(monkeypatch: pytest.MonkeyPatch, collapsed: str) -> None:
+    """Samples of a run are alike at the checkpoints that are 1."""
+    spreads = iter([value for flag in collapsed for value in ((0.01, 0.5)[flag == "0"], 0.5)])
+    monkeypatch.setattr("dcgan_viz.training.loop.diversity", lambda _: next(spreads))
+
+
+def test_a_warning_is_said_once_and_names_a_checkpoint_that_was_healthy_and_stays(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    spreads = iter([0.5, 0.5, 0.01, 0.5, 0.01, 0.5])
-    monkeypatch.setattr("dcgan_viz.training.loop.diversity", lambda _: next(spreads))
+    spread(monkeypatch, "00011011")
     result = train(
-        images, NETWORKS, TrainingSettings(steps=6, batch_size=8), tmp_path, checkpoint_every=2, keep=1,
+        images, NETWORKS, TrainingSettings(steps=8, batch_size=8), tmp_path, checkpoint_every=1, keep=1,
         precision="fp32", device="cpu", say=said.append,
     )  # fmt: skip
-    assert len(said) == 2
-    assert said[0].startswith("step 4: the samples have collapsed")
-    assert said[1].endswith("the last healthy checkpoint is step 2: `resume=True` with `from_step=2`")
-    assert result.warnings == (said[1],)
-    # The healthy one stays although only the newest is to be kept.
-    assert list_checkpoints(tmp_path / "checkpoints") == [2, 6]
+    way_back = "the last healthy checkpoint is step 2: `resume=True` with `from_step=2`"
+    (warning,) = said
+    assert warning.startswith("step 4: the samples have collapsed")
+    assert warning.endswith(way_back)
+    (standing,) = result.warnings
+    assert standing.startswith("step 8: the samples have collapsed")
+    assert standing.endswith(way_back)
+    # The healthy one stays although only the newest is to be kept, and the one after it was without a warning too.
+    assert list_checkpoints(tmp_path / "checkpoints") == [2, 8]
+    # A process that goes on says what stands, for its user may not have seen it.
+    said.clear()
+    assert resume_training(images, tmp_path, keep=1, device="cpu", say=said.append).warnings == (standing,)
+    assert said == ["resuming after step 8", standing]
+    # Gone back to, it is still what is healthy, although the one that was known then is gone.
+    spread(monkeypatch, "1")
+    said.clear()
+    again = resume_training(images, tmp_path, from_step=2, steps=3, keep=1, device="cpu", say=said.append)
+    assert said[-1].endswith(way_back)
+    assert again.warnings == (said[-1],)
+    assert list_checkpoints(tmp_path / "checkpoints") == [2, 3]
+
+
+def test_what_may_turn_out_to_be_healthy_stays_where_a_run_is_stopped(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread(monkeypatch, "0001")
+    answers = iter([False] * 4 + [True])
+    train(
+        images, NETWORKS, TrainingSettings(steps=8, batch_size=8), tmp_path, checkpoint_every=2, keep=1,
+        precision="fp32", device="cpu", stop=lambda: next(answers),
+    )  # fmt: skip
+    # 5 is where it was stopped, 4 the newest that was judged, 2 the last healthy one.
+    assert list_checkpoints(tmp_path / "checkpoints") == [2, 4, 5]
+    result = resume_training(images, tmp_path, keep=1, device="cpu")
+    assert result.warnings[0].endswith("the last healthy checkpoint is step 4: `resume=True` with `from_step=4`")
+    assert list_checkpoints(tmp_path / "checkpoints") == [4, 8]
 
 
 def test_the_best_checkpoint_stays_and_is_named(images: ImageSet, tmp_path: Path) -> None:
