@@ -211,11 +211,11 @@ def _find(model: DCGAN, label: str, path: Path, count: int, seed: int, overwrite
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     from dcgan_viz.errors import UserError
+    from dcgan_viz.words import way_out
 
     if path.exists() and not overwrite:
         raise UserError(
-            f"{path} already exists, perhaps with boxes drawn by hand: choose another --out, or replace it with "
-            "--overwrite"
+            f"{path} already exists, perhaps with boxes drawn by hand: {way_out('`out`', 'what it holds now')}"
         )
 
 

@@ -44,7 +44,7 @@ class Numbers(click.ParamType):
         try:
             return tuple(int(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is no list of numbers like 2,1,2,2", param, ctx)
+            self.fail(f"{value!r} is not a list of numbers like 2,1,2,2", param, ctx)
 
 
 @click.command("import", cls=Command)

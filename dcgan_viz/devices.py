@@ -30,7 +30,7 @@ def find_device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"{name} is no device: choose cpu, cuda or mps") from error
+        raise UserError(f"{name} is not a device: choose cpu, cuda or mps") from error
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dcgan_viz.errors import Notice, UserError
+from dcgan_viz.words import way_out
 
 # Whose computer and process a temporary file is of stands in its name, so that those of dead ones can be told.
 _HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
@@ -114,7 +115,7 @@ def refuse_existing(path: Path, overwrite: bool = False, is_ours: Callable[[Path
     if path.is_dir():
         raise UserError(f"{path} is a folder, and a file is to be written: choose another name")
     if path.exists() and not overwrite and not is_ours(path):
-        raise UserError(f"{path} already exists: choose another name, or replace it with `overwrite=True`")
+        raise UserError(f"{path} already exists: {way_out('name', 'what it holds now')}")
 
 
 def say_replaced(path: Path) -> None:

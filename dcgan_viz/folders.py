@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.files import digest_of, discard, remove_leftovers, temporary_name, writing
 from dcgan_viz.versions import versions
-from dcgan_viz.words import counted
+from dcgan_viz.words import counted, way_out
 
 MANIFEST_FILE = "manifest.json"
 
@@ -170,13 +170,13 @@ def check_folder(
         writer = f" by {manifest.command:.200}" if manifest.command else ""
         if not manifest.is_of(kind):
             raise UserError(
-                f"{folder} holds something else ({manifest.kind}, written{writer}): choose another folder, or replace "
-                "files of the same names with `overwrite=True`"
+                f"{folder} holds something else ({manifest.kind}, written{writer}): "
+                + way_out("folder", "its files of the same names")
             )
         if manifest.finished and not again:
             raise UserError(
-                f"{folder} holds an earlier result ({manifest.kind}, written{writer}): choose another folder, or replace "
-                "it with `overwrite=True`"
+                f"{folder} holds an earlier result ({manifest.kind}, written{writer}): "
+                + way_out("folder", "that result")
             )
     for name in (MANIFEST_FILE, *names):
         _check_place(folder, name, manifest, overwrite)
@@ -191,11 +191,11 @@ def _check_place(folder: Path, name: str, manifest: Manifest | None, overwrite: 
         raise UserError(f"{place} is a folder, and a file is to be written: choose another folder")
     if overwrite or not (place.exists() or place.is_symlink()):
         return
-    way_out = "choose another folder, or replace it with `overwrite=True`"
+    instead = way_out("folder", f"what {place} holds now")
     if manifest is None or (name != MANIFEST_FILE and not manifest.digests(name)):
-        raise UserError(f"{place} was not written by this command: {way_out}")
+        raise UserError(f"{place} was not written by this command: {instead}")
     if name != MANIFEST_FILE and _unchanged(folder, name, manifest) is None:
-        raise UserError(f"{place} has been changed since it was written: {way_out}")
+        raise UserError(f"{place} has been changed since it was written: {instead}")
 
 
 def _unchanged(folder: Path, name: str, manifest: Manifest) -> str | None:

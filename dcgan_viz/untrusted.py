@@ -171,7 +171,7 @@ def validate(data: Any, schema: type[T]) -> T:
     try:
         text = json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"it is no plain data: {error}") from error
+        raise UserError(f"it is not plain data: {error}") from error
     return parse_json(text, schema)
 
 
@@ -196,7 +196,7 @@ def load_plain(text: str) -> Any:
     except RecursionError as error:
         raise UserError("it nests too deep") from error
     except json.JSONDecodeError as error:
-        raise UserError(f"it is no JSON: {error}") from error
+        raise UserError(f"it is not JSON: {error}") from error
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -246,9 +246,9 @@ def _sentence(error: Any, data: Any) -> str:
     if kind in ("missing", "missing_argument"):
         return f"{place} is missing"
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place} is no known entry"
+        return f"{place} is not a known entry"
     if kind == "json_invalid":
-        return f"it is no JSON: {error['ctx']['error']}"
+        return f"it is not JSON: {error['ctx']['error']}"
     if kind == "value_error":
         sentence = str(error["ctx"]["error"])
         return f"{place}: {sentence}" if error["loc"] else sentence
@@ -312,7 +312,7 @@ def parse_xml(text: str, file: Path) -> Element:
     from defusedxml import DefusedXmlException, ElementTree
 
     if len(text) > MAXIMUM_XML:
-        raise UserError(f"{file} is larger than {_bytes(MAXIMUM_XML)}: that is no file of one picture's boxes")
+        raise UserError(f"{file} is larger than {_bytes(MAXIMUM_XML)}: that is not a file of one picture's boxes")
     try:
         root: Element = ElementTree.fromstring(text, forbid_dtd=True)
     except DefusedXmlException as error:
@@ -341,7 +341,7 @@ def parse_yaml(text: str, file: Path) -> Any:
     import yaml
 
     if len(text) > MAXIMUM_YAML:
-        raise UserError(f"{file} is larger than {_bytes(MAXIMUM_YAML)}: that is no list of classes")
+        raise UserError(f"{file} is larger than {_bytes(MAXIMUM_YAML)}: that is not a list of classes")
     try:
         # Without a resolver "no" is a name and not False, and no tag can ask for an object.
         return yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))

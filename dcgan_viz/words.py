@@ -21,10 +21,28 @@ def plural(noun: str) -> str:
 
     Examples
     --------
-    >>> plural("step"), plural("batch")
-    ('steps', 'batches')
+    >>> plural("step"), plural("batch"), plural("process")
+    ('steps', 'batches', 'processes')
     """
-    return f"{noun}es" if noun.endswith(("ch", "x")) else f"{noun}s"
+    return f"{noun}es" if noun.endswith(("ch", "s", "x")) else f"{noun}s"
+
+
+def way_out(other: str, lost: str) -> str:
+    """What to do where something is in the way, which is not to be lost for the asking.
+
+    Parameters
+    ----------
+    other : str
+        What else to choose, such as "folder".
+    lost : str
+        What there would be lost.
+
+    Examples
+    --------
+    >>> way_out("folder", "mine/card.json")
+    'choose another folder; with `overwrite=True` mine/card.json would be replaced and lost'
+    """
+    return f"choose another {other}; with `overwrite=True` {lost} would be replaced and lost"
 
 
 def images_in(path: Path) -> str:

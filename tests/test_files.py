@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -68,7 +69,9 @@ def test_an_existing_file_is_refused_unless_it_is_ours_or_given_up(tmp_path: Pat
     path = tmp_path / "file.txt"
     refuse_existing(path)
     path.touch()
-    with pytest.raises(UserError, match=r"file\.txt already exists: .* `overwrite=True`"):
+    with pytest.raises(
+        UserError, match=r"file\.txt already exists: choose another name; with `overwrite=True` .* lost"
+    ):
         refuse_existing(path)
     refuse_existing(path, overwrite=True)
     refuse_existing(path, is_ours=lambda _: True)
@@ -137,3 +140,16 @@ def test_when_no_more_can_be_written_a_command_leaves_nothing_half_written(
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write")
 def test_a_read_only_place_is_one_sentence(command: str, refused, tiny_folder: Path, photographs: Path) -> None:
     assert "cannot write /proc/dcgan" in refused(*command.format(model=tiny_folder, photographs=photographs).split())
+
+
+def test_what_overwriting_loses_is_said_in_one_place_and_nothing_is_counted_in_brackets() -> None:
+    root = Path(__file__).parents[1]
+    sources = [file for folder in ("dcgan_viz", "cli") for file in (root / folder).rglob("*.py")]
+    texts = {file.relative_to(root).as_posix(): file.read_text(encoding="utf-8") for file in sources}
+    advice = re.compile(r"`overwrite=True`|[^`\"]--overwrite\b(?!``)")
+    # The second says of --overwrite itself how parameters become options.
+    assert [name for name, text in sorted(texts.items()) if advice.search(text)] == [
+        "cli/command.py",
+        "dcgan_viz/words.py",
+    ]
+    assert [name for name, text in texts.items() if re.search(r"\} [a-z ]+\((s|es)\)", text)] == []

@@ -92,7 +92,9 @@ def test_a_file_in_the_place_of_an_output_is_refused_by_name(name: str, tmp_path
     (tmp_path / "sub").mkdir()
     (tmp_path / name).write_text("precious")
     before = snapshot(tmp_path)
-    with pytest.raises(UserError, match=f"{name} was not written by this command: .*`overwrite=True`"):
+    with pytest.raises(
+        UserError, match=f"{name} was not written by this command: choose another .*`overwrite=True` .* lost"
+    ):
         write(tmp_path, {"a": "1", "sub/b": "2"})
     assert snapshot(tmp_path) == before
     write(tmp_path, {"a": "1", "sub/b": "2"}, overwrite=True)

@@ -57,7 +57,9 @@ def test_an_unknown_model_names_the_bundled_ones() -> None:
 
 
 def test_a_device_that_is_not_here_is_refused(tiny_folder: Path, refused) -> None:
-    assert "tpu is no device: choose cpu, cuda or mps" in refused("sample", "--model", tiny_folder, "--device", "tpu")
+    assert "tpu is not a device: choose cpu, cuda or mps" in refused(
+        "sample", "--model", tiny_folder, "--device", "tpu"
+    )
     assert "there is no device cuda:99 here" in refused("sample", "--model", tiny_folder, "--device", "cuda:99")
 
 

@@ -45,7 +45,7 @@ class Picture:
             raise UserError("width and height belong together")
         width, height = (1 if side is None else side for side in (self.width, self.height))
         if not (width >= 1 and height >= 1 and width * height <= MAXIMUM_PIXELS):
-            raise UserError(f"{width:g}x{height:g} is no size of a picture of up to {MAXIMUM_PIXELS:,} pixels")
+            raise UserError(f"{width:g}x{height:g} is not a size of a picture of up to {MAXIMUM_PIXELS:,} pixels")
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def check_name(name: str) -> str:
     """
     plain = " ".join(name.split())
     if not plain or len(plain) > MAXIMUM_NAME or not re.search(r"\w", plain) or not plain.isprintable():
-        raise UserError(f"{name!r:.80} is no name of a concept: give 1 to {MAXIMUM_NAME} printable characters")
+        raise UserError(f"{name!r:.80} is not a name of a concept: give 1 to {MAXIMUM_NAME} printable characters")
     # A hyphen between letters is part of a word; any other would read as a minus.
     if re.search(r"[+−–\"“”=]|(?<!\w)-|-(?!\w)|(?<!\w)['‘’]|['‘’](?!\w)", plain):
         raise UserError(f"the name {plain!r} holds a sign or a quote, which expressions need: leave it out")

@@ -178,7 +178,7 @@ def prepare_trial(
     False
     """
     if answer_kind not in get_args(AnswerKind):
-        raise UserError(f"{answer_kind!r} is no kind of answer: choose from {', '.join(get_args(AnswerKind))}")
+        raise UserError(f"{answer_kind!r} is not a kind of answer: choose from {', '.join(get_args(AnswerKind))}")
     shapes = {name: array.shape for name, array in pictures.items()}
     if len(pictures) < 2:
         raise UserError(f"a blind trial compares at least two conditions, and {len(pictures)} was given")
@@ -360,7 +360,7 @@ def _read_pictures(folder: Path, count: int) -> NDArray[np.uint8]:
         if pictures is None:
             if count * pixels.size > MAXIMUM_BYTES:
                 raise UserError(
-                    f"{folder} would hold {count:,} pictures of {pixels.size:,} bytes: that is no blind trial"
+                    f"{folder} would hold {count:,} pictures of {pixels.size:,} bytes: that is not a blind trial"
                 )
             pictures = np.empty((count, *pixels.shape), np.uint8)
         if pixels.shape != pictures.shape[1:]:

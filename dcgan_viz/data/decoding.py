@@ -290,7 +290,7 @@ def _decode(entry: Entry, use: Callable[[Image.Image, _Stored], Decoded], least_
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "its contents are no picture of a known format"
+        return "its contents are not a picture of a known format"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, OSError | ValueError | Image.DecompressionBombError) and str(error):

@@ -51,7 +51,7 @@ class Part:
         """
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None:
-            raise UserError(f"{text!r} is no part: write 2/8 for the second of eight")
+            raise UserError(f"{text!r} is not a part: write 2/8 for the second of eight")
         return cls(int(match[1]), int(match[2]))
 
     def rows(self, count: int) -> range:

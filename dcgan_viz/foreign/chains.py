@@ -158,7 +158,7 @@ def _modules(weights: Weights) -> tuple[list[Link], list[Norm], list[Link | Norm
     layers = [s for s in sequence if isinstance(s, Link)]
     norms = [s for s in sequence if isinstance(s, Norm)]
     if not any(layer.weight.ndim == 4 for layer in layers):
-        raise UserError(f"{weights.source} holds no convolutions, so it is no DCGAN's")
+        raise UserError(f"{weights.source} holds no convolutions, so it is not a DCGAN's")
     if len(layers) > MAXIMUM_LAYERS:
         raise UserError(f"{weights.source} has {len(layers)} layers, more than a DCGAN has: {_LIVE}")
     return layers, norms, sequence

@@ -173,7 +173,7 @@ def _materialise(mapping: dict[str, Any], path: Path, source: str, ordered: bool
     entries = {_unwrapped(str(name)): value for name, value in mapping.items()}
     strange = [name for name, value in entries.items() if not _is_tensor(value)]
     if strange:
-        raise UserError(f"{source}: {strange[0]} is no tensor, so this is no state_dict")
+        raise UserError(f"{source}: {strange[0]} is not a tensor, so this is not a state_dict")
     described = sum(v.count * v.dtype.itemsize for v in entries.values() if isinstance(v, StoredTensor))
     if len(entries) > MAXIMUM_ENTRIES or described > 2 * path.stat().st_size:
         raise UserError(f"{source} describes {described:,} bytes of weights, more than the file has: it is damaged")
@@ -233,7 +233,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, ValueError, OSError, RecursionError, TypeError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} is no whole safetensors file ({error}): copy or download it again") from error
+        raise UserError(f"{path} is not a whole safetensors file ({error}): copy or download it again") from error
 
 
 def _no_weights(path: Path, loaded: Any, strangers: tuple[str, ...]) -> UserError:

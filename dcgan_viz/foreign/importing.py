@@ -401,7 +401,7 @@ def _pairs(path: Path) -> dict[str, Tensor]:
         names = [name for name in found if name in ("z", "images", "scores")]
         arrays = {name: torch.from_numpy(found[name].astype("float32")) for name in names}
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is no readable .npz file of arrays ({error})") from error
+        raise UserError(f"{path} is not a readable .npz file of arrays ({error})") from error
     if "images" not in arrays or len(arrays) < 2:
         raise UserError(f"{path} needs the arrays z and images, or images and scores, of the original networks")
     return arrays

@@ -183,7 +183,9 @@ def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
     except UserError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no whole Keras model ({type(error).__name__}: {error}): copy it again") from error
+        raise UserError(
+            f"{path} is not a whole Keras model ({type(error).__name__}: {error}): copy it again"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -200,7 +202,7 @@ def _json(text: Any, path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise UserError(f"the configuration in {path} is no JSON of a Keras model")
+        raise UserError(f"the configuration in {path} is not JSON of a Keras model")
     return config
 
 

@@ -103,7 +103,9 @@ class _Live(nn.Module):
         super().__init__()
         module = network.func if isinstance(network, functools.partial) else network
         if not isinstance(module, nn.Module):
-            raise UserError(f"a {type(module).__name__} is no torch module: give a Module, or functools.partial of one")
+            raise UserError(
+                f"a {type(module).__name__} is not a torch module: give a Module, or functools.partial of one"
+            )
         self.module = module
         self.arguments: tuple[Any, ...] = network.args if isinstance(network, functools.partial) else ()
         self.keywords: dict[str, Any] = network.keywords if isinstance(network, functools.partial) else {}
@@ -188,7 +190,7 @@ class _Live(nn.Module):
         if seen is not None:
             if number in seen:
                 raise UserError(
-                    f"the module {self.layer_names[number - 1]} runs more than once, so it is no single layer: name others"
+                    f"the module {self.layer_names[number - 1]} runs more than once, so it is not a single layer: name others"
                 )
             # What comes after may write in place; it goes on from a copy of what is seen, for gradients to reach that.
             seen[number] = output.clone() if isinstance(output, Tensor) else output

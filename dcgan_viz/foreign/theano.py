@@ -69,11 +69,11 @@ def read_theano(path: Path) -> Weights:
 
 def _read(file: Path) -> Tensor:
     if file.stat().st_size > MAXIMUM_BYTES:
-        raise UserError(f"{file} is larger than {MAXIMUM_BYTES >> 30} GiB: that is no layer of a DCGAN")
+        raise UserError(f"{file} is larger than {MAXIMUM_BYTES >> 30} GiB: that is not a layer of a DCGAN")
     try:
         (array,) = read_arrays(file).values()
     except (UserError, ValueError) as error:
-        raise UserError(f"{file} is no array of numbers ({error}): copy it again") from error
+        raise UserError(f"{file} is not an array of numbers ({error}): copy it again") from error
     if array.dtype.kind != "f" or array.ndim not in (1, 2, 4) or not np.isfinite(array).all():
         raise UserError(f"{file} holds no finite weights of a layer, but {array.dtype} of shape {array.shape}")
     return torch.from_numpy(array.astype(np.float32))

@@ -323,7 +323,9 @@ def _check_directory(path: Path) -> None:
         raise UserError(f"{path} is cut off, or was never written to its end: copy or download it again")
     _, _, _, _, entries, directory, *_ = struct.unpack("<4s4H2LH", tail[found : found + 22])
     if entries > MAXIMUM_ENTRIES or directory > 256 * MAXIMUM_ENTRIES:
-        raise UserError(f"{path} has {entries:,} or more entries: that is no pair of DCGANs; save the state_dict alone")
+        raise UserError(
+            f"{path} has {entries:,} or more entries: that is not a pair of DCGANs; save the state_dict alone"
+        )
 
 
 def _read_legacy(path: Path, file: BinaryIO) -> tuple[Any, tuple[str, ...]]:

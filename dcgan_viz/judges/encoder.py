@@ -22,6 +22,7 @@ from dcgan_viz.judges.encoder_network import WIDTHS, EncoderNetwork
 from dcgan_viz.networks.weights import WEIGHTS_FILE, check_judge, open_tensors, reading_folder, save_folder
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import EXACT, MAXIMUM_CARD, read_json
+from dcgan_viz.words import counted
 
 CARD_FILE = "encoder.json"
 BUNDLED = "encoder"
@@ -132,7 +133,7 @@ class Encoder:
             images = images.expand(-1, channels, -1, -1)
         if images.shape[1] != channels:
             raise UserError(
-                f"the encoder {self.name} reads pictures of {channels} channel(s), and these have {images.shape[1]}"
+                f"the encoder {self.name} reads pictures of {counted(channels, 'channel')}, and these have {images.shape[1]}"
             )
         place = next(self.network.parameters()).device
         return self.network.features(at_encoder_size(images.to(place))).float().cpu()

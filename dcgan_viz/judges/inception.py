@@ -72,7 +72,7 @@ def load_inception(file: str | Path, device: str | torch.device = "cpu") -> Ince
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
-            f"{path} is no file of weights that can be read without running code ({type(error).__name__}): download "
+            f"{path} is not a file of weights that can be read without running code ({type(error).__name__}): download "
             "weights-inception-2015-12-05-6726825d.pth of torch-fidelity again"
         ) from error
     try:

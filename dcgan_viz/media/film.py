@@ -79,7 +79,9 @@ def check_film(path: Path, overwrite: bool = False) -> None:
     """
     ending = path.suffix.lower()
     if ending not in _WRITERS:
-        raise UserError(f"{path} is no film: its name must end in .webp, .gif or .mp4")
+        raise UserError(
+            f"{path} is not a film: expected a WebP, GIF or MP4 file, whose name ends in .webp, .gif or .mp4"
+        )
     if ending == ".mp4":
         try:
             import av  # noqa: F401

@@ -169,11 +169,13 @@ def check_picture(
     --------
     >>> check_picture(Path("samples.tiff"))
     Traceback (most recent call last):
-    dcgan_viz.errors.UserError: samples.tiff is no picture: its name must end in .png, .jpg, .jpeg or .webp
+    dcgan_viz.errors.UserError: samples.tiff is not a picture: expected a PNG, JPEG or WebP file, whose name ends in ...
     """
     ending = path.suffix.lower()
     if ending not in LARGEST_SIDES:
-        raise UserError(f"{path} is no picture: its name must end in .png, .jpg, .jpeg or .webp")
+        raise UserError(
+            f"{path} is not a picture: expected a PNG, JPEG or WebP file, whose name ends in .png, .jpg, .jpeg or .webp"
+        )
     if shape is not None:
         height, width = shape[0] * scale, shape[1] * scale
         # As it is drawn, as Pillow takes it over, and enlarged.

@@ -187,7 +187,7 @@ def _stroke(
 ) -> Callable[[], Stroke]:
     """Checks a stroke, and gives what makes it once it is its turn."""
     if not isinstance(data, dict):
-        raise UserError("that is no stroke")
+        raise UserError("that is not a stroke")
     sample, maps = whole_number(data, "sample", 0, SHOWN - 1), _maps(data, "maps", layer)
     kind = one_of(data, "kind", ("remove", "insert"))
     label = one_of(data, "object", objects)

@@ -13,6 +13,7 @@ from torch import Tensor
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.errors import UserError
 from dcgan_viz.training.settings import TrainingSettings
+from dcgan_viz.words import counted
 
 RESIDENT_SHARE = 0.5
 """Of a CUDA device's free memory: sets that take no more stay there."""
@@ -65,8 +66,8 @@ class Batches:
         self.steps_an_epoch = len(images) // self.images_a_step
         if self.steps_an_epoch == 0:
             raise UserError(
-                f"{len(images)} images do not fill one batch of {settings.batch_size} on {processes} device(s): give "
-                "more images, or smaller batches with `batch_size`"
+                f"{counted(len(images), 'image')} cannot fill one batch of {settings.batch_size} on "
+                f"{counted(processes, 'device')}: give more images, or smaller batches with `batch_size`"
             )
         self.epoch, self.order = -1, np.empty(0, np.int64)
         self.feed = choose_feed(images.pixels, device, self.indices, settings.batch_size)

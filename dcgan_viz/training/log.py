@@ -13,6 +13,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.files import atomic_file, writing
 from dcgan_viz.media.pictures import tile
 from dcgan_viz.training.step import StepMeans
+from dcgan_viz.words import counted
 
 METRICS_FILE, DAMAGED_FILE, TENSORBOARD = "metrics.jsonl", "metrics.damaged.jsonl", "tensorboard"
 
@@ -38,7 +39,7 @@ class RunLog:
         if damaged:
             aside = folder / DAMAGED_FILE
             _append(aside, damaged)
-            say(f"{len(damaged)} damaged line(s) of {self.path} are set aside in {aside}")
+            say(f"{counted(len(damaged), 'damaged line')} of {self.path} set aside in {aside}")
         with atomic_file(self.path) as temporary:
             temporary.write_bytes(b"".join(kept))
         with writing(folder):

@@ -53,6 +53,7 @@ from dcgan_viz.training.snapshot import take_model, with_best
 from dcgan_viz.training.step import Adversaries, StepMeans, check_weights
 from dcgan_viz.untrusted import validate
 from dcgan_viz.versions import versions
+from dcgan_viz.words import counted, way_out
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -305,13 +306,13 @@ def resume_training(
         fabric.barrier()
         if saved.run.processes != run.processes:
             say(
-                f"the run goes on with {run.processes} process(es) after {saved.run.processes}: a step now takes "
+                f"the run goes on with {counted(run.processes, 'process')} after {saved.run.processes}: a step now takes "
                 f"{batches.images_a_step} images, in another order, so the weights will not be those of an unbroken run"
             )
         if saved.run.threads and run.threads and saved.run.threads != run.threads:
             say(
-                f"the run goes on with {run.threads} thread(s) after {saved.run.threads}, which rounds sums otherwise: for "
-                f"the weights of an unbroken run, set OMP_NUM_THREADS={saved.run.threads}"
+                f"the run goes on with {counted(run.threads, 'thread')} after {saved.run.threads}, which rounds sums otherwise: "
+                f"for the weights of an unbroken run, set OMP_NUM_THREADS={saved.run.threads}"
             )
         say(f"resuming after step {start.step}")
         training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, start, overwrite)
@@ -567,8 +568,8 @@ def check_new(folder: Path, overwrite: bool = False) -> None:
         place = folder / name
         if place.is_file() or (place.is_dir() and any(place.iterdir())):
             raise UserError(
-                f"{place} was not written by a run of dcgan-viz: choose another folder, or keep what lies there and replace "
-                "what is in the way with `overwrite=True`"
+                f"{place} was not written by a run of dcgan-viz: "
+                + way_out("folder", f"{place.name if place.is_file() else 'files there with names of the run'}")
             )
 
 

@@ -51,7 +51,7 @@ def runtime_files() -> dict[str, bytes]:
                 raise UserError(f"onnxruntime-web {VERSION} has no {name}") from error
             file = archive.extractfile(member)
             if file is None or member.size > MAXIMUM_FILE:
-                raise UserError(f"{name} of onnxruntime-web {VERSION} is no file of a sensible size")
+                raise UserError(f"{name} of onnxruntime-web {VERSION} is not a file of a sensible size")
             data = file.read()
             if name == PACKED:
                 found[f"{name}.gz"] = gzip.compress(data, 9, mtime=0)
@@ -100,7 +100,7 @@ def fetched() -> bytes:
     registry = os.environ.get("NPM_CONFIG_REGISTRY", REGISTRY).rstrip("/")
     address = f"{registry}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
     if not address.startswith(("https://", "http://")):
-        raise UserError(f"{registry} is no address of a registry")
+        raise UserError(f"{registry} is not an address of a registry")
     try:
         with urllib.request.urlopen(address, timeout=PATIENCE) as reply:
             data: bytes = reply.read(MAXIMUM_PACKAGE + 1)

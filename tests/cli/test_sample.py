@@ -24,7 +24,9 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["samples", "s.xyz", "s.npy", "folder.d/s"])
 def test_a_name_that_is_no_pictures_is_refused_before_anything_is_drawn(name: str, refused, tiny_folder: Path) -> None:
-    assert "its name must end in .png, .jpg, .jpeg or .webp" in refused("sample", "--model", tiny_folder, "--out", name)
+    assert "is not a picture: expected a PNG, JPEG or WebP file" in refused(
+        "sample", "--model", tiny_folder, "--out", name
+    )
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -51,7 +51,7 @@ def test_points_and_rows_exclude_each_other(refused, tiny_folder) -> None:
 
 
 def test_a_film_of_another_kind_is_refused_before_anything_is_written(run, refused, tiny_folder) -> None:
-    assert "must end in" in refused("walk", "--model", tiny_folder, "--film", "walk.avi")
+    assert "is not a film: expected" in refused("walk", "--model", tiny_folder, "--film", "walk.avi")
     assert not Path("results").exists()
 
 

@@ -120,7 +120,7 @@ def test_what_the_user_knows_settles_it(run, refused, pair: tuple[nn.Module, nn.
     assert "lead through kernels 4, 4, 4 to 500x500 pictures" in refused(
         "import", "G.pth", "--size", 500, "--out", "other"
     )
-    assert "'2,x' is no list of numbers" in refused("import", "G.pth", "--strides", "2,x", "--out", "other")
+    assert "'2,x' is not a list of numbers" in refused("import", "G.pth", "--strides", "2,x", "--out", "other")
 
 
 def test_what_nothing_tells_is_asked_beside_a_sheet(

@@ -344,11 +344,11 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         file.attrs["model_config"] = "[" * 60_000
     (tmp_path / "no.keras").write_bytes(b"PK\x03\x04")
     for name, sentence in {
-        "cut.h5": "is no whole Keras model",
+        "cut.h5": "is not a whole Keras model",
         "alone.h5": "without the configuration of their layers",
         "huge.h5": "would be 3,600,000,000 bytes",
         "deep.h5": "no JSON of a Keras model",
-        "no.keras": "is no whole Keras model",
+        "no.keras": "is not a whole Keras model",
     }.items():
         with pytest.raises(UserError, match=sentence):
             read_weights(tmp_path / name)

@@ -148,7 +148,7 @@ def test_what_cannot_be_wrapped_is_refused_by_name() -> None:
     network = Residual()
     with pytest.raises(UserError, match="has no module nothing: choose from first"):
         dcgan_viz.wrap(network, latent=(6, 1, 1), generator_layers=["nothing"])
-    with pytest.raises(UserError, match="is no torch module"):
+    with pytest.raises(UserError, match="is not a torch module"):
         dcgan_viz.wrap(lambda z: z, latent=(6,))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="should return square images"):
         dcgan_viz.wrap(nn.Sequential(nn.Linear(6, 8), nn.ReLU()), latent=(6,), generator_layers=["1"])

@@ -77,7 +77,7 @@ def test_what_is_not_theirs_is_refused(tmp_path: Path) -> None:
         read_weights(save(tmp_path, "nan", [normal(4, 4) * np.nan, normal(4), normal(4)]))
     index = save(tmp_path, "cut", [normal(4, 4), normal(4), normal(4)])
     (tmp_path / "cut.jl_02.npy").write_bytes(b"\x93NUMPY\x01")
-    with pytest.raises(UserError, match="is no array of numbers"):
+    with pytest.raises(UserError, match="is not an array of numbers"):
         read_weights(index)
 
 
@@ -101,7 +101,7 @@ def test_no_memory_is_asked_for_what_a_header_claims(tmp_path: Path) -> None:
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**28, 1)})
     (tmp_path / "a.npy").write_bytes(header.getvalue())
     tracemalloc.start()
-    with pytest.raises(UserError, match="is no array of numbers"):
+    with pytest.raises(UserError, match="is not an array of numbers"):
         _read(tmp_path / "a.npy")
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()

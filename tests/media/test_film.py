@@ -94,7 +94,7 @@ def test_a_webp_longer_than_its_format_allows_is_refused(tmp_path: Path, monkeyp
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"must end in \.webp, \.gif or \.mp4"):
+    with pytest.raises(UserError, match=r"is not a film: expected a WebP, GIF or MP4 file"):
         save_film(frames(2), tmp_path / "film.avi")
 
 

@@ -63,7 +63,7 @@ def test_a_page_has_the_shape_that_was_foretold() -> None:
 
 
 def test_what_no_format_or_memory_holds_is_refused_first(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"must end in \.png, \.jpg, \.jpeg or \.webp"):
+    with pytest.raises(UserError, match=r"is not a picture: expected a PNG, JPEG or WebP file"):
         check_picture(tmp_path / "samples")
     with pytest.raises(UserError, match=r"105632x105632 pixels needs 31\.4 GiB of memory, .* `each=True`"):
         check_picture(tmp_path / "a.png", page_shape((10_000, 64, 64, 3)), 16)

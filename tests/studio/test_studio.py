@@ -110,7 +110,7 @@ def test_models_are_saved_under_names_that_the_server_chooses(client: Any, tmp_p
         ("/forget/rank", {"object": "../window", "ranking": "iou"}, "object should be one of window, bed"),
         ("/forget/rank", {"object": "bed", "ranking": "x"}, "ranking should be one of"),
         ("/forget/draw", {"maps": [10**6], "strokes": [], "page": 0, "count": 1}, "there is no 1000000"),
-        ("/forget/draw", {"maps": [], "strokes": [5], "page": 0, "count": 1}, "that is no stroke"),
+        ("/forget/draw", {"maps": [], "strokes": [5], "page": 0, "count": 1}, "that is not a stroke"),
         ("/forget/draw", {"maps": [], "strokes": [], "page": 0, "count": 1, "seen": 1}, "seen should be true or false"),
         ("/forget/draw", {"maps": [], "strokes": [], "page": -1, "count": 1}, "page should be a whole number"),
         (

@@ -200,7 +200,7 @@ def test_damaged_lines_of_the_log_are_set_aside(whole: Path, tmp_path: Path) -> 
     metrics.write_bytes(damaged + metrics.read_bytes() + b'{"step": 13, "loss_d"')
     said: list[str] = []
     resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
-    assert any("4 damaged line(s) of" in sentence and "metrics.damaged.jsonl" in sentence for sentence in said)
+    assert any("4 damaged lines of" in sentence and "metrics.damaged.jsonl" in sentence for sentence in said)
     assert (tmp_path / "metrics.damaged.jsonl").read_bytes() == damaged
     assert log_of(tmp_path) == log_of(whole)
 
@@ -263,9 +263,7 @@ def test_other_threads_are_said(tmp_path: Path) -> None:
         resume_training(IMAGES, tmp_path, device="cpu", say=said.append)
     finally:
         torch.set_num_threads(before)
-    assert said[0].startswith(
-        f"the run goes on with {before + 1} thread(s) after {before}, which rounds sums otherwise"
-    )
+    assert said[0].startswith(f"the run goes on with {before + 1} threads after {before}, which rounds sums otherwise")
     assert said[0].endswith(f"set OMP_NUM_THREADS={before}")
     said.clear()
     resume_training(IMAGES, tmp_path, device="cpu", say=said.append)

@@ -110,7 +110,7 @@ def read_point(data: Any, depth: int = 0) -> Point:
     if keys == {"start", "along"}:
         steps = tuple((_whole(k, 10**4), _real(a, -50, 50)) for k, a in map(_pair, _some(data["along"])))
         return Moved(read_point(data["start"], depth + 1), steps)
-    raise UserError(f"that is no point of the latent space: {json.dumps(data)[:80]}")
+    raise UserError(f"that is not a point of the latent space: {json.dumps(data)[:80]}")
 
 
 def _read_term(data: Any, depth: int) -> Term:

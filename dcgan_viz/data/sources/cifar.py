@@ -107,5 +107,5 @@ def _read_pickled(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         labels = np.empty(0, np.int64)
     if not isinstance(pixels, np.ndarray) or pixels.shape != (len(labels), PIXELS) or labels.min(initial=0) < 0:
         shape = getattr(pixels, "shape", "no pixels")
-        raise UserError(f"{path} is no batch of CIFAR: it holds {shape} and {len(labels)} labels, not (N, {PIXELS})")
+        raise UserError(f"{path} is not a batch of CIFAR: it holds {shape} and {len(labels)} labels, not (N, {PIXELS})")
     return pixels, labels

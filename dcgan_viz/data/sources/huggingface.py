@@ -74,4 +74,4 @@ def _load(path: Path) -> Any:
     try:
         return datasets.load_from_disk(str(path))
     except Exception as error:  # Arrow and JSON raise their own errors for damaged bytes.
-        raise UserError(f"{path} is no readable Hugging Face dataset: {error}") from error
+        raise UserError(f"{path} is not a readable Hugging Face dataset: {error}") from error

@@ -152,7 +152,7 @@ class _Reader:
     def _do_reduce(self, *_: Any) -> None:
         function, arguments = self._pop(2)
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
-            raise ValueError("it calls something that is no array")
+            raise ValueError("it calls something that is not an array")
         self.stack.append(_Array(arguments))
 
     def _do_build(self, *_: Any) -> None:
