@@ -53,7 +53,7 @@ def test_the_sheets_show_all_samples_with_numbers(run, tiny_folder: Path) -> Non
         ("woman=1,x", "is not a list of numbers"),
         ("woman=1,2,200", "names sample 200, and there are 200"),
         ("a + b=1", "holds a sign or a quote"),
-        ("=1", "no name of a concept"),
+        ("=1", "not a name of a concept"),
     ],
 )
 def test_wrong_names_and_numbers_are_one_sentence(refused, tiny_folder: Path, given: str, sentence: str) -> None:

@@ -93,7 +93,7 @@ def test_a_wrong_request_is_one_sentence(run, refused, photographs: Path, tmp_pa
     for rate in ("1e9", "0", "nan"):
         rates = f"{photographs} --steps 1 --out run --learning-rate {rate}"
         assert "the learning rate must be above 0 and at most 1" in sentence(rates)
-    assert "do not fill one batch of 128" in sentence(f"{photographs} --steps 1 --out run")
+    assert "cannot fill one batch of 128" in sentence(f"{photographs} --steps 1 --out run")
     assert "ema must be" in sentence(f"{photographs} --ema 1 --out run")
     assert "augmentation 'blur' is not known" in sentence(f"{photographs} --augment blur --out run")
     assert "add --resume" in sentence(f"{photographs} --from-step 3 --out run")

@@ -347,7 +347,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         "cut.h5": "is not a whole Keras model",
         "alone.h5": "without the configuration of their layers",
         "huge.h5": "would be 3,600,000,000 bytes",
-        "deep.h5": "no JSON of a Keras model",
+        "deep.h5": "not JSON of a Keras model",
         "no.keras": "is not a whole Keras model",
     }.items():
         with pytest.raises(UserError, match=sentence):

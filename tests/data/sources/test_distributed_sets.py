@@ -99,7 +99,7 @@ class _Bomb:
         (pickle.dumps({"data": np.zeros(3), "labels": []}, 2), "it would import _codecs"),
         (pickle.dumps({"data": np.zeros(3), "labels": []}, 4), "an array of something else than bytes"),
         (pickle.dumps([1]), "it holds no dictionary"),
-        (pickle.dumps({"data": 1, "labels": 2}), "no batch of CIFAR"),
+        (pickle.dumps({"data": 1, "labels": 2}), "not a batch of CIFAR"),
         (b"", "not a batch of plain data"),
         (b"\x80\x02}q\x01(", "not a batch of plain data"),
         (b"cposix\nsystem\n(S'touch exploded'\ntR.", "it would import posix system"),
@@ -185,7 +185,7 @@ def test_a_hugging_face_dataset_on_disk(tmp_path: Path, monkeypatch: pytest.Monk
         open_images(tmp_path / "splits")
     assert len(open_images(tmp_path / "splits" / "test")) == 3
     next((tmp_path / "set").glob("*.arrow")).write_bytes(b"damaged")
-    with pytest.raises(UserError, match="no readable Hugging Face dataset"):
+    with pytest.raises(UserError, match="not a readable Hugging Face dataset"):
         open_images(tmp_path / "set")
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(UserError, match=r"pip install 'dcgan-viz\[huggingface\]'"):
