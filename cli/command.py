@@ -36,8 +36,14 @@ PARAMETER = re.compile(r"`(\w+)(?:=([^`]*))?`")
 """As sentences of the library name a parameter, with or without a value."""
 
 
+CALL = re.compile(r"`(\w+)\((\w+)=([^`]*)\)`")
+"""As sentences name a parameter of another function than the one that was called."""
+
+
 def in_options(text: str, command: click.Command | None = None) -> str:
     """A sentence of the library, which speaks of parameters, in a command's options; by default of the running one.
+
+    A function that another command runs becomes that command.
 
     Examples
     --------
@@ -47,24 +53,38 @@ def in_options(text: str, command: click.Command | None = None) -> str:
     """
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
-    options = (
-        {}
-        if command is None
-        else {
-            name: max(parameter.opts, key=len)
-            for parameter in command.params
-            if isinstance(parameter, click.Option)
-            for name in (str(parameter.name), *(option.lstrip("-").replace("-", "_") for option in parameter.opts))
-        }
-    )
+    if command is None:
+        return text
+    context = context or click.Context(command)
+    group = context.find_root().command
+    others = group.commands.values() if isinstance(group, click.Group) else ()
+    runs = {other.runs: other for other in others if isinstance(other, Command)}
 
     def option(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        if name not in options:
-            return found.group()
-        return options[name] if value in (None, "True") else f"{options[name]} {value}"
+        return _typed(command, *found.groups()) or found.group()
 
-    return PARAMETER.sub(option, text)
+    def call(found: re.Match[str]) -> str:
+        function, name, value = found.groups()
+        other = runs.get(function)
+        typed = _typed(other, name, value) if other else None
+        if other is None or typed is None:
+            return found.group()
+        arguments = [
+            parameter.make_metavar(context) for parameter in other.params if isinstance(parameter, click.Argument)
+        ]
+        return typed if other is command else " ".join(["dcgan-viz", str(other.name), *arguments, typed])
+
+    return PARAMETER.sub(option, CALL.sub(call, text))
+
+
+def _typed(command: click.Command, name: str, value: str | None) -> str | None:
+    """A parameter, with or without a value, as it is typed for a command; None where that has no such option."""
+    for parameter in command.params:
+        names = (str(parameter.name), *(option.lstrip("-").replace("-", "_") for option in parameter.opts))
+        if isinstance(parameter, click.Option) and name in names:
+            typed = max(parameter.opts, key=len)
+            return typed if value in (None, "True") else f"{typed} {value}"
+    return None
 
 
 class Bug(click.ClickException):
@@ -107,11 +127,14 @@ class Command(click.Command):
     ----------
     goes_on : bool
         Whether the same command goes on where it was stopped.
+    runs : str, optional
+        The function that it runs, as sentences of the library call it; by default that of its own name.
     """
 
-    def __init__(self, *args: Any, goes_on: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, goes_on: bool = False, runs: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.goes_on = goes_on
+        self.runs = runs or str(self.name)
         self.takes_model = any(isinstance(p, click.Argument) and p.name in ("model", "models") for p in self.params)
         if self.takes_model:
             # For --help: the words are taken out before click sees them.

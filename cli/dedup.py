@@ -18,7 +18,7 @@ TRIED_STEPS = 20
 """Of the autoencoder, to know how long one takes."""
 
 
-@click.command(cls=Command, short_help="Find near-duplicates among images, and list what to keep.")
+@click.command(cls=Command, runs="cut_crops", short_help="Find near-duplicates among images, and list what to keep.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
 @click.option(
     "--radius",
@@ -45,7 +45,7 @@ def dedup(
     radius: int,
     threshold: float,
     workers: int | None,
-    shard: str | None,
+    part: str | None,
     dry_run: bool,
     seed: int,
     out: Path | None,
@@ -75,15 +75,15 @@ def dedup(
 
     check_apart(source, out)
     if dry_run:
-        announce(_plan(source, out or Path(DEFAULT_OUT), workers, shard), as_json)
+        announce(_plan(source, out or Path(DEFAULT_OUT), workers, part), as_json)
         return
-    if shard is not None:
+    if part is not None:
         folder = out or Path(DEFAULT_OUT)
-        part = cut_crops(source, folder, part=Part.parse(shard), workers=workers, progress=show)
+        cut = cut_crops(source, folder, part=Part.parse(part), workers=workers, progress=show)
         echo(
-            json.dumps({"path": str(part.path), "pictures": part.pictures})
+            json.dumps({"path": str(cut.path), "pictures": cut.pictures})
             if as_json
-            else f"{part.pictures:,} crops written to {part.path}; once all parts are there: dcgan-viz merge "
+            else f"{cut.pictures:,} crops written to {cut.path}; once all parts are there: dcgan-viz merge "
             f"{folder / 'crops.npy'}, and the same command without --shard"
         )
         return

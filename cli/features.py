@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
 
 
-@click.command(cls=Command, goes_on=True, short_help="Write the discriminator's features of images to an array.")
+@click.command(
+    cls=Command,
+    runs="extract_features",
+    goes_on=True,
+    short_help="Write the discriminator's features of images to an array.",
+)
 @click.argument("model", metavar="MODEL")
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F.npy", help="The array to write.")
@@ -41,7 +46,7 @@ def features(
     out: Path,
     precision: str,
     remeasure: bool,
-    shard: str | None,
+    part: str | None,
     skip_broken: bool,
     dry_run: bool,
     device: str,
@@ -69,7 +74,7 @@ def features(
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape
     if dry_run:
-        announce(_plan(loaded, data, out, precision, shard), as_json)
+        announce(_plan(loaded, data, out, precision, part), as_json)
         return
     images = load_images(data, size, channels, skip_broken=skip_broken, progress=show)
     network = remeasured(loaded.discriminator, spread_over(images)) if remeasure else loaded.discriminator
@@ -81,7 +86,7 @@ def features(
         out,
         digest=digest_of_pixels(images.pixels),
         about={"model": loaded.card.name, "images": str(data), "precision": chosen, "command": command_line()},
-        part=None if shard is None else Part.parse(shard),
+        part=None if part is None else Part.parse(part),
         overwrite=overwrite,
         progress=show,
     )

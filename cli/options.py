@@ -76,6 +76,7 @@ def shard_option(function: Function) -> Function:
     """``--shard I/N``: which part of the images."""
     return click.option(
         "--shard",
+        "part",
         metavar="I/N",
         help="Do only this part, such as 2/8, on one of several machines; merge joins the parts.",
     )(function)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
-from dcgan_viz.cli.command import Command, echo
+from dcgan_viz.cli.command import Command, echo, in_options
 from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option, shard_option
 from dcgan_viz.cli.planning import Planned, announce, dry_run_option, seconds_a_picture
+
+SHOWN_REASONS = 10
+"""Of why pictures were left out, the most frequent first; the JSON beside the array has them all."""
 
 
 @click.command(cls=Command, goes_on=True, short_help="Write images of any source into one array that stays on disk.")
@@ -33,7 +36,7 @@ def prepare(
     channels: str,
     bits: int | None,
     keep_list: Path | None,
-    shard: str | None,
+    part: str | None,
     workers: int | None,
     strict: bool,
     dry_run: bool,
@@ -58,10 +61,11 @@ def prepare(
 
     from dcgan_viz.data.parts import Part
     from dcgan_viz.data.prepare import prepare as run
+    from dcgan_viz.data.reasons import by_reason
     from dcgan_viz.progress import show
 
     if dry_run:
-        announce(_plan(source, out, size, int(channels), keep_list, shard, workers), as_json)
+        announce(_plan(source, out, size, int(channels), keep_list, part, workers), as_json)
         return
     result = run(
         source,
@@ -69,7 +73,7 @@ def prepare(
         size,
         int(channels),
         bits=bits,
-        part=None if shard is None else Part.parse(shard),
+        part=None if part is None else Part.parse(part),
         keep_list=keep_list,
         workers=workers,
         strict=strict,
@@ -77,17 +81,22 @@ def prepare(
         progress=show,
     )
     if as_json:
-        echo(json.dumps({**asdict(result), "path": str(result.path)}))
+        reasons = by_reason((picture.name, picture.reason) for picture in result.broken)
+        broken, counted = (
+            [{**asdict(one), "reason": in_options(one.reason)} for one in some] for some in (result.broken, reasons)
+        )
+        echo(json.dumps({**asdict(result), "path": str(result.path), "broken": broken, "reasons": counted}))
         return
     echo(f"{result.pictures:,} pictures of {size}x{size} written to {result.path}")
     if result.left_out:
         echo(f"not read: {', '.join(result.left_out)}")
     for what, pictures in (
-        ("broken and left out", result.broken),
+        ("left out", result.broken),
         ("with unreadable metadata, not turned", result.unturned),
     ):
         if pictures:
-            echo(f"{len(pictures):,} {what}, such as {pictures[0].name}: {pictures[0].reason}")
+            reasons = by_reason((picture.name, picture.reason) for picture in pictures)
+            echo(in_options("\n  ".join([f"{len(pictures):,} {what}:", *map(str, reasons[:SHOWN_REASONS])])))
     if result.broken or result.unturned:
         echo(f"all of them are listed in {result.path.with_suffix('.json')}")
 

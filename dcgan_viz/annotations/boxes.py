@@ -166,7 +166,7 @@ def load_annotations(path: str | Path) -> Annotations:
         its image.
     """
     file = Path(path)
-    remedy = "write them with dcgan-viz annotate or save_annotations"
+    remedy = "write them with dcgan-viz annotate"
     data = read_json(file, _File, "is not readable COCO JSON of boxes on a model's samples", remedy)
     info = data.info.dcgan_viz
     labels = {category.id: category.name for category in data.categories}

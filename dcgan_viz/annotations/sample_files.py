@@ -157,7 +157,7 @@ def find_samples(annotations: str | Path) -> ExportedSamples:
             return load_samples(folder / SAMPLES_FILE)
     raise UserError(
         f"there is no {SAMPLES_FILE} with {annotations} or up to two folders above it: copy there the one that "
-        "`export_samples` wrote beside the pictures"
+        "dcgan-viz annotate --export-samples wrote beside the pictures"
     )
 
 
@@ -169,7 +169,13 @@ def load_samples(file: Path) -> ExportedSamples:
     UserError
         If it is not what `export_samples` writes.
     """
-    return read_json(file, ExportedSamples, "is damaged", "write the samples again with `export_samples`", MAXIMUM_CARD)
+    return read_json(
+        file,
+        ExportedSamples,
+        "is damaged",
+        "write the samples again with dcgan-viz annotate --export-samples",
+        MAXIMUM_CARD,
+    )
 
 
 def import_boxes(

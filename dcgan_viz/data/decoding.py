@@ -349,11 +349,24 @@ def _scaled(values: NDArray[Any], mode: str, bits: int | None) -> NDArray[np.uin
     full = 2**bits - 1 if bits is not None else 1 if mode == "F" else 65535
     inside = bool(np.isfinite([low, high]).all()) and low >= 0 and high <= full
     if not inside or (bits is None and 0 < high < full / 4):
-        way = "" if bits is not None else ": say how many bits they fill"
-        raise UnreadableError(f"mode {mode} with values from {low:g} to {high:g}, where 0 to {full} are expected{way}")
+        raise UnreadableError(
+            f"mode {mode} with values from {low:g} to {high:g}, where 0 to {full} are expected: {_with_bits(low, high)}"
+        )
     if mode == "F":
         return (values.astype(np.float64) * (255 / full)).round().astype(np.uint8)
     return (values.astype(np.int64) >> ((bits or 16) - 8)).astype(np.uint8)
+
+
+DEPTHS = (8, 10, 12, 14, 16, 24, 32)
+"""Bits that the values of grey pictures usually fill."""
+
+
+def _with_bits(low: float, high: float) -> str:
+    """What to do about grey values out of the range that was taken for theirs."""
+    if math.isfinite(low) and low >= 0 and 64 <= high < 2 ** DEPTHS[-1]:
+        depth = next(depth for depth in DEPTHS if high < 2**depth)
+        return f"say how many bits they fill, such as `prepare(bits={depth})`"
+    return "convert it to 8 bits"
 
 
 def _check_deep_colour(picture: Image.Image, bits: int | None) -> None:

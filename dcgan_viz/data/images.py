@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.data.decoding import Entry, UnreadableError, decode_square, quiet_decoders
 from dcgan_viz.data.on_disk import on_disk
+from dcgan_viz.data.reasons import by_reason
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.arrays import ArraySource
 from dcgan_viz.errors import Notice, UserError
@@ -154,14 +155,14 @@ def load_images(
     chosen = evenly_spaced(len(found), limit)
     pixels = _room_for(found, (len(chosen), size, size, channels))
     names: list[str] = []
-    broken: list[str] = []
+    broken: list[tuple[str, str]] = []
     unturned: list[str] = []
     with quiet_decoders():
         pictures = _decoded(found, chosen, size, channels)
         loop = progress(chosen, Stage(f"reading {found.path.name}", len(chosen), "image"))
         for index, picture in zip(loop, pictures, strict=True):
             if isinstance(picture, UnreadableError):
-                broken.append(f"{printable(found.names[index])}: {picture}")
+                broken.append((found.names[index], str(picture)))
                 continue
             pixels[len(names)], trouble = picture
             names.append(found.names[index])
@@ -169,11 +170,11 @@ def load_images(
                 unturned.append(f"{printable(found.names[index])}: {trouble}")
     if broken and not (skip_broken and names):
         raise UserError(
-            f"{len(broken)} of {len(chosen)} images in {found.path} do not decode ({some(broken)}): "
+            f"{len(broken)} of {len(chosen)} images in {found.path} do not decode ({_reasons(broken)}): "
             "repair or remove them, or leave them out with `skip_broken=True`"
         )
     if broken:
-        warnings.warn(f"{len(broken)} of {len(chosen)} images are left out ({some(broken)})", Notice, stacklevel=2)
+        warnings.warn(f"{len(broken)} of {len(chosen)} images are left out ({_reasons(broken)})", Notice, stacklevel=2)
     if unturned:
         warnings.warn(
             f"{len(unturned)} of {len(chosen)} images have unreadable metadata and are not turned ({some(unturned)})",
@@ -181,6 +182,10 @@ def load_images(
             stacklevel=2,
         )
     return ImageSet(pixels[: len(names)], tuple(names))
+
+
+def _reasons(broken: Sequence[tuple[str, str]]) -> str:
+    return some([str(reason) for reason in by_reason(broken)])
 
 
 def _room_for(source: Source, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:

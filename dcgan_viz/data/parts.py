@@ -63,6 +63,12 @@ class Part:
         return out.with_name(f"{out.stem}.{self.number}-of-{self.of}{out.suffix}")
 
 
+def _calls(number: int, of: int) -> str:
+    """What writes a part, in a sentence."""
+    part = f"(part={number}/{of})"
+    return f"`prepare{part}`, `cut_crops{part}` or `extract_features{part}`"
+
+
 def parts_of(out: Path) -> list[Path]:
     """The files of all parts of a whole, in their order.
 
@@ -83,7 +89,7 @@ def parts_of(out: Path) -> list[Path]:
     divisions = sorted({of for of, _ in found})
     if not divisions:
         example = Part(1, 8).path(out).name
-        raise UserError(f"there are no parts of {out}, such as {example}: write them with `shard=1/8` and so on")
+        raise UserError(f"there are no parts of {out}, such as {example}: write them with {_calls(1, 8)}, and so on")
     if len(divisions) > 1:
         raise UserError(
             f"beside {out} are parts of {' and of '.join(map(str, divisions))}: move those of one division elsewhere"
@@ -93,6 +99,6 @@ def parts_of(out: Path) -> list[Path]:
     if missing:
         raise UserError(
             f"{len(missing)} of the {of} parts of {out} are missing, such as {Part(missing[0], of).path(out).name}: write it "
-            f"with `shard={missing[0]}/{of}`"
+            f"with {_calls(missing[0], of)}"
         )
     return [Part(number, of).path(out) for number in range(1, of + 1)]

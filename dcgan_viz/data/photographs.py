@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.data.decoding import quiet_decoders, read_square, readable_endings
+from dcgan_viz.data.decoding import quiet_decoders, read_square, readable_endings, upright_size
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.errors import Notice, UserError
+
+ENLARGED = 4
+"""A picture that is enlarged more than this many times shows next to nothing."""
 
 
 def load_photographs(
@@ -45,6 +48,7 @@ def load_photographs(
                 picture, trouble = read_square(source, source, size, channels)
             if trouble is not None:
                 warnings.warn(f"{source} has unreadable metadata and is not turned: {trouble}", Notice, stacklevel=2)
+            _say_enlarged(source, size)
             pixels.append(picture[None])
             names.append(source.name)
         else:
@@ -54,3 +58,13 @@ def load_photographs(
     if not pixels:
         raise UserError("there are no photographs: give image files, a folder, a zip or an .npy array")
     return ImageSet(np.concatenate(pixels), tuple(names))
+
+
+def _say_enlarged(source: Path, size: int) -> None:
+    side = min(upright_size(source))
+    if side * ENLARGED < size:
+        warnings.warn(
+            f"{source} was enlarged from {side}x{side} to {size}x{size} pixels and shows little: give a larger picture",
+            Notice,
+            stacklevel=3,
+        )

@@ -133,3 +133,12 @@ def test_a_model_is_named_by_place_or_by_option(words: tuple[str, ...], run, tin
 def test_a_model_that_is_named_twice_or_not_at_all_is_refused(run, tiny_folder) -> None:
     assert "unexpected extra argument" in run("info", tiny_folder, "--model", tiny_folder).output
     assert "requires an argument" in run("info", "--model").output
+
+
+def test_what_another_command_runs_is_named_as_it_is_typed() -> None:
+    said = CliRunner().invoke(main, ["merge", "nowhere/features.npy"]).stderr
+    for words in ("prepare SRC OUT.npy", "dedup SRC", "features MODEL DATA"):
+        assert f"dcgan-viz {words} --shard 1/8" in said
+    assert "`" not in said
+    said = CliRunner().invoke(main, ["forget", "--annotations", "nofile.json"]).stderr
+    assert said.rstrip().endswith("write them with dcgan-viz annotate")

@@ -13,7 +13,7 @@ from click.testing import Result
 from PIL import Image
 
 import dcgan_viz.data.prepare
-from dcgan_viz.data.decoding import decode_square
+from dcgan_viz.data.decoding import decode_square, read_square
 from dcgan_viz.data.images import load_images
 from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.prepare import prepare
@@ -194,7 +194,7 @@ def test_the_command_says_what_came_out(run: Callable[..., Result], pictures: Pa
     result = run("prepare", pictures, "a.npy", "--size", 16, "--workers", 1)
     assert result.exit_code == 0, result.output
     assert "19 pictures of 16x16 written to a.npy" in result.stdout
-    assert "1 broken and left out, such as a/bad.png: the file is empty" in result.stdout
+    assert "1 left out:\n  a/bad.png: the file is empty\n" in result.stdout
     assert "listed in a.json" in result.stdout
     again = run("prepare", pictures, "b.npy", "--size", 16, "--workers", 1, "--json")
     assert json.loads(again.stdout)["pictures"] == 19
@@ -224,3 +224,55 @@ def test_real_photographs_are_the_same_from_a_folder_as_from_a_zip(realdata: Pat
     prepare(tmp_path / "photographs", tmp_path / "a.npy", 64)
     expected = [decode_square(source.entry(index), 64, 3)[0] for index in chosen]
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
+
+
+def twelve_bits(file: Path, highest: int = 4095) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.linspace(0, highest, 256).astype(np.uint16).reshape(16, 16)).save(file)
+    return file
+
+
+def test_what_is_left_out_is_counted_by_reason_with_what_to_do(run: Callable[..., Result], tmp_path: Path) -> None:
+    for name in ("twelve.png", "twelve too.png"):
+        twelve_bits(tmp_path / "odd" / name, 4095 - len(name))
+    twelve_bits(tmp_path / "odd" / "ten.png", 1023)
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "odd" / name).touch()
+    Image.new("L", (16, 16), 99).save(tmp_path / "odd" / "fine.png")
+    said = run("prepare", "odd", "odd.npy", "--size", 16, "--workers", 1).stdout
+    assert "6 left out:\n  a.png and 2 more: the file is empty\n  twelve too.png and 1 more: mode I;16" in said
+    assert "such as --bits 12\n" in said
+    assert "such as --bits 10\n" in said
+    found = json.loads(run("prepare", "odd", "b.npy", "--size", 16, "--workers", 1, "--json").stdout)
+    assert [(reason["pictures"], reason["example"]) for reason in found["reasons"]] == [
+        (3, "a.png"), (2, "twelve too.png"), (1, "ten.png"),
+    ]  # fmt: skip
+    assert found["reasons"][1]["reason"].endswith("such as --bits 12")
+    assert found["broken"][-1]["reason"].endswith("such as --bits 12")
+    taken = json.loads(run("prepare", "odd", "c.npy", "--size", 16, "--workers", 1, "--bits", 12, "--json").stdout)
+    assert (taken["pictures"], taken["reasons"][0]["pictures"]) == (4, 3)
+
+
+def test_commands_without_bits_name_the_one_that_takes_them(
+    refused: Callable[..., str], run: Callable[..., Result], tiny_folder: Path, tmp_path: Path
+) -> None:
+    picture = twelve_bits(tmp_path / "odd" / "twelve.png")
+    advice = "say how many bits they fill, such as dcgan-viz prepare SRC OUT.npy --bits 12"
+    words = ("guided-backprop", "--model", tiny_folder, "--layer", 1, "--unit", "0,1,1", "--image")
+    assert advice in refused(*words, picture)
+    assert advice in refused("train", "odd", "--out", "run")
+    # What is advised works, and for a single picture.
+    assert run("prepare", picture, "twelve.npy", "--size", 16, "--bits", 12, "--workers", 1).exit_code == 0
+    assert run(*words, "twelve.npy").exit_code == 0
+
+
+@pytest.mark.parametrize(("highest", "bits"), [(0.2, None), (40, None), (-1, None), (255, 8), (256, 10), (70_000, 24)])
+def test_bits_are_advised_only_where_they_help(highest: float, bits: int | None, tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(min(highest, 0), abs(highest), 256, dtype=np.float32).reshape(16, 16)).save(
+        tmp_path / "a.tif"
+    )
+    advice = "convert it to 8 bits" if bits is None else rf"`prepare\(bits={bits}\)`"
+    with pytest.raises(UserError, match=advice):
+        read_square("a.tif", tmp_path / "a.tif", 16, 1)
+    if bits is not None:
+        read_square("a.tif", tmp_path / "a.tif", 16, 1, bits=bits)

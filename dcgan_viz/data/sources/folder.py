@@ -36,6 +36,18 @@ class FolderSource(Source):
         return self.path / self.names[index]
 
 
+class FileSource(Source):
+    """A single picture."""
+
+    kind = "a file"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, [path.name])
+
+    def _entry(self, index: int) -> Entry:
+        return self.path
+
+
 def _walk(root: Path, left_out: LeftOut) -> Iterator[str]:
     """Names of the pictures below `root`, with slashes."""
     seen: dict[tuple[int, int], str] = {}

@@ -7,10 +7,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from dcgan_viz.data.decoding import readable_endings
 from dcgan_viz.data.sources.archives import SHARDS, TarSource, ZipSource, expand_shards
 from dcgan_viz.data.sources.arrays import ArraySource, MatSource
 from dcgan_viz.data.sources.cifar import CifarSource, batches_in, is_batch
-from dcgan_viz.data.sources.folder import FolderSource
+from dcgan_viz.data.sources.folder import FileSource, FolderSource
 from dcgan_viz.data.sources.huggingface import HuggingFaceSource, is_dataset
 from dcgan_viz.data.sources.keep_list import KeptSource
 from dcgan_viz.data.sources.lmdb import DATA_FILE, LmdbSource
@@ -31,10 +32,10 @@ def open_images(path: str | Path, keep_list: str | Path | None = None) -> Source
     Parameters
     ----------
     path : path
-        A folder of any depth; a zip or tar, compressed or not; uint8 pictures (N, H, W, C) or (N, H, W) as ``.npy`` or
-        ``.npz``; the folder of an LMDB (LSUN); of CIFAR's batches in the binary version or the one for Python; SVHN's
-        ``.mat`` of cropped digits; tars by a range, ``train-{000..146}.tar``, or a folder of tars (WebDataset); a
-        folder of ``datasets.save_to_disk`` (Hugging Face).
+        A single picture; a folder of any depth; a zip or tar, compressed or not; uint8 pictures (N, H, W, C) or (N,
+        H, W) as ``.npy`` or ``.npz``; the folder of an LMDB (LSUN); of CIFAR's batches in the binary version or the
+        one for Python; SVHN's ``.mat`` of cropped digits; tars by a range, ``train-{000..146}.tar``, or a folder of
+        tars (WebDataset); a folder of ``datasets.save_to_disk`` (Hugging Face).
     keep_list : path, optional
         The names of those pictures that are to be used, a JSON string a line.
 
@@ -83,6 +84,8 @@ def _open(path: Path) -> Source:
         return MatSource(path)
     if ending == ".mdb":
         return LmdbSource(path)
+    if ending in readable_endings():
+        return FileSource(path)
     if is_batch(path):
         return CifarSource(path)
     return _open_archive(path)
