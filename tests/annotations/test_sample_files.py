@@ -161,7 +161,7 @@ def test_samples_are_found_above_the_annotations(folder: Path, tmp_path: Path) -
     (folder / "labels" / "train").mkdir(parents=True)
     assert find_samples(folder / "labels" / "train").count == 5
     assert find_samples(coco(folder / "c.json", {})).count == 5
-    with pytest.raises(UserError, match=r"no samples.json with .*`export_samples`"):
+    with pytest.raises(UserError, match=r"no samples.json with .*annotate --export-samples"):
         find_samples(tmp_path)
 
 

@@ -59,7 +59,7 @@ def test_every_change_is_saved_at_once_and_gone_on_with(client, tiny_model: DCGA
         ([["woman", [1]], ["woman", [2]]], "same name"),
         ([["woman", [1]], [" woman", [2]]], "two concepts"),
         ([["a + b", [1]]], "holds a sign"),
-        ([["", [1]]], "no name"),
+        ([["", [1]]], "not a name"),
         ([["woman", ["1"]]], "list of sample numbers"),
     ],
 )
