@@ -39,30 +39,30 @@ def values(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "reasons"),
+    ("name", "count", "broken", "reasons"),
     [
-        ("bomb.zip", 9, ["bomb.png: it unpacks to 300 MiB, and 256 are allowed"]),
-        ("crc.zip", 16, ["000.png: the zip is damaged here (its"]),
-        ("deflate.zip", 16, ["000.png: the zip is damaged here (Error -3"]),
-        ("dup.zip", 4, ["a.png: the archive holds a later file of the same name"] * 3),
-        ("enc.zip", 16, ["003.png: it is encrypted"]),
-        ("localname.zip", 16, ["000.png: the zip is damaged here (the name in its directory and that"]),
-        ("method.zip", 16, ["000.png: it is compressed by method 99, which is not known here"]),
-        ("offset.zip", 16, ["000.png: the zip is damaged here (it is cut off)"]),
-        ("pix2.zip", 9, ["zz.png: Image size (400000000 pixels) exceeds limit"]),
-        ("trav.zip", 4, ["../../outside.png: its name leads out of the archive", "outside.png: its", "b.png: its"]),
+        ("bomb.zip", 9, 1, ["bomb.png: it unpacks to 300 MiB, and 256 are allowed"]),
+        ("crc.zip", 16, 1, ["000.png: the zip is damaged here (its"]),
+        ("deflate.zip", 16, 1, ["000.png: the zip is damaged here (Error -3"]),
+        ("dup.zip", 4, 3, ["a.png and 2 more: the archive holds a later file of the same name"]),
+        ("enc.zip", 16, 1, ["003.png: it is encrypted"]),
+        ("localname.zip", 16, 1, ["000.png: the zip is damaged here (the name in its directory and that"]),
+        ("method.zip", 16, 1, ["000.png: it is compressed by method 99, which is not known here"]),
+        ("offset.zip", 16, 1, ["000.png: the zip is damaged here (it is cut off)"]),
+        ("pix2.zip", 9, 1, ["zz.png: Image size (400000000 pixels) exceeds limit"]),
+        ("trav.zip", 4, 3, ["../../outside.png and 2 more: its name leads out of the archive"]),
     ],
 )
 def test_damaged_members_are_named_with_the_reason_and_can_be_skipped(
-    name: str, count: int, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, count: int, broken: int, reasons: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=f"{len(reasons)} of {count} images in .*`skip_broken=True`") as refusal:
+    with pytest.raises(UserError, match=f"{broken} of {count} images in .*`skip_broken=True`") as refusal:
         load_images(ZIPS / name, 8)
     for reason in reasons:
         assert reason in str(refusal.value)
-    with pytest.warns(Notice, match=f"{len(reasons)} of {count} images are left out") as notices:
-        assert len(load_images(ZIPS / name, 8, skip_broken=True)) == count - len(reasons)
+    with pytest.warns(Notice, match=f"{broken} of {count} images are left out") as notices:
+        assert len(load_images(ZIPS / name, 8, skip_broken=True)) == count - broken
     assert reasons[0] in str(notices[-1].message)
     assert not list(tmp_path.iterdir())
 
