@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dcgan_viz.foreign.candidates import UndecidedError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import Imported, import_pair
-from dcgan_viz.foreign.knowledge import Knowledge
+from dcgan_viz.foreign.knowledge import Knowledge, Wishes
 from dcgan_viz.foreign.weights import Weights
 from tests.foreign.strangers import STRANGERS, PyTorchGan, settled
 
@@ -54,7 +54,9 @@ def test_an_imported_pair_computes_what_the_original_does(name: str, tmp_path: P
     if stranger.asked:
         with pytest.raises(UndecidedError, match=stranger.asked):
             import_pair(file, weights)
-    imported = import_pair(file, weights, generator_known=Knowledge(slope=0.0, eps=1e-5) if stranger.asked else None)
+    side = generator(drawn(stranger.prior, 2)).shape[-1]
+    given = Knowledge(Wishes(size=side), slope=0.0, eps=1e-5)
+    imported = import_pair(file, weights, generator_known=given if stranger.asked else None)
     z = drawn(stranger.prior, 16)
     assert imported.generator.spec.prior == ("normal" if stranger.prior == "normal" else "uniform")
     same(imported, generator, judge, z, stranger.prior)

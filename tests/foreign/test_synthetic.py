@@ -22,10 +22,9 @@ QUICK = {
     "tutorial, norm last, LeakyReLU 0.2": "right",
     "tutorial, eps 0.8": "right",
     "Udacity, ReLU first": "right",
-    # What follows was once read wrongly, without a word.
-    # Of a single hidden normalisation no statistics hear the epsilon,
-    "Keras-like": "asked",
-    # nor the activation after it,
+    # No statistics hear the epsilon of a single hidden normalisation, and few change it.
+    "Keras-like": "right",
+    # What follows was once read wrongly, without a word. Nothing tells the activation after that normalisation,
     "random 102": "asked",
     # and without a discriminator nobody knows whether the last convolution reads its maps enlarged,
     "random 45": "asked",

@@ -11,7 +11,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.candidates import UndecidedError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
-from dcgan_viz.foreign.knowledge import Knowledge
+from dcgan_viz.foreign.knowledge import Knowledge, Wishes
 from tests.foreign.trained_strangers import REFUSED, TRAINED, latents, train
 
 
@@ -26,11 +26,12 @@ def test_what_strangers_trained_draws_as_the_original(name: str, tmp_path: Path)
     torch.save(trained.saved(generator.state_dict()), tmp_path / "G.pth")
     file = read_weights(tmp_path / "G.pth")
     if trained.asked:
-        # Forty steps from the beginning weights move fast, and few maps are hardly told apart: asked, and not wrong.
         with pytest.raises(UndecidedError, match=trained.asked) as caught:
             import_pair(file)
         assert len(caught.value.candidates) > 1
-    found = import_pair(file, generator_known=Knowledge(slope=0.0) if trained.asked else None)
+    side = generator(latents(trained.prior, 2)).shape[-1]
+    given = Knowledge(Wishes(size=side), slope=0.0)
+    found = import_pair(file, generator_known=given if trained.asked else None)
     assert found.generator.spec.prior == trained.prior
     assert found.verdicts["generator"].agrees
     z = latents(trained.prior, 8)
