@@ -79,7 +79,9 @@ def test_a_bug_is_one_sentence_and_a_traceback_in_a_file(run, monkeypatch: pytes
 
 def test_sentences_of_the_library_speak_of_options(refused, tiny_folder) -> None:
     Path("grid.png").write_text("mine")
-    assert "replace it with --overwrite" in refused("sample", "--model", tiny_folder, "--out", "grid.png")
+    assert "with --overwrite what it holds now would be replaced" in refused(
+        "sample", "--model", tiny_folder, "--out", "grid.png"
+    )
     assert "choose --device cpu" in refused("sample", "--model", tiny_folder, "--device", "mps")
 
 

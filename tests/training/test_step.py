@@ -195,7 +195,7 @@ def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path
     # One process goes on, and says that it is not the same.
     alone = run("train", "pictures.npy", "--out", "run", "--resume", "--steps", 6)
     assert alone.exit_code == 0, alone.output
-    assert "goes on with 1 process(es) after 2: a step now takes 6 images" in alone.stderr
+    assert "goes on with 1 process after 2: a step now takes 6 images" in alone.stderr
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
     assert card["training"]["images seen"] == 4 * 6 * 2 + 2 * 6
 
@@ -214,7 +214,7 @@ def test_two_processes_go_on_from_one(
     )
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
-    assert said.count("goes on with 2 process(es) after 1: a step now takes 12 images") == 1
+    assert said.count("goes on with 2 processes after 1: a step now takes 12 images") == 1
     settings = TrainingSettings(steps=4, batch_size=6, ema=0.5)
     images = ImageSet(pixels, ("",) * 40)
     plain = PlainGame(settings)
