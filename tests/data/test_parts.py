@@ -31,7 +31,7 @@ def test_parts_make_the_whole_and_are_even() -> None:
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "a/3", "1", "1/999999", "-1/3", ""])
 def test_what_is_no_part_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="no part|is not a part"):
+    with pytest.raises(UserError, match=r"no part|is not a part"):
         Part.parse(text)
 
 
