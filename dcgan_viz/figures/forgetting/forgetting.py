@@ -97,7 +97,7 @@ def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]],
     top = axes[0].get_ylim()[1]
     for place, change in enumerate(result.boxed_changes):
         axes[0].annotate(
-            f"inside {change:.0f}", (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=LABEL_SIZE
+            f"inside {change:.0f} / 255", (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=LABEL_SIZE
         )
 
 
@@ -200,7 +200,7 @@ def _plot_change(axes: Axes, result: Forgetting) -> None:
     if crossed:
         places = [(1.25 + 0.1 * k) * height for k in range(len(crossed))]
         plot_estimates(axes, crossed, places, color=REFERENCE_COLOR, label="chosen on other samples")
-    axes.axvline(1, color="black", linewidth=0.6, linestyle="--")
+    axes.axvline(1, ymax=0.8, color="black", linewidth=0.6, linestyle="--")  # below the legend
     axes.set_xlim(0, top)
     axes.set_yticks([])
     axes.set_xlabel("change inside the boxes / outside", fontsize=LABEL_SIZE)
