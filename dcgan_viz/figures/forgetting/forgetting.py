@@ -97,7 +97,12 @@ def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]],
     top = axes[0].get_ylim()[1]
     for place, change in enumerate(result.boxed_changes):
         axes[0].annotate(
-            f"inside {change:.0f} / 255", (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=LABEL_SIZE
+            f"inside {change:.0f} / 255",
+            (place, top),
+            (0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=LABEL_SIZE,
         )
 
 
