@@ -99,7 +99,7 @@ def test_the_boxed_samples_go_from_the_most_to_the_least_changed(tiny_model: DCG
     figure = forgetting_figure(result)
     # As drawn; then twice pictures and what changed.
     assert [text.get_text() for text in figure.axes[0].texts] == ["as drawn"] + [
-        f"inside {change:.0f}" for change in result.boxed_changes
+        f"inside {change:.0f} / 255" for change in result.boxed_changes
     ]
 
 
