@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -20,10 +19,6 @@ from dcgan_viz.cli.options import (
     seed_option,
 )
 from dcgan_viz.words import images_in
-
-if TYPE_CHECKING:
-    pass
-
 
 DEFAULT_OUT = "results/evaluate"
 

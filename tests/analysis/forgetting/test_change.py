@@ -15,18 +15,16 @@ from dcgan_viz.analysis.forgetting.change import (
     ratio_controls,
 )
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
-from dcgan_viz.annotations.boxes import Annotations, Box
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import find_layer
+from tests.analysis.forgetting.windows import window_boxes
 
 
 @pytest.fixture
 def evidence(tiny_model: DCGAN) -> Evidence:
-    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
-    digest = tiny_model.generator_digest()
-    annotations = Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
-    return gather_evidence(tiny_model, find_layer(tiny_model.generator_layers, 1), annotations, "window", seed=3)
+    layer = find_layer(tiny_model.generator_layers, 1)
+    return gather_evidence(tiny_model, layer, window_boxes(tiny_model), "window", seed=3)
 
 
 @pytest.mark.parametrize("where", ["everywhere", "object"])

@@ -6,32 +6,26 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_with
+from dcgan_viz.analysis.forgetting.ablation import draw_with
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
 from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
 from dcgan_viz.analysis.forgetting.forgetting import blind_trial, forget
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.analysis.forgetting.rankings import choose_maps, maps_that_matter_more
-from dcgan_viz.annotations.boxes import Annotations, Box, merge_annotations
+from dcgan_viz.annotations.boxes import Annotations, merge_annotations
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
 from dcgan_viz.figures.forgetting.replacements import replacements_figure
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.layers import Layer, find_layer
-
-
-def draw_without(model: DCGAN, layer: Layer, choices: list, latents: torch.Tensor, strength: float = 1.0) -> list:
-    """Pictures without each of several choices of maps."""
-    return draw_with(model, [Ablation(layer, tuple(maps), strength) for maps in choices], latents)
+from dcgan_viz.networks.layers import find_layer
+from tests.analysis.forgetting.windows import draw_without, window_boxes
 
 
 @pytest.fixture
 def annotations(tiny_model: DCGAN) -> Annotations:
-    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
-    digest = tiny_model.generator_digest()
-    return Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
+    return window_boxes(tiny_model)
 
 
 def test_strength_scales_the_maps(tiny_model: DCGAN, annotations: Annotations) -> None:

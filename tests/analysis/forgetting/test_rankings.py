@@ -4,28 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from dcgan_viz.analysis.forgetting.ablation import Ablation, draw_scaled, draw_with
+from dcgan_viz.analysis.forgetting.ablation import draw_scaled
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
 from dcgan_viz.analysis.forgetting.rankings import score_maps
-from dcgan_viz.annotations.boxes import Annotations, Box
+from dcgan_viz.annotations.boxes import Annotations
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN
-from dcgan_viz.networks.layers import Layer, find_layer
-
-
-def draw_without(model: DCGAN, layer: Layer, choices: list, latents: torch.Tensor, strength: float = 1.0) -> list:
-    """Pictures without each of several choices of maps."""
-    return draw_with(model, [Ablation(layer, tuple(maps), strength) for maps in choices], latents)
+from dcgan_viz.networks.layers import find_layer
+from tests.analysis.forgetting.windows import draw_without, window_boxes
 
 
 @pytest.fixture
 def annotations(tiny_model: DCGAN) -> Annotations:
-    boxes = tuple(Box(i, "window", 1, 1 + i % 3, 6, 5) for i in range(0, 20, 2))
-    digest = tiny_model.generator_digest()
-    return Annotations(boxes, ("window",), 20, 11, 16, digest, "a tester", "by hand")
+    return window_boxes(tiny_model)
 
 
 def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:

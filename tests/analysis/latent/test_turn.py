@@ -17,12 +17,12 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import Estimate, stream
+from tests.concepts import sides
 
 
 @pytest.fixture
 def concepts(tiny_model: DCGAN) -> Concepts:
-    picked = {"looking left": (7, 2, 5, 9, 10), "looking right": (1, 3, 4, 8), "few": (0, 6, 11)}
-    return Concepts(11, 12, tiny_model.generator_digest(), "a tester", "by hand", picked)
+    return sides(tiny_model)
 
 
 @pytest.fixture

@@ -9,20 +9,12 @@ from dcgan_viz.analysis.latent.arithmetic import (
 from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
 from dcgan_viz.model import DCGAN
-
-EXPRESSION = "smiling woman - woman + man"
+from tests.concepts import EXPRESSION, people
 
 
 @pytest.fixture
 def concepts(tiny_model: DCGAN) -> Concepts:
-    picked = {
-        "smiling woman": (7, 2, 5, 30, 31, 32),
-        "woman": (1, 3, 4),
-        "man": (8, 6, 9, 10),
-        "smiling man": (20, 21, 22, 23, 24),
-        "hat": (11, 12),
-    }
-    return Concepts(11, 40, tiny_model.generator_digest(), "a tester", "by hand", picked)
+    return people(tiny_model)
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from dcgan_viz.analysis.latent.turn import Turn, turn
 from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.figures.latent.turn import turn_figure
 from dcgan_viz.model import DCGAN
+from tests.concepts import sides
 
 
 @pytest.fixture
 def concepts(tiny_model: DCGAN) -> Concepts:
-    picked = {"looking left": (7, 2, 5, 9, 10), "looking right": (1, 3, 4, 8), "few": (0, 6, 11)}
-    return Concepts(11, 12, tiny_model.generator_digest(), "a tester", "by hand", picked)
+    return sides(tiny_model)
 
 
 @pytest.fixture
