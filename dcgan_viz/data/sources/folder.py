@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.names import Names
-from dcgan_viz.data.sources.selection import SPECIAL, LeftOut, machine_folder, ours
+from dcgan_viz.data.sources.selection import SPECIAL, LeftOut, labels_of, machine_folder, ours
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
 
@@ -16,8 +16,8 @@ from dcgan_viz.errors import UserError
 class FolderSource(Source):
     """The pictures below a folder, in the order of their names.
 
-    Links are followed, and each real folder is read once. Hidden folders, those that computers make on their own, and
-    those that ``dcgan-viz`` has written are left out.
+    Links are followed, and each real folder is read once. Hidden folders, those that computers make on their own,
+    those that ``dcgan-viz`` has written, and masks beside the photographs that they belong to are left out.
 
     Raises
     ------
@@ -75,8 +75,15 @@ def _walk(root: Path, left_out: LeftOut) -> Iterator[str]:
             left_out.folders.append(f"{prefix} ({what})")
         else:
             folders = [entry.name for entry in entries if entry.is_dir()]
-            left_out.folders.extend(f"{prefix}{name}/" for name in folders if machine_folder(name))
-            waiting.extend(f"{prefix}{name}/" for name in reversed(folders) if not machine_folder(name))
+            read = []
+            for name in folders:
+                if machine_folder(name):
+                    left_out.folders.append(f"{prefix}{name}/")
+                elif photographs := labels_of(name, folders):
+                    left_out.folders.append(f"{prefix}{name}/ (labels of {photographs}/)")
+                else:
+                    read.append(f"{prefix}{name}/")
+            waiting.extend(reversed(read))
             yield from (prefix + entry.name for entry in entries if _is_picture(entry, left_out))
 
 

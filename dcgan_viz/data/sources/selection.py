@@ -22,6 +22,18 @@ OURS = {
 }
 """What folders that ``dcgan-viz`` has written hold: their pictures are no photographs."""
 MARKS = frozenset[str]().union(*OURS.values())
+PHOTOGRAPHS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "photographs", "pictures", "rgb"})
+LABELS = frozenset(
+    {
+        *("masks", "mask", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
+        *("segmentationclasspng", "segmentationclassvisualization", "segmentationobjectpng"),
+        *("segmentationobjectvisualization", "annotations", "labels", "trimaps", "instances"),
+    }
+)
+"""What data sets call the folder of photographs and, beside it, those of what is seen in them; in small letters.
+
+Alone, any of them may hold photographs: there are sets of carnival masks.
+"""
 HIDDEN, BARE, SPECIAL = "hidden", "bare", "special"
 OTHERS = {
     HIDDEN: ("hidden file", "hidden files"),
@@ -47,6 +59,20 @@ def ours(entries: Collection[str]) -> str | None:
 def machine_folder(name: str) -> bool:
     """Whether a folder is hidden or made by the computer itself."""
     return (name.startswith(".") and name != "..") or name in MACHINE_FOLDERS
+
+
+def labels_of(name: str, beside: Collection[str]) -> str | None:
+    """The folder of photographs of which a folder holds the labels, such as masks, by the names of those beside it.
+
+    Examples
+    --------
+    >>> labels_of("SegmentationClass", ["JPEGImages", "SegmentationClass"])
+    'JPEGImages'
+    >>> labels_of("masks", ["hats", "masks"])
+    """
+    if name.lower() not in LABELS:
+        return None
+    return next((other for other in sorted(beside) if other.lower() in PHOTOGRAPHS), None)
 
 
 @dataclass
@@ -98,6 +124,7 @@ def select(files: Sequence[str], left_out: LeftOut) -> array[int]:
     """
     folders: dict[str, PurePosixPath] = {}
     inside: dict[PurePosixPath, set[str]] = {}
+    folders_in: dict[PurePosixPath, set[str]] = {}
     for name in files:
         before, _, file = name.rpartition("/")
         if before not in folders:
@@ -105,10 +132,16 @@ def select(files: Sequence[str], left_out: LeftOut) -> array[int]:
             for child in (folder, *folder.parents):
                 inside.setdefault(child, set())
                 inside.setdefault(child.parent, set()).update({child.name} & MARKS)
+                folders_in.setdefault(child.parent, set()).add(child.name)
         if file in MARKS:
             inside[folders[before]].add(file)
     skipped = {
         folder: f"{folder}/ ({what})" for folder, marks in inside.items() if (what := ours(marks)) and folder.name
+    }
+    skipped |= {
+        folder: f"{folder}/ (labels of {photographs}/)"
+        for folder in inside
+        if (photographs := labels_of(folder.name, folders_in[folder.parent])) is not None
     }
     skipped |= {folder: f"{folder}/" for folder in inside if machine_folder(folder.name)}
     # The outermost one, which is named once.

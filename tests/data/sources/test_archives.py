@@ -177,3 +177,12 @@ def test_our_own_folders_in_a_zip_are_left_out_too(tmp_path: Path) -> None:
     source = open_images(tmp_path / "a.zip")
     assert source.names == ("photos/1.png",)
     assert source.left_out == ("run/model/ (a model)",)
+
+
+def test_masks_beside_photographs_in_a_zip_are_left_out_too(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("set/images/train/1.png", "set/masks/train/1.png", "set/masks/1.png", "other/masks/1.png"):
+            archive.writestr(name, png(1))
+    source = open_images(tmp_path / "a.zip")
+    assert source.names == ("other/masks/1.png", "set/images/train/1.png")
+    assert source.left_out == ("set/masks/ (labels of images/)",)

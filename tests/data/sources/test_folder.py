@@ -13,6 +13,7 @@ from dcgan_viz.data.sources import open_images
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.model import DCGAN
+from dcgan_viz.rooms.drawing import save_rooms
 
 
 def picture(path: Path, value: int = 0) -> None:
@@ -60,6 +61,24 @@ def test_folders_that_hold_our_results_are_left_out(tmp_path: Path, tiny_model: 
     with pytest.raises(UserError, match="run is a training run that dcgan-viz wrote: give the folder that holds"):
         open_images(tmp_path / "run")
     assert open_images(tmp_path / "run" / "samples").names == ("1.png",)
+
+
+def test_masks_beside_photographs_are_no_photographs(tmp_path: Path) -> None:
+    save_rooms(3, tmp_path / "rooms", 32)
+    picture(tmp_path / "voc" / "JPEGImages" / "1.png")
+    for folder in ("SegmentationClass", "SegmentationObject"):
+        picture(tmp_path / "voc" / folder / "1.png")
+    # Alone, a folder of that name is one like any other.
+    picture(tmp_path / "carnival" / "masks" / "1.png")
+    with pytest.warns(Notice, match=r"3 pictures in a folder; not read: 2 \.json, masks/ \(labels of images/\)"):
+        assert len(load_images(tmp_path / "rooms", 32)) == 3
+    source = open_images(tmp_path)
+    rooms = [f"rooms/images/room-{number:06}.png" for number in range(3)]
+    assert list(source.names) == ["carnival/masks/1.png", *rooms, "voc/JPEGImages/1.png"]
+    of_voc = {f"voc/{folder}/ (labels of JPEGImages/)" for folder in ("SegmentationClass", "SegmentationObject")}
+    assert left_out(source) - {"2 .json"} == of_voc | {"rooms/masks/ (labels of images/)"}
+    # Whoever asks for them gets them.
+    assert len(open_images(tmp_path / "rooms" / "masks")) == 3
 
 
 def test_linked_folders_are_followed_once_and_loops_refused(tmp_path: Path) -> None:
