@@ -1,33 +1,34 @@
 // A generator in the browser: samples, walks, sums, and an object's maps zeroed.
 
+const WALL = 36;
 const $ = id => document.getElementById(id);
-const begun = performance.now();
 
 function fail(error) {
   $("state").className = "failed";
-  $("state").textContent = location.protocol === "file:"
-    ? "Browsers do not run this from a file: serve the folder, for example with python -m http.server, and open its address."
-    : `The generator cannot be run here: ${error.message ?? error}`;
+  $("state").textContent = `The generator cannot be run here: ${error.message ?? error}`;
 }
 
-// Files are sent as they are, so the program comes compressed and is unpacked here.
-async function unpacked(name) {
-  const response = await fetch(name);
-  if (!response.ok) throw new Error(`${name} is missing`);
-  const plain = response.body.pipeThrough(new DecompressionStream("gzip"));
-  return new Response(plain).arrayBuffer();
+// What the generator draws, in the order in which it is asked for.
+const generator = new Worker("drawing.js", { type: "module" });
+const asked = new Map();
+let last = 0;
+function draw(latents, factors) {
+  return new Promise((resolve, reject) => {
+    asked.set(++last, { resolve, reject });
+    generator.postMessage({ number: last, latents: Float32Array.from(latents.flat()), count: latents.length, factors });
+  });
 }
+generator.addEventListener("message", ({ data: { number, drawn, error } }) => {
+  const { resolve, reject } = asked.get(number);
+  asked.delete(number);
+  if (error) reject(new Error(error)); else resolve(drawn);
+});
+generator.addEventListener("error", () => fail(new Error("drawing.js is missing or cannot be run")));
 
-async function start() {
-  const [about, ort, program, graph] = await Promise.all([
-    fetch("model.json").then(response => response.json()), import("./ort.wasm.min.mjs"),
-    unpacked("ort-wasm-simd-threaded.wasm.gz"), fetch("generator.onnx").then(response => response.arrayBuffer()),
-  ]);
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmBinary = program;
-  ort.env.wasm.wasmPaths = new URL("./", location.href).href;
-  const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
-  return { about, ort, session };
+async function described() {
+  const response = await fetch("model.json");
+  if (!response.ok) throw new Error("model.json is missing");
+  return response.json();
 }
 
 // Of many calls while one is carried out, only the last comes next.
@@ -42,28 +43,10 @@ function latest(work) {
   };
 }
 
-function page({ about, ort, session }) {
+function page(about) {
   const { latent, channels } = about;
   const whole = new Float32Array(channels).fill(1);
-  let queue = Promise.resolve();
 
-  // The runtime does one thing at a time.
-  function draw(latents, factors = whole) {
-    queue = queue.catch(() => {}).then(async () => {
-      const z = new ort.Tensor("float32", Float32Array.from(latents.flat()), [latents.length, latent]);
-      const { images } = await session.run({ z, factors: new ort.Tensor("float32", factors, [channels]) });
-      const [count, planes, height, width] = images.dims;
-      return Array.from({ length: count }, (_, k) => {
-        const pixels = new ImageData(width, height), size = width * height;
-        for (let i = 0; i < size; i++) {
-          for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = Math.round(127.5 * (images.data[(k * planes + (planes === 3 ? c : 0)) * size + i] + 1));
-          pixels.data[4 * i + 3] = 255;
-        }
-        return pixels;
-      });
-    });
-    return queue;
-  }
   function paint(canvas, pixels) {
     Object.assign(canvas, { width: pixels.width, height: pixels.height });
     canvas.getContext("2d").putImageData(pixels, 0, 0);
@@ -82,7 +65,7 @@ function page({ about, ort, session }) {
   }
 
   let samples = about.latents, held = 0, aim = 1;
-  const buttons = Array.from({ length: 32 }, (_, k) => {
+  const buttons = Array.from({ length: WALL }, (_, k) => {
     const button = document.createElement("button"), canvas = document.createElement("canvas");
     button.type = "button";
     button.setAttribute("aria-label", `sample ${k + 1}`);
@@ -100,18 +83,26 @@ function page({ about, ort, session }) {
   const walk = latest(async () => {
     const t = Number($("way").value);
     $("way-shown").textContent = t.toFixed(2);
-    paint($("picture"), (await draw([between(samples[held], samples[aim], t)]))[0]);
+    paint($("picture"), (await draw([between(samples[held], samples[aim], t)], whole))[0]);
   });
   async function wall() {
-    // The first one at once, so that there is something to see.
-    for (const [start, end] of [[0, 1], [1, 8], [8, 32]]) {
-      const drawn = await draw(samples.slice(start, end));
+    const drawing = samples;
+    // A few at a time, so that there is something to see soon, and what is clicked meanwhile comes in between.
+    for (let start = 0, end = 1; start < WALL; start = end, end += 4 - end % 4) {
+      const drawn = await draw(drawing.slice(start, end), whole);
+      if (samples !== drawing) return;
       drawn.forEach((pixels, k) => paint(buttons[start + k].canvas, pixels));
-      if (start === 0 && !window.firstPicture) window.firstPicture = performance.now() - begun;
+      if (start > 0) continue;
+      $("state").textContent = "";
+      // When it is seen: counted from when the page was asked for.
+      requestAnimationFrame(() => setTimeout(() => { window.firstPicture ??= performance.now(); }));
+      walk();
+      sum();
     }
+    forget();
   }
-  const fresh = next => { samples = next; mark(); wall().then(() => { walk(); forget(); }, fail); };
-  $("new").addEventListener("click", () => fresh(Array.from({ length: 32 }, random)));
+  const fresh = next => { samples = next; mark(); wall().catch(fail); };
+  $("new").addEventListener("click", () => fresh(Array.from({ length: WALL }, random)));
   $("first").addEventListener("click", () => fresh(about.latents));
   $("way").addEventListener("input", walk);
 
@@ -132,13 +123,14 @@ function page({ about, ort, session }) {
   $("sum-hint").textContent = names.length ? "Each is the mean of three samples, as in the paper." : "Single samples are unstable: the paper averages three of each.";
   const sum = latest(async () => {
     const [a, b, c] = terms.map(select => vector(select.value));
-    paint($("sum"), (await draw([a.map((value, k) => value - b[k] + c[k])]))[0]);
+    paint($("sum"), (await draw([a.map((value, k) => value - b[k] + c[k])], whole))[0]);
   });
 
   // Forgetting.
   const objects = Object.keys(about.objects), FEW = 8;
   const few = id => Array.from({ length: FEW }, () => $(id).appendChild(document.createElement("canvas")));
   const before = few("before"), after = few("after");
+  let unchanged = [];
   $("forget").hidden = !objects.length;
   $("object").append(...objects.map(name => new Option(name, name, false, name === "window")));
   $("maps").max = channels;
@@ -151,11 +143,18 @@ function page({ about, ort, session }) {
     $("after-caption").textContent = `${count} of ${channels} maps of layer ${about.layer} zeroed, those that tell ${name} best first`;
     $("forget-hint").textContent = `The paper zeroes all maps with a positive weight in its regression: ${positive} for ${name}.`;
     const shown = [...samples.slice(held), ...samples].slice(0, FEW);
-    (await draw(shown)).forEach((pixels, k) => paint(before[k], pixels));
+    if (shown.some((sample, k) => sample !== unchanged[k])) {
+      (await draw(shown, whole)).forEach((pixels, k) => paint(before[k], pixels));
+      unchanged = shown;
+    }
     (await draw(shown, factors)).forEach((pixels, k) => paint(after[k], pixels));
   });
+  const zero = count => { $("maps").value = count; forget(); };
+  const asPaper = () => zero(about.objects[$("object").value].positive);
   $("maps").addEventListener("input", forget);
-  $("object").addEventListener("change", () => { $("maps").value = about.objects[$("object").value].positive; forget(); });
+  $("object").addEventListener("change", asPaper);
+  $("paper").addEventListener("click", asPaper);
+  $("none").addEventListener("click", () => zero(0));
 
   document.title = `${about.name} in your browser`;
   $("name").textContent = about.name;
@@ -164,8 +163,7 @@ function page({ about, ort, session }) {
   $("weaknesses").append(...about.weaknesses.map(text => Object.assign(document.createElement("li"), { textContent: text })));
   document.querySelector("main").hidden = false;
   if (objects.length) $("maps").value = about.objects[$("object").value].positive;
-  mark();
-  wall().then(() => { $("state").textContent = ""; walk(); sum(); forget(); }, fail);
+  fresh(samples);
 }
 
-start().then(page).catch(fail);
+described().then(page).catch(fail);

@@ -28,7 +28,7 @@ from dcgan_viz.web.runtime import runtime_files
 MAXIMUM_BYTES = 25 * 10**6
 SAMPLES = 64
 CHECKED = 16
-OWN_FILES = ("index.html", "page.js", "page.css")
+OWN_FILES = ("index.html", "page.js", "drawing.js", "page.css")
 MODEL_FILE, GRAPH_FILE = "model.json", "generator.onnx"
 RANKING = "regression"
 
