@@ -170,7 +170,7 @@ def test_what_is_missing_from_a_page_is_named(exported: DCGAN, tmp_path: Path, s
         away.rename(tmp_path / "page" / name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_first_picture_of_a_bundled_model_is_soon_there(tmp_path: Path, served: str, browser: Any) -> None:
     try:
         written = export_web(load("bedrooms"), tmp_path / "page")
@@ -178,11 +178,11 @@ def test_the_first_picture_of_a_bundled_model_is_soon_there(tmp_path: Path, serv
         pytest.skip(str(error))
     assert written.size < module.MAXIMUM_BYTES
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         page = browser.new_page()
         page.goto(served)
         page.wait_for_function("window.firstPicture > 0")
         seconds.append(page.evaluate("window.firstPicture") / 1000)
         page.close()
-    # The best of three, since other processes may be busy.
+    # The best of five, since other processes may be busy.
     assert min(seconds) < 3
