@@ -8,11 +8,16 @@ from dataclasses import dataclass, replace
 from dcgan_viz.foreign.chains import Chain, Link
 from dcgan_viz.foreign.knowledge import Step, Wishes
 
-IMAGE_SIZES = (16, 28, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
-"""Sides of pictures that people train on, where nothing says which."""
+RARE_SIZES = {
+    **{16: 1.0, 28: 0.0, 32: 0.0, 48: 0.5, 56: 1.2, 64: 0.0, 80: 0.8, 96: 0.0, 112: 1.2, 128: 0.0},
+    **{160: 0.8, 192: 0.8, 224: 0.5, 256: 0.0, 512: 0.5},
+}
+"""Sides of pictures that people train on, where nothing says which, and how unusual each is.
 
-_RARE_SIZES = {16: 0.25}
-"""How unusual pictures of a side are, where nothing says which: hardly anybody trains on 16 pixels."""
+Usual are digits' 28 pixels, powers of two from 32, and anime faces' 96; hardly anybody takes 16, or other multiples of 7.
+"""
+
+IMAGE_SIZES = tuple(RARE_SIZES)
 
 KEPT = 48
 """Ways to a side that are followed at once, the most usual first."""
@@ -43,6 +48,9 @@ _USUAL_UP = {
 _TRIPLED = {(5, 3, 1, 0): 0.0, (5, 2, 2, 1): 0.4}, {(5, 3, 1): 0.0, (5, 2, 2): 0.4}
 """The same up and down of a kernel of 5 next to the pictures where all others are of 4: anime faces of 96 pixels, and nearly
 as often the paper's step."""
+
+_ANIME = (4, 4, 4, 4, 5)
+"""Kernels of the network that everybody draws these faces with, who does not take the paper's step."""
 
 _USUAL_DOWN = {
     (1, 1, 0): 0.0,
@@ -126,7 +134,7 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
         moves = given or [
             (
                 step,
-                cost + (0.6 if link is rest[-1] and _only_widens(link, step) else 0.0),
+                cost + (0.6 if link is rest[-1] and (_only_widens(link, step) or _halves_anime(chain, step)) else 0.0),
             )
             for step, cost in _up_steps(link.kernel, link.forward, link is rest[-1] and _others_are_fours(chain, link))
         ]
@@ -136,8 +144,7 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
     if wishes.steps or wishes.size is not None:
         return _arrived(ways, wishes.size, range(1, IMAGE_SIZES[-1] + 1))
     sized = {
-        side: [replace(g, unusual=g.unusual + _RARE_SIZES.get(side, 0.0)) for g in group]
-        for side, group in ways.items()
+        side: [replace(g, unusual=g.unusual + RARE_SIZES.get(side, 0.0)) for g in group] for side, group in ways.items()
     }
     return _arrived(sized, None, IMAGE_SIZES)
 
@@ -202,6 +209,11 @@ def _others_are_fours(chain: Chain, link: Link) -> bool:
 def _only_widens(link: Link, step: Step) -> bool:
     """Whether a convolution of stride 1 adds a border and nothing else, with which nobody ends a network."""
     return not link.forward and link.kernel > 1 and step.stride == 1 and step.padding == 0
+
+
+def _halves_anime(chain: Chain, step: Step) -> bool:
+    """Whether a last step makes 64 pixels where the kernels are those of a network that makes 96."""
+    return tuple(link.kernel for link in chain) == _ANIME and step == Step(2, 2, 1)
 
 
 def _up_steps(kernel: int, forward: bool, tripled: bool = False) -> list[tuple[Step, float]]:

@@ -326,7 +326,10 @@ class _Teller:
         if any(link.norm is not None for link in self.verdict.reading.chain):
             order = "before" if habits.norm_first else "after"
             self.add("norm", f"normalisation {order} it", known.norm_first is not None, lambda r: r.habits.norm_first)
-            self.add("eps", f"epsilon {habits.eps:g}", known.eps is not None, lambda r: r.habits.eps)
+            if "eps" in known.customary:
+                self.place(f"epsilon {habits.eps:g}", given=False, decided=False)
+            else:
+                self.add("eps", f"epsilon {habits.eps:g}", known.eps is not None, lambda r: r.habits.eps)
 
     def add_geometry(self, known: Knowledge) -> None:
         steps = self.verdict.reading.geometry.steps

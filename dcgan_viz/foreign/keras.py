@@ -1,8 +1,9 @@
 """Keras models, read by h5py alone: their configuration tells what weights do not, and no TensorFlow is needed.
 
 Both of Keras' formats are read: HDF5 of `model.save("model.h5")`, whose groups are named as the layers, and the ``.keras``
-archive of Keras 3. Keras keeps channels last and pads unevenly where a kernel is larger than its stride by an odd number;
-a row and a column of zeros before the kernel make that padding even, exactly.
+archive of Keras 3; and weights alone, of `model.save_weights`, as far as their shapes tell (`keras_shapes`). Keras keeps
+channels last and pads unevenly where a kernel is larger than its stride by an odd number; a row and a column of zeros before
+the kernel make that padding even, exactly.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.elsewhere import survives
+from dcgan_viz.foreign.keras_shapes import EPSILON, Stored, configurations
 from dcgan_viz.foreign.knowledge import Knowledge, Step, Wishes
 from dcgan_viz.foreign.weights import Weights, digest
 from dcgan_viz.networks.spec import Activation
@@ -105,7 +107,7 @@ class _Walk:
 
 
 def read_keras(path: Path) -> Weights:
-    """The weights of one network that Keras saved whole, and what its configuration tells.
+    """The weights of one network that Keras saved, and what its configuration tells, if there is one.
 
     Parameters
     ----------
@@ -115,7 +117,8 @@ def read_keras(path: Path) -> Weights:
     Raises
     ------
     UserError
-        If h5py is missing, the file is damaged or holds weights alone, or a layer is none of a plain DCGAN.
+        If h5py is missing, the file is damaged or holds weights alone that do not tell enough, or a layer is none of a plain
+        DCGAN.
     """
     try:
         import h5py
@@ -126,17 +129,104 @@ def read_keras(path: Path) -> Weights:
     if path.is_file() and not survives(partial(_visit, path), PATIENCE + path.stat().st_size / BYTES_A_SECOND):
         raise UserError(f"{path} is damaged, and HDF5 comes to no end with it: copy it again")
     with _opened(path, h5py) as (config, file):
+        if config is None:
+            return _by_shapes(file, path, h5py)
         layers = list(_flattened(config, (), (), path))
         if len(layers) > MAXIMUM_LAYERS:
             raise UserError(f"{path} has {len(layers)} layers, more than a DCGAN has")
-        size = path.stat().st_size
-        walk = _begin(layers, path)
         find = _finder(file, layers, path, h5py)
-        for number, layer in enumerate(layers):
-            arrays = _arrays(find, layer, size, path, h5py)
-            _take(walk, layer, arrays, layers[number + 1 :])
-    known = _told(walk)
-    return Weights(walk.tensors, path.name, digest=digest(path), known=known)
+        arrays = [_arrays(find, layer, path, h5py) for layer in layers]
+    walk = _walked(layers, arrays, path)
+    return Weights(walk.tensors, path.name, digest=digest(path), known=_told(walk))
+
+
+def _walked(layers: list[_Layer], arrays: list[dict[str, Tensor]], path: Path) -> _Walk:
+    """The network, from its first layer to its last."""
+    walk = _begin(layers, path)
+    for number, layer in enumerate(layers):
+        _take(walk, layer, arrays[number], layers[number + 1 :])
+    return walk
+
+
+def _by_shapes(file: Any, path: Path, h5py: Any) -> Weights:
+    """Weights that came without a configuration, in every way that their shapes allow."""
+    stored, ordered, kept = _alone(file, path, h5py)
+    ways = []
+    arrays: dict[str, dict[str, Tensor]] = {}
+
+    def find(layer: _Layer, _: list[str]) -> Mapping[str, Any]:
+        return {name: kept[layer.name][key] for name, key in names.get(layer.name, {}).items()}
+
+    try:
+        names = {layer.name: layer.variables for layer in stored}
+        for config, unusual in configurations(stored, ordered):
+            layers = list(_flattened(config, (), (), path))
+            for layer in layers:
+                if layer.name not in arrays:
+                    arrays[layer.name] = _arrays(find, layer, path, h5py)
+            walk = _walked(layers, [arrays[layer.name] for layer in layers], path)
+            known = Knowledge(Wishes(steps=tuple(walk.steps)), as_drawn=True)
+            ways.append(Weights(walk.tensors, path.name, known=known, unusual=unusual))
+    except UserError as error:
+        raise _without_configuration(path, str(error)) from error
+    if not ways:
+        raise _without_configuration(path, "no strides of 1 and 2 lead to pictures of a usual size")
+    known = Knowledge(eps=EPSILON, first_eps=EPSILON, as_drawn=True, customary=("eps",))
+    return Weights(ways[0].tensors, path.name, digest=digest(path), known=known, ways=tuple(ways))
+
+
+def _without_configuration(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path} holds Keras weights without the configuration of their layers, and these do not tell enough ({why}): build the "
+        "model in your code, load this file into it with model.load_weights(...), and save it whole, with "
+        'model.save("generator.keras")'
+    )
+
+
+def _alone(file: Any, path: Path, h5py: Any) -> tuple[list[Stored], bool, dict[str, dict[str, Any]]]:
+    """Layers of a file without configuration, whether they are in their order, and their variables."""
+    root = file.get("model_weights", file)
+    listed = [_text(n) for a in sorted(root.attrs) if a.startswith("layer_names") for n in root.attrs[a]]
+    kept = _listed(root, listed, h5py) if listed else _numbered(file, h5py)
+    if len(kept) > MAXIMUM_LAYERS:
+        raise UserError(f"{path} has {len(kept)} layers, more than a DCGAN has")
+    stored = [Stored(name, {key: tuple(v.shape) for key, v in found.items()}) for name, found in kept.items()]
+    return stored, bool(listed), kept
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _listed(root: Any, names: list[str], h5py: Any) -> dict[str, dict[str, Any]]:
+    """Variables of layers as Keras 2 lists them, those of models inside too; layers without any where there are none such."""
+    kept: dict[str, dict[str, Any]] = {}
+    nested = False
+    for outer in names[:MAXIMUM_LAYERS]:
+        group = root.get(outer)
+        variables = _weight_names(group) if isinstance(group, h5py.Group) else []
+        found: dict[str, dict[str, Any]] = {} if variables else {outer: {}}
+        for variable in variables:
+            *places, last = variable.split("/")
+            layer = places[-1] if places else outer
+            found.setdefault(layer, {})[last.partition(":")[0]] = group[variable]
+        nested |= len(found) > 1
+        kept |= found
+    return {name: found for name, found in kept.items() if found or not nested}
+
+
+def _numbered(file: Any, h5py: Any) -> dict[str, dict[str, Any]]:
+    """Variables of layers as Keras 3 numbers them."""
+    kept: dict[str, dict[str, Any]] = {}
+
+    def note(name: str, item: Any) -> None:
+        *outer, layer, last = ("", *name.split("/"))
+        if last == "vars" and isinstance(item, h5py.Group) and "optimizer" not in outer and layer:
+            datasets = {key: item[key] for key in item if isinstance(item[key], h5py.Dataset)}
+            kept[layer if layer not in kept else name] = datasets
+
+    file.visititems(note)
+    return kept
 
 
 def _visit(path: Path) -> None:
@@ -161,8 +251,8 @@ def _most(size: int) -> int:
 
 
 @contextmanager
-def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    """Configuration and file of variables, whichever format it is."""
+def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any] | None, Any]]:
+    """Configuration, if there is one, and file of variables, whichever format it is."""
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
@@ -173,13 +263,7 @@ def _opened(path: Path, h5py: Any) -> Iterator[tuple[Mapping[str, Any], Any]]:
             return
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
-            if text is None:
-                raise UserError(
-                    f"{path} holds Keras weights without the configuration of their layers, which alone tells strides and "
-                    "activations: build the model in your code, load this file into it with model.load_weights(...), and save "
-                    'it whole, with model.save("generator.keras")'
-                )
-            yield _json(text, path), file
+            yield (None if text is None else _json(text, path)), file
     except UserError:
         raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
@@ -251,9 +335,10 @@ def _begin(layers: list[_Layer], path: Path) -> _Walk:
 
 
 def _arrays(
-    find: Callable[[_Layer, list[str]], Mapping[str, Any]], layer: _Layer, size: int, path: Path, h5py: Any
+    find: Callable[[_Layer, list[str]], Mapping[str, Any]], layer: _Layer, path: Path, h5py: Any
 ) -> dict[str, Tensor]:
     """The variables of a layer by their names."""
+    size = path.stat().st_size
     wanted = [n for n in _VARIABLES.get(layer.kind, ()) if _has(layer, n)]
     found = find(layer, wanted) if wanted else {}
     arrays = {}
@@ -314,15 +399,18 @@ def _by_name(file: Any, layer: _Layer, h5py: Any) -> dict[str, Any]:
     group = root.get(layer.outer[0] if layer.outer else layer.name)
     if not isinstance(group, h5py.Group):
         return {}
-    names: list[str] = []
-    for attribute in sorted(a for a in group.attrs if a.startswith("weight_names")):
-        names += [n.decode() if isinstance(n, bytes) else str(n) for n in group.attrs[attribute]]
     found = {}
-    for name in names[: 10 * MAXIMUM_LAYERS]:
+    for name in _weight_names(group):
         *places, last = name.split("/")
         if not layer.outer or layer.name in places:
             found[last.partition(":")[0]] = group.get(name)
     return found
+
+
+def _weight_names(group: Any) -> list[str]:
+    """Paths of a group's variables, from the lists in its attributes."""
+    lists = [group.attrs[a] for a in sorted(group.attrs) if a.startswith("weight_names")]
+    return [_text(name) for names in lists for name in names][: 10 * MAXIMUM_LAYERS]
 
 
 def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Layer]) -> None:

@@ -95,6 +95,8 @@ class Knowledge:
         What ends a generator.
     as_drawn : bool, optional
         Whether every convolution is known to be given as a generator's is run: fractionally strided.
+    customary : tuple of str
+        What of this is not known, but taken for granted.
     """
 
     wishes: Wishes = field(default_factory=Wishes)
@@ -107,11 +109,13 @@ class Knowledge:
     first_eps: float | None = None
     output: Output | None = None
     as_drawn: bool | None = None
+    customary: tuple[str, ...] = ()
 
     def over(self, other: Knowledge) -> Knowledge:
         """What is known here, and where nothing is, the other's."""
         wishes = _overlaid(self.wishes, other.wishes)
-        return replace(_overlaid(self, other), wishes=wishes)
+        customary = tuple(name for name in other.customary if getattr(self, name) is None)
+        return replace(_overlaid(self, other), wishes=wishes, customary=customary)
 
 
 def _overlaid(first: T, second: T) -> T:

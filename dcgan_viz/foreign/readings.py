@@ -86,8 +86,7 @@ def read_generator(
     UserError
         If the weights are no chain, or what the statistics leave open must be asked.
     """
-    chains = find_chains(weights, "generator", known.order)
-    geometries = {id(chain): generator_geometries(chain, known.wishes) for chain in chains.options}
+    chains, geometries = _drawn(weights, known)
     if discriminator is not None:
         geometries = {key: _readable(group, discriminator) for key, group in geometries.items()}
     geometries = {key: _usual(group) for key, group in geometries.items()}
@@ -119,6 +118,20 @@ def read_generator(
     _settle(found, known, "generator")
     _refuse_what_is_open(found)
     return found
+
+
+def _drawn(weights: Weights, known: Knowledge) -> tuple[Chains, dict[int, list[Geometry]]]:
+    """The chains that a generator's layers can form, and the geometries of each by its id."""
+    options: list[Chain] = []
+    geometries = {}
+    for way in weights.ways or (weights,):
+        found = find_chains(way, "generator", known.order)
+        options += found.options
+        wishes = known.over(way.known).wishes
+        for chain in found.options:
+            ways = generator_geometries(chain, wishes)
+            geometries[id(chain)] = [replace(g, unusual=g.unusual + way.unusual) for g in ways]
+    return Chains(tuple(options), found.open_question), geometries
 
 
 def _of_other_epsilons(reading: Reading, known: Knowledge) -> Sequence[Reading]:
@@ -192,9 +205,9 @@ def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source
         raise _undecided(
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
             f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
-            f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, or "
-            f"not a plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or all that is not certain: "
-            f"{missing}",
+            f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, "
+            "interpolate between pixels, or be no plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or "
+            f"all that is not certain: {missing}",
             verdict,
             "generator",
         )

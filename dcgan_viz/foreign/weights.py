@@ -34,6 +34,10 @@ class Weights:
         What the file tells beside them.
     measured : bool
         Whether normalisations have running statistics; otherwise they must be measured anew.
+    ways : tuple of Weights
+        The same in every way that its layers may stride, where that changes kernels too; empty where it does not.
+    unusual : float
+        How unusual one of these ways is.
     """
 
     tensors: dict[str, Tensor]
@@ -43,6 +47,8 @@ class Weights:
     digest: str = ""
     known: Knowledge = field(default_factory=Knowledge)
     measured: bool = True
+    ways: tuple[Weights, ...] = ()
+    unusual: float = 0.0
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:

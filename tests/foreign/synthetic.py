@@ -213,7 +213,7 @@ FAMILIES: dict[str, Truth] = {
     "the paper's": Truth((_FIVE, _FIVE, _FIVE), first="linear", first_norm="units", prior="uniform"),
     "Keras-GAN": replace(_GAN, slope=0.0, eps=1e-5, first_norm="none", first_activated=True),
     "7x7 at once": Truth((Move(4), Move(4)), (32, 16), side=7, channels=1),
-    "anime, 5s3p1": Truth((Move(4), Move(4), Move(5, 3, 1)), widths=(32, 24, 12)),
+    "anime, 5s3p1": Truth((*_FOUR, Move(5, 3, 1)), (32, 24, 16, 8)),
     "2x2 kernels": Truth((Move(2, 2, 0), Move(2, 2, 0), Move(2, 2, 0))),
     "floored": Truth((Move(3, 2, 1), Move(4), Move(4)), slope=0.2, channels=1),
     "refining": Truth((Move(3, 1, 1), Move(4), Move(4), _REFINE), (32, 24, 16, 12)),

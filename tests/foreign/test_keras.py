@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
+from dcgan_viz.foreign.knowledge import Knowledge, Wishes
 
 h5py = pytest.importorskip("h5py")
 
@@ -204,7 +206,10 @@ def save_h5(config: Config, path: Path, nested: bool) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = json.dumps(top).encode()
         root = file.create_group("model_weights")
-        groups = {"sequential": config.variables} if nested else {n: {n: v} for n, v in config.variables.items()}
+        names = [layer["config"]["name"] for layer in config.layers]
+        # Layers without variables have empty groups.
+        listed = {n: {n: config.variables[n]} if n in config.variables else {} for n in names}
+        groups = {"input_9": {}, "sequential": config.variables} if nested else listed
         root.attrs["layer_names"] = [n.encode() for n in groups]
         for name, layers in groups.items():
             group = root.create_group(name)
@@ -292,6 +297,60 @@ def test_keras_models_compute_the_same(name: str, form: str, tmp_path: Path) -> 
             logits = imported.discriminator(ours)
         judged_by = torch.sigmoid(logits) if name == "uneven" else logits
         np.testing.assert_allclose(judged_by.numpy(), scores, atol=1e-4)
+
+
+def settled(config: Config, z: Array) -> Config:
+    """A model with the moving statistics that its own layers produce."""
+    for k, layer in enumerate(config.layers):
+        if layer["class_name"] == "BatchNormalization":
+            own = config.variables[layer["config"]["name"]]
+            x = run(config.layers[:k], config.variables, z)
+            axes = tuple(range(x.ndim - 1))
+            own["moving_mean"], own["moving_variance"] = x.mean(axes), x.var(axes)
+    return config
+
+
+def without_configuration(path: Path, form: str) -> Path:
+    """What `save_weights` leaves, of Keras 2 or of Keras 3, from a model saved whole."""
+    if form == "h5":
+        with h5py.File(path, "a") as file:
+            del file.attrs["model_config"]
+        return path
+    return path.with_suffix(".weights.h5")
+
+
+@pytest.mark.parametrize("form", ["h5", "nested", "archive"])
+def test_weights_alone_are_read_by_their_shapes(form: str, tmp_path: Path) -> None:
+    """5x5 kernels of stride 1 and 2 keep their zeros on different sides: the statistics tell which stride is whose."""
+    z = np.random.default_rng(1).normal(size=(300, 10))
+    config = settled(tensorflow_tutorial(), z)
+    whole = save(config, tmp_path / "G", form)
+    weights = read_weights(without_configuration(whole, form.replace("nested", "h5")))
+    known = Knowledge(slope=0.3)
+    imported = import_pair(weights, source="normal", generator_known=known)
+    with torch.no_grad():
+        ours = imported.generator(torch.tensor(z[:4], dtype=torch.float32))
+    theirs = run(config.layers, config.variables, z[:4])
+    np.testing.assert_allclose(ours.permute(0, 2, 3, 1).numpy(), theirs, atol=1e-4)
+    assert "epsilon 0.001" in imported.told["generator"].granted
+    strided = Knowledge(Wishes(strides=(2, 1, 2)), slope=0.3)
+    with pytest.raises(UserError, match="statistics"):
+        import_pair(weights, source="normal", generator_known=strided)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (tutorial_judge, "draws no picture, so that it is a discriminator's"),
+        (cropped, "its layer cropping2d_5 has sizes that no weights tell"),
+    ],
+)
+def test_weights_alone_that_do_not_tell_enough_are_refused(
+    config: Callable[[], Config], sentence: str, tmp_path: Path
+) -> None:
+    file = without_configuration(save(config(), tmp_path / "G", "h5"), "h5")
+    with pytest.raises(UserError, match=sentence):
+        read_weights(file)
 
 
 def changed(kind: str, **settings: Any) -> Config:
