@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -244,42 +244,38 @@ def classify(
     training = ImageSet(task.images.pixels[: task.training], task.images.names[: task.training])
     calibration = spread_over(training)
     network = remeasured(model.discriminator, calibration) if protocol.remeasure else model.discriminator
-    pixels = digest_of_pixels(task.images.pixels)
     counts = _curve_counts(task, curve)
-
-    features: dict[str, NDArray[np.float16]] = {}
-    digests: dict[str, str] = {}
-    columns: dict[str, slice] = {}
-    for method, extractor in _extractors(network, training, calibration, baselines, centroids, precision, seed):
-        path = folder / f"{method}-{extractor.digest[:12]}-{pixels[:12]}.npy"
-        written = extract_features(extractor, task.images, path, digest=pixels, progress=progress)
-        features[method], digests[method] = written.values, extractor.digest
-        if method == SUBJECT:
-            columns = extractor.columns
+    extractors = _extractors(network, training, calibration, baselines, centroids, precision, seed)
+    features = _extract_all(extractors, task, folder, progress)
 
     # Fits are in float64 in parts, which Apple's devices do not have.
     device = network.device if network.device.type == "cuda" else torch.device("cpu")
-    trials: dict[str, Trials] = {}
-    curves: dict[str, tuple[CurvePoint, ...]] = {}
-    for method, values in progress(features.items(), Stage("fitting to features", len(features), "method")):
-        identity = _identity(task, protocol, seed, features=digests[method], images=pixels)
-        fit = partial(_trials, method, values, task, protocol, seed, device, progress)
-        trials[method] = kept_trials(folder, method, identity, fit)
-        curves[method] = tuple(_curve(values, task, protocol, counts, seed, device))
-    truth = task.numbers[task.test]
-    subject = trials[SUBJECT].predictions == truth
+    trials, curves = _fit_all(features, task, protocol, counts, folder, seed, device, progress)
+    truth, svms = task.numbers[task.test], trials[SUBJECT].predictions
+    subject = svms == truth
     scores = [
-        _score(method, found.predictions == truth, subject, seed, found.labels, features[method].shape[1], found)
+        replace(
+            _score(
+                method,
+                found.predictions == truth,
+                subject,
+                seed,
+                found.labels,
+                features.values[method].shape[1],
+                found,
+            ),
+            curve=curves[method],
+        )
         for method, found in trials.items()
     ]
-    scores = [replace(score, curve=curves[score.method]) for score in scores]
     setting = None
     if "cnn" in baselines:
         setting, score = _supervised(network, task, protocol, subject, cnn_settings, seed, progress)
         scores.append(score)
-    layers = _by_layer(features, columns, task, protocol, seed, device, progress) if by_layer else ()
-    looks, pictures, gradients = looks_of(network, task, features[SUBJECT], columns, trials[SUBJECT].svm)
-    svms = trials[SUBJECT].predictions
+    layers = _by_layer(features, task, protocol, seed, device, progress) if by_layer else ()
+    looks, pictures, gradients = looks_of(
+        network, task, features.values[SUBJECT], features.columns, trials[SUBJECT].svm
+    )
     return Classification(
         settings={
             "model": model.card.name,
@@ -306,6 +302,64 @@ def classify(
         look_pictures=pictures,
         look_gradients=gradients,
     )
+
+
+@dataclass(frozen=True)
+class _Features:
+    """What every method extracted.
+
+    Parameters
+    ----------
+    values : dict of ndarray of float16 (N, F)
+        By method, the discriminator's first.
+    digests : dict of str
+        Of their extractors.
+    columns : dict of slice
+        The discriminator's layers.
+    images : str
+        Digest of the pictures.
+    """
+
+    values: dict[str, NDArray[np.float16]]
+    digests: dict[str, str]
+    columns: dict[str, slice]
+    images: str
+
+
+def _extract_all(
+    extractors: Iterable[tuple[str, Extractor]], task: Task, folder: Path, progress: Progress
+) -> _Features:
+    """Write the features of every method, or take those that are there."""
+    pixels = digest_of_pixels(task.images.pixels)
+    features = _Features({}, {}, {}, pixels)
+    for method, extractor in extractors:
+        path = folder / f"{method}-{extractor.digest[:12]}-{pixels[:12]}.npy"
+        written = extract_features(extractor, task.images, path, digest=pixels, progress=progress)
+        features.values[method], features.digests[method] = written.values, extractor.digest
+        if method == SUBJECT:
+            features.columns.update(extractor.columns)
+    return features
+
+
+def _fit_all(
+    features: _Features,
+    task: Task,
+    protocol: Protocol,
+    counts: Sequence[int],
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[dict[str, Trials], dict[str, tuple[CurvePoint, ...]]]:
+    """Fit to the features of every method, or take the fits that are there, and its learning curve."""
+    trials, curves = {}, {}
+    stage = Stage("fitting to features", len(features.values), "method")
+    for method, values in progress(features.values.items(), stage):
+        identity = _identity(task, protocol, seed, features=features.digests[method], images=features.images)
+        fit = partial(_trials, method, values, task, protocol, seed, device, progress)
+        trials[method] = kept_trials(folder, method, identity, fit)
+        curves[method] = tuple(_curve(values, task, protocol, counts, seed, device))
+    return trials, curves
 
 
 def pixels_extractor(images: ImageSet) -> Extractor:
@@ -454,8 +508,7 @@ def _curve(
 
 
 def _by_layer(
-    features: dict[str, NDArray[np.float16]],
-    columns: dict[str, slice],
+    features: _Features,
     task: Task,
     protocol: Protocol,
     seed: int,
@@ -467,11 +520,13 @@ def _by_layer(
     found = []
     truth = task.numbers[task.test]
     over = "draws of labels and test images" if draws > 1 else "test images"
-    for name, where in progress(columns.items(), Stage("fitting to single layers", len(columns), "layer")):
+    for name, where in progress(
+        features.columns.items(), Stage("fitting to single layers", len(features.columns), "layer")
+    ):
         accuracies, values = [], []
         for method in (SUBJECT, "random"):
-            if method in features:
-                trials = run_trials(features[method][:, where], task, part, seed, exact=False, device=device)
+            if method in features.values:
+                trials = run_trials(features.values[method][:, where], task, part, seed, exact=False, device=device)
                 accuracies.append(crossed_estimate(trials.predictions == truth, seed=seed, over=over))
                 values.append(trials.C)
         found.append(LayerScore(name, where.stop - where.start, accuracies[0], (*accuracies, None)[1], values[0]))

@@ -127,69 +127,106 @@ def measure_effects(
     tuple of Effect
         One for each choice, and one of the pixels dimmed alike.
     """
-    objects = len(segmenter.objects)
-    labels = [segmenter.label(name) for name in forgotten]
     counts = {name: int((factor.reshape(-1, layer.channels)[0] != 1).sum()) for name, factor in choices.items()}
     counts[DIMMED] = 0
-    covered: list[list[NDArray[np.float64]]] = [[] for _ in range(len(counts) + 1)]
-    similar: list[list[NDArray[np.float64]]] = [[] for _ in counts]
-    distant: list[list[Tensor]] = [[] for _ in counts]
-    moved = np.zeros((len(counts), objects + 1, objects + 1))
-    features: list[Tensor] = []
-    factors = [torch.ones(layer.channels), *choices.values()]
-    for _, (before, *after) in draw_scaled(model, layer, factors, latents, places):
+    seen = _look(model, layer, list(choices.values()), segmenter, forgotten, latents, places)
+    index = [segmenter.objects.index(name) for name in forgotten]
+    means, replicates = seen.area.mean(0), resampled_means(seen.area, seed=seed)
+    gone = 1 - _ratio(means[1:, index].sum(-1), means[0, index].sum(-1))
+    gone_replicates = 1 - _ratio(replicates[:, 1:, index].sum(-1), replicates[:, :1, index].sum(-1))
+    return tuple(
+        Effect(
+            choice=name,
+            maps=count,
+            objects=tuple(
+                _object_effect(label, seen.area[:, [0, k + 1], o], replicates[:, [0, k + 1], o])
+                for o, label in enumerate(segmenter.objects)
+            ),
+            similarity_outside=bootstrap_estimate(seen.similarity[k], seed=seed),
+            feature_distance=bootstrap_estimate(seen.distance[k], seed=seed),
+            margin=estimate_of(float(gone[0] - gone[k]), gone_replicates[:, 0] - gone_replicates[:, k], len(latents)),
+            replaced=tuple(map(tuple, seen.replaced[k].tolist())),
+        )
+        for k, (name, count) in enumerate(counts.items())
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a segmenter and the discriminator saw of new samples: each choice of maps, then the pixels dimmed alike.
+
+    Parameters
+    ----------
+    area : ndarray of float64 (N, 1 + choices, objects)
+        Share of each picture that an object covers, as drawn first.
+    similarity, distance : ndarray of float64 (choices, N)
+        As in `Effect`.
+    replaced : ndarray of float64 (choices, 1 + objects, 1 + objects)
+        As in `Effect`.
+    """
+
+    area: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    replaced: NDArray[np.float64]
+
+
+def _look(
+    model: DCGAN,
+    layer: Layer,
+    choices: Sequence[Tensor],
+    segmenter: Segmenter,
+    forgotten: Sequence[str],
+    latents: Tensor,
+    places: Tensor | None,
+) -> _Seen:
+    """Draw the samples with every choice of maps, and read the pictures."""
+    objects, labels = len(segmenter.objects), [segmenter.label(name) for name in forgotten]
+    ways = len(choices) + 1
+    area, similar = np.empty((len(latents), 1 + ways, objects)), np.empty((ways, len(latents)))
+    moved = np.zeros((ways, objects + 1, objects + 1))
+    features, distant = [], []
+    factors = [torch.ones(layer.channels), *choices]
+    for batch, (before, *after) in draw_scaled(model, layer, factors, latents, places):
         found = segment(segmenter, before)
         region = _grown(np.isin(found, labels))
         features.append(feature_vectors(model.discriminator, before))
-        covered[0].append(areas(found, objects))
+        area[batch, 0] = areas(found, objects)
+        moved_in_features = []
         for k, images in enumerate([*after, dimmed_alike(before, after[0], region)]):
             labelled = segment(segmenter, images)
-            covered[k + 1].append(areas(labelled, objects))
+            area[batch, k + 1] = areas(labelled, objects)
             np.add.at(moved[k], (found.ravel(), labelled.ravel()), 1)
-            similar[k].append(_similarity_outside(to_pixels(before), to_pixels(images), region))
+            similar[k, batch] = _similarity_outside(to_pixels(before), to_pixels(images), region)
             elsewhere = torch.where(torch.from_numpy(region)[:, None], before, images)
-            distant[k].append(feature_vectors(model.discriminator, elsewhere))
-    area = np.stack([np.concatenate(batches) for batches in covered], axis=1)
+            moved_in_features.append((feature_vectors(model.discriminator, elsewhere) - features[-1]).norm(dim=1))
+        distant.append(torch.stack(moved_in_features))
     unchanged = torch.cat(features)
     # The first half of the samples against the second: pairs that have nothing to do with each other.
     half = len(unchanged) // 2
     unrelated = float((unchanged[:half] - unchanged[half : 2 * half]).norm(dim=1).mean()) if half else float("nan")
-    means, replicates = area.mean(0), resampled_means(area, seed=seed)
-    present = area >= PRESENT_PIXELS
-    index = [label - 1 for label in labels]
-    gone = 1 - _ratio(means[1:, index].sum(-1), means[0, index].sum(-1))
-    gone_replicates = 1 - _ratio(replicates[:, 1:, index].sum(-1), replicates[:, :1, index].sum(-1))
-    effects = []
-    for k, (name, count) in enumerate(counts.items()):
-        found_effects = tuple(
-            ObjectEffect(
-                object=label,
-                area_before=float(means[0, o]),
-                area_after=float(means[k + 1, o]),
-                removed=estimate_of(
-                    float(1 - _ratio(means[k + 1, o], means[0, o])),
-                    1 - _ratio(replicates[:, k + 1, o], replicates[:, 0, o]),
-                    len(area),
-                ),
-                present_before=share_estimate(int(present[:, 0, o].sum()), len(area)),
-                present_after=share_estimate(int(present[:, k + 1, o].sum()), len(area)),
-            )
-            for o, label in enumerate(segmenter.objects)
-        )
-        outside = np.concatenate(similar[k])
-        distance = ((torch.cat(distant[k]) - unchanged).norm(dim=1) / unrelated).double().numpy()
-        effects.append(
-            Effect(
-                choice=name,
-                maps=count,
-                objects=found_effects,
-                similarity_outside=bootstrap_estimate(outside, seed=seed),
-                feature_distance=bootstrap_estimate(distance, seed=seed),
-                margin=estimate_of(float(gone[0] - gone[k]), gone_replicates[:, 0] - gone_replicates[:, k], len(area)),
-                replaced=tuple(map(tuple, (moved[k] / np.maximum(moved[k].sum(1, keepdims=True), 1)).tolist())),
-            )
-        )
-    return tuple(effects)
+    return _Seen(
+        area,
+        similar,
+        (torch.cat(distant, dim=1) / unrelated).double().numpy(),
+        moved / np.maximum(moved.sum(2, keepdims=True), 1),
+    )
+
+
+def _object_effect(name: str, area: NDArray[np.float64], replicates: NDArray[np.float64]) -> ObjectEffect:
+    """The effect on one object from its area (N, 2) before and after, and from resampled means (resamples, 2) of it."""
+    before, after = area.mean(0)
+    present = (area >= PRESENT_PIXELS).sum(0)
+    return ObjectEffect(
+        object=name,
+        area_before=float(before),
+        area_after=float(after),
+        removed=estimate_of(
+            float(1 - _ratio(after, before)), 1 - _ratio(replicates[:, 1], replicates[:, 0]), len(area)
+        ),
+        present_before=share_estimate(int(present[0]), len(area)),
+        present_after=share_estimate(int(present[1]), len(area)),
+    )
 
 
 def dimmed_alike(before: Tensor, after: Tensor, region: NDArray[np.bool_]) -> Tensor:

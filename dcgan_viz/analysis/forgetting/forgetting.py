@@ -12,7 +12,7 @@ The steps can be taken one by one: `gather_evidence`, `score_maps` and `choose_m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
@@ -337,29 +337,27 @@ def forget(
     boxes = find_boxes(model, (*labels, *keep), reader) if annotations is None else annotations
     if seed == boxes.seed:
         raise UserError(f"seed {seed} draws the annotated samples, not new ones: choose another")
-    evidence = {
-        label: gather_evidence(
-            model,
-            nothing.layer,
-            boxes,
-            label,
-            negatives=negatives,
-            regularization=regularization,
-            segmenter=reader,
-            seed=stream(seed, EVIDENCE),
-        )
-        for label in (*labels, *keep)
-    }
-    scores = {label: score_maps(ranking, found) for label, found in evidence.items()}
-    spared = {label: [m for k in keep for m in maps_that_matter_more(scores[k], scores[label])] for label in labels}
-    found_objects = tuple(
-        _find(evidence[label], scores[label], ranking, top, spared[label], nothing, seed) for label in labels
+    # From here on the evidence stands for the model, the layer, the object and its boxes.
+    forgotten, kept = (
+        [
+            gather_evidence(
+                model,
+                nothing.layer,
+                boxes,
+                label,
+                negatives=negatives,
+                regularization=regularization,
+                segmenter=reader,
+                seed=stream(seed, EVIDENCE),
+            )
+            for label in wanted
+        ]
+        for wanted in (labels, keep)
     )
-    ablation = nothing.of(tuple(dict.fromkeys(m for found in found_objects for m in found.maps)))
-    annotated = AnnotatedSamples([evidence[label] for label in labels], ablation)
+    chosen = _choose(forgotten, kept, ranking, top, nothing, seed)
+    annotated = AnnotatedSamples(forgotten, chosen.ablation)
     controls, ratios = ratio_controls(annotated, seed=stream(seed, CHANGE))
-    pictures = _draw(model, ablation, model.latents(samples, seed), labels, reader, seed)
-    boxed, boxed_changes = annotated.spread(BOXED)
+    pictures = _draw(forgotten, chosen.ablation, reader, samples, seed)
     return Forgetting(
         settings={
             "model": model.card.name,
@@ -377,26 +375,22 @@ def forget(
             "regularization": regularization,
             "negatives": negatives,
         },
-        objects=found_objects,
-        ablation=ablation,
-        kept_maps=tuple(sorted({m for kept in spared.values() for m in kept})),
+        objects=chosen.objects,
+        ablation=chosen.ablation,
+        kept_maps=chosen.kept_maps,
         change=annotated.change(stream(seed, CHANGE)),
         controls=controls,
         effects=()
         if measuring is None
-        else _effects(model, ablation, evidence, labels, measuring, reader, measured_samples, seed),
+        else _effects(forgotten, chosen.ablation, measuring, reader, measured_samples, seed),
         seen=() if measuring is None else ("background", *measuring.objects),
-        score_axis=chosen_by.axis_for(evidence[labels[0]]),
-        weights=np.stack([evidence[label].weights for label in labels]),
-        scores=np.stack([scores[label] for label in labels]),
+        score_axis=chosen_by.axis_for(forgotten[0]),
+        weights=np.stack([evidence.weights for evidence in forgotten]),
+        scores=chosen.scores,
         control_ratios=ratios,
-        boxed=annotated.before[boxed],
-        boxed_after=annotated.drawn(ablation.maps, boxed),
-        boxed_control=annotated.drawn(pictures["control_maps"], boxed),
-        boxed_inside=annotated.inside[boxed],
-        boxed_changes=boxed_changes,
-        evidence=tuple(evidence[label] for label in labels),
+        evidence=tuple(forgotten),
         **pictures,
+        **_boxed(annotated, pictures["control_maps"]),
     )
 
 
@@ -418,6 +412,39 @@ def blind_trial(result: Forgetting) -> BlindTrial:
     )
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """The maps that were chosen, and by what; the fields are those of `Forgetting`."""
+
+    objects: tuple[Forgotten, ...]
+    ablation: Ablation
+    kept_maps: tuple[int, ...]
+    scores: NDArray[np.float64]
+
+
+def _choose(
+    forgotten: Sequence[Evidence],
+    kept: Sequence[Evidence],
+    ranking: str,
+    top: int | None,
+    nothing: Ablation,
+    seed: int,
+) -> _Choice:
+    """Score the maps of every object, and choose those to zero."""
+    scores, to_keep = ([score_maps(ranking, evidence) for evidence in some] for some in (forgotten, kept))
+    spared = [[m for other in to_keep for m in maps_that_matter_more(other, own)] for own in scores]
+    objects = tuple(
+        _find(evidence, own, ranking, top, without, nothing, seed)
+        for evidence, own, without in zip(forgotten, scores, spared, strict=True)
+    )
+    return _Choice(
+        objects,
+        nothing.of(tuple(dict.fromkeys(m for found in objects for m in found.maps))),
+        tuple(sorted({m for maps in spared for m in maps})),
+        np.stack(scores),
+    )
+
+
 class _Pictures(TypedDict):
     """New samples in grey levels, and the maps of the control."""
 
@@ -428,14 +455,37 @@ class _Pictures(TypedDict):
     control_maps: tuple[int, ...]
 
 
+class _Boxed(TypedDict):
+    """Annotated samples to be shown."""
+
+    boxed: NDArray[np.uint8]
+    boxed_after: NDArray[np.uint8]
+    boxed_control: NDArray[np.uint8]
+    boxed_inside: NDArray[np.bool_]
+    boxed_changes: NDArray[np.float64]
+
+
+def _boxed(annotated: AnnotatedSamples, control_maps: Sequence[int]) -> _Boxed:
+    """Some annotated samples as drawn, without the maps and without those of the control."""
+    chosen, changes = annotated.spread(BOXED)
+    return {
+        "boxed": annotated.before[chosen],
+        "boxed_after": annotated.drawn(annotated.ablation.maps, chosen),
+        "boxed_control": annotated.drawn(control_maps, chosen),
+        "boxed_inside": annotated.inside[chosen],
+        "boxed_changes": changes,
+    }
+
+
 def _draw(
-    model: DCGAN, ablation: Ablation, latents: Tensor, labels: Sequence[str], reader: Segmenter | None, seed: int
+    forgotten: Sequence[Evidence], ablation: Ablation, reader: Segmenter | None, samples: int, seed: int
 ) -> _Pictures:
     """New samples as they are, with the ablation, and without as many random maps: the same in all, and others in each."""
-    layer, count = ablation.layer, len(ablation.maps)
+    model, layer, count = forgotten[0].model, ablation.layer, len(ablation.maps)
+    latents = model.latents(samples, seed)
     control = ablation.of(random_choices(range(layer.channels), count, 1, stream(seed, CONTROL))[0])
-    others = random_factors(layer.channels, count, len(latents), stream(seed, DRAWS), ablation.strength)
-    places = _places(model, ablation, latents, labels, reader)
+    others = random_factors(layer.channels, count, samples, stream(seed, DRAWS), ablation.strength)
+    places = _places(forgotten, ablation, reader, latents)
     ways = [ablation.of(()).factors, ablation.factors, control.factors, others]
     batches = [drawn for _, drawn in draw_scaled(model, layer, ways, latents, places)]
     before, after, controlled, controls_drawn = (to_pixels(torch.cat(drawn)) for drawn in zip(*batches, strict=True))
@@ -449,12 +499,13 @@ def _draw(
 
 
 def _places(
-    model: DCGAN, ablation: Ablation, latents: Tensor, labels: Sequence[str], reader: Segmenter | None
+    forgotten: Sequence[Evidence], ablation: Ablation, reader: Segmenter | None, latents: Tensor
 ) -> Tensor | None:
     """Where the maps are zeroed, if not everywhere."""
     if ablation.where == "everywhere" or reader is None:
         return None
-    return object_places(model, reader, labels, latents, ablation.layer)
+    labels = [evidence.label for evidence in forgotten]
+    return object_places(forgotten[0].model, reader, labels, latents, ablation.layer)
 
 
 def _check_objects(labels: Sequence[str], keep: Sequence[str], measuring: Segmenter | None) -> None:
@@ -530,17 +581,16 @@ def _measured_by(measuring: Segmenter | None, reader: Segmenter | None, ranking:
 
 
 def _effects(
-    model: DCGAN,
+    forgotten: Sequence[Evidence],
     ablation: Ablation,
-    evidence: Mapping[str, Evidence],
-    labels: tuple[str, ...],
     segmenter: Segmenter,
     reader: Segmenter | None,
     samples: int,
     seed: int,
 ) -> tuple[Effect, ...]:
     """What a segmenter sees of the ablation, of as many random and activation-matched maps, and of the paper's rule."""
-    layer, latents = ablation.layer, model.latents(samples, seed)
+    model, layer = forgotten[0].model, ablation.layer
+    latents = model.latents(samples, seed)
     ways = stream(seed, EFFECTS)
     choices = {
         "chosen maps": ablation.factors,
@@ -550,8 +600,8 @@ def _effects(
     matched = matched_factors(activations, ablation.maps, samples, stream(ways, 2), ablation.strength)
     if matched is not None:
         choices["activation-matched maps"] = matched
-    paper = {m for label in labels for m in positive_maps(evidence[label].weights)}
+    paper = {m for evidence in forgotten for m in positive_maps(evidence.weights)}
     if paper and paper != set(ablation.maps):
         choices[PAPER] = ablation.of(sorted(paper)).factors
-    places = _places(model, ablation, latents, labels, reader)
+    labels, places = [evidence.label for evidence in forgotten], _places(forgotten, ablation, reader, latents)
     return measure_effects(model, layer, choices, segmenter, labels, latents, places=places, seed=stream(ways, 3))
