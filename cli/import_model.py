@@ -144,14 +144,14 @@ def import_model(
 
     DCGAN.check_folder(out, overwrite)
     weights = read_weights(generator)
-    judge = None if discriminator is None else read_weights(discriminator)
+    opponent = None if discriminator is None else read_weights(discriminator)
     source: Source | None = told["prior"]
     output: Output | None = told["output"]
     sheet = out.parent / f"{out.name}-candidates.png"
     with _candidates_drawn(sheet, overwrite):
         imported = importing.import_pair(
             weights,
-            judge,
+            opponent,
             source=source,
             output=output,
             generator_known=_known(told, ""),

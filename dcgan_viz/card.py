@@ -91,8 +91,8 @@ class Card:
         """
         spec = self.networks
         if spec is not None:
-            judge = () if spec.discriminator is None else discriminator_layers(spec.discriminator)
-            layers = (*generator_layers(spec.generator), *judge)
+            above = () if spec.discriminator is None else discriminator_layers(spec.discriminator)
+            layers = (*generator_layers(spec.generator), *above)
         lines = {
             side: [f"- {a}" for a in layers if a.side == side] or ["none"] for side in ("generator", "discriminator")
         }

@@ -317,5 +317,5 @@ def _made_by(file: Path, function: str) -> DCGAN:
 
 
 def _networks(spec: NetworkSpec) -> nn.ModuleDict:
-    judge = make_discriminator(spec.discriminator)
-    return nn.ModuleDict({"generator": Generator(spec.generator), "discriminator": judge})
+    discriminator = make_discriminator(spec.discriminator)
+    return nn.ModuleDict({"generator": Generator(spec.generator), "discriminator": discriminator})

@@ -171,9 +171,9 @@ def tiny_segmenter() -> Segmenter:
     return trained
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium; the test is skipped where there is none."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Chromium, started once; tests that ask for it are skipped where there is none."""
     if shutil.which("chromium") is None:
         pytest.skip("needs Chromium")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -192,3 +192,11 @@ def browser() -> Iterator[Any]:
         browser.new_page = patient_page  # type: ignore[method-assign]
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Any) -> Iterator[Any]:
+    """Chromium; the pages that a test has opened are closed after it."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()

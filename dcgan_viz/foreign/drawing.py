@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SPREAD = 0.06
+LEAST_DEVIATION = 0.06
 """Deviation of a pixel over samples, on a scale of 2; generators that work have 0.3 to 0.6."""
 
 CORRELATION = 0.4
@@ -32,9 +32,9 @@ def look(images: Tensor) -> str:
     centred = images - images.mean((2, 3), keepdim=True)
     if centred.std() < 0.01:
         return "it draws pictures of a single colour"
-    spread = images.std(0).mean().item()
-    if spread < SPREAD:
-        return f"it has collapsed: whatever z is, a pixel deviates by {spread:.3f} only, on a scale from -1 to 1"
+    deviation = images.std(0).mean().item()
+    if deviation < LEAST_DEVIATION:
+        return f"it has collapsed: whatever z is, a pixel deviates by {deviation:.3f} only, on a scale from -1 to 1"
     products = [
         (a * b).mean() for a, b in ((centred[..., 1:], centred[..., :-1]), (centred[..., 1:, :], centred[..., :-1, :]))
     ]

@@ -191,8 +191,3 @@ class ReadAhead:
             copied.synchronize()
         # Only with a mode is the buffer written directly; no number is out of range.
         np.take(self.pixels, chosen, axis=0, out=self.buffers[slot].numpy(), mode="clip")
-
-
-def spread_out(images: ImageSet, count: int) -> Tensor:
-    """`count` images evenly spread over a set, or all if there are fewer, as float images."""
-    return images.tensor(np.unique(np.linspace(0, len(images) - 1, count).round().astype(np.int64)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dcgan_viz.card import PAGE_FILE, Card
-from dcgan_viz.data.images import ImageSet, to_pixels
+from dcgan_viz.data.images import ImageSet, spread_over, to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import writing
 from dcgan_viz.folders import is_half_replaced
@@ -22,7 +22,7 @@ from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks.spec import NetworkSpec
 from dcgan_viz.progress import Progress, Stage, leads, silent
-from dcgan_viz.training.batches import Batches, spread_out
+from dcgan_viz.training.batches import Batches
 from dcgan_viz.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
@@ -441,7 +441,7 @@ class _Training:
         if self.log is not None:
             model = self._model()
             samples = model.sample(GRID_SAMPLES, seed=self.run.settings.seed)
-            photographs = spread_out(self.images, GRID_SAMPLES)
+            photographs = spread_over(self.images, GRID_SAMPLES)
             self.health, changes = diagnose(
                 self.health, self.done, self.images_seen, means, diversity(samples), diversity(photographs)
             )

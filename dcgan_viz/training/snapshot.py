@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dcgan_viz.data.images import ImageSet
+from dcgan_viz.data.images import ImageSet, spread_over
 from dcgan_viz.devices import find_device
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN, draw_latents
 from dcgan_viz.networks.modules import Generator, make_discriminator
 from dcgan_viz.networks.spec import GeneratorSpec
 from dcgan_viz.networks.statistics import recalibrate
-from dcgan_viz.training.batches import spread_out
 from dcgan_viz.training.checkpoints import load_checkpoint
 from dcgan_viz.training.monitor import Health
 from dcgan_viz.training.run import Run
@@ -51,7 +50,7 @@ def take_model(players: Adversaries, run: Run, images: ImageSet, step: int, imag
     discriminator.load_state_dict(players.bare_discriminator.state_dict())
     generator.to(device), discriminator.to(device)
     _recalibrate_generator(generator, run.networks.generator, device)
-    photographs = spread_out(images, RECALIBRATION_SAMPLES)
+    photographs = spread_over(images, RECALIBRATION_SAMPLES)
     recalibrate(discriminator, [batch.to(device) for batch in photographs.split(BATCH)])
     training = {
         "steps": step,

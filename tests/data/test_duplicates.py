@@ -16,7 +16,7 @@ import dcgan_viz.data.duplicates.near
 from dcgan_viz.data.duplicates import Duplicates, find_duplicates
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
-from dcgan_viz.data.duplicates.duplicates import _Judge
+from dcgan_viz.data.duplicates.duplicates import OriginCheck
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
 from dcgan_viz.data.images import load_images
 from dcgan_viz.data.sources import open_images
@@ -260,10 +260,10 @@ def test_pairs_of_a_small_set_are_not_measured_by_pairs_like_them(tmp_path: Path
         picture.save(tmp_path / f"{k}a.png")
         picture.save(tmp_path / f"{k}b.png")
     source, pairs = open_images(tmp_path), np.arange(8).reshape(4, 2)
-    judge = _Judge(source, np.arange(8), np.repeat(np.arange(4), 2), seed=0)
-    assert judge.search("equal codes", pairs).false.value == 0
-    assert judge.search("others", pairs[:3] + np.array([0, 1])).false.n == 3
-    one_group = _Judge(source, np.arange(2), np.zeros(2, np.int64), seed=0)
+    check = OriginCheck(source, np.arange(8), np.repeat(np.arange(4), 2), seed=0)
+    assert check.search("equal codes", pairs).false.value == 0
+    assert check.search("others", pairs[:3] + np.array([0, 1])).false.n == 3
+    one_group = OriginCheck(source, np.arange(2), np.zeros(2, np.int64), seed=0)
     assert one_group.search("equal codes", pairs[:1]).false.n == 0
 
 

@@ -133,7 +133,7 @@ def test_names_without_their_array_are_never_left(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(dcgan_viz.data.prepare, "_write_about", dies)
+        patched.setattr(dcgan_viz.data.prepare, "digest_of", dies)
         with pytest.raises(RuntimeError, match="killed here"):
             prepare(pictures, tmp_path / "a.npy", 16, workers=1)
     assert not (tmp_path / "a.names.jsonl").exists()

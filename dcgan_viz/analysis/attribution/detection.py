@@ -9,10 +9,9 @@ from typing import NotRequired
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from dcgan_viz.analysis.attribution.detectors import Detectors, compare_detectors
+from dcgan_viz.analysis.attribution.detectors import Detectors, average_precisions, compare_detectors
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.model import DCGAN
@@ -240,12 +239,8 @@ def balanced_halves(shows: NDArray[np.bool_], seed: int) -> tuple[NDArray[np.int
 
 
 def _average_precision(scores: NDArray[np.float32], covered: NDArray[np.float64]) -> float:
-    # A square covered by a third counts as a third of a positive and two thirds of a negative, which is what every
-    # pixel on its own would give with the activation of the square that it lies in.
-    share = covered.ravel()
-    labels = np.repeat([1, 0], share.size)
-    weights = np.concatenate([share, 1 - share])
-    return float(average_precision_score(labels, np.tile(scores.ravel(), 2), sample_weight=weights))
+    """Of one map (n, h, w); not a number where nothing is covered."""
+    return float(average_precisions(scores, covered, np.ones((1, len(covered))))[0])
 
 
 def _average_precisions(activations: NDArray[np.float32], covered: NDArray[np.float64]) -> NDArray[np.float64]:

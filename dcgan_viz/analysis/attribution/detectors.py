@@ -196,6 +196,9 @@ def average_precisions(
 ) -> NDArray[np.float64]:
     """Average precision (R,) of scores where each image counts as often as each of R rows says.
 
+    A position that is covered by a third counts as a third of a positive and two thirds of a negative, which is what every
+    pixel on its own would give with the score of the position that it lies in. Not a number where nothing is covered.
+
     Parameters
     ----------
     scores, share : ndarray (n, h, w)

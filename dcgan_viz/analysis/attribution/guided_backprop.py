@@ -13,15 +13,12 @@ from dcgan_viz.analysis.attribution.guided_gradient import Rule
 from dcgan_viz.analysis.attribution.randomisation import randomised
 from dcgan_viz.analysis.attribution.responses import Question, Response, ask, collect, strongest_responses
 from dcgan_viz.analysis.attribution.unit_gradients import unit_gradients
-from dcgan_viz.data.images import Images, to_pixels
+from dcgan_viz.data.images import Images, spread_over, to_pixels
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result, Settings
 from dcgan_viz.words import counted
-
-CALIBRATION_IMAGES = 2048
-"""At most so many images, evenly spread over all, are enough for batch-norm statistics of random filters."""
 
 
 class GuidedBackpropSettings(Settings):
@@ -117,8 +114,7 @@ def guided_backprop(
         If the layer or a map does not exist, or there are fewer images than `top`.
     """
     question = ask(model, images, layer, maps, at_least=max(top, 2))
-    spread_out = np.unique(np.linspace(0, len(question.images) - 1, CALIBRATION_IMAGES).round().astype(np.int64))
-    calibration = question.images.tensor(spread_out)
+    calibration = spread_over(question.images)
     random = randomised(model.discriminator, range(1, len(model.discriminator_layers) + 1), calibration, seed)
     responses, gradients, shown = _explain(model.discriminator, question, top, rule)
     random_responses, random_gradients, random_shown = _explain(random, question, top, rule)

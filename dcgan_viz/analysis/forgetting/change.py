@@ -183,7 +183,7 @@ class AnnotatedSamples:
         ]
         return to_pixels(torch.cat(drawn))
 
-    def spread(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def from_most_to_least(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """At most so many samples, from the one that the ablation changes most inside the boxes to the least changed.
 
         They are evenly spread over the order of the changes, which come with them, in grey levels. Boxes that are too small

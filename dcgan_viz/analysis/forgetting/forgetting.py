@@ -467,7 +467,7 @@ class _Boxed(TypedDict):
 
 def _boxed(annotated: AnnotatedSamples, control_maps: Sequence[int]) -> _Boxed:
     """Some annotated samples as drawn, without the maps and without those of the control."""
-    chosen, changes = annotated.spread(BOXED)
+    chosen, changes = annotated.from_most_to_least(BOXED)
     return {
         "boxed": annotated.before[chosen],
         "boxed_after": annotated.drawn(annotated.ablation.maps, chosen),

@@ -366,11 +366,11 @@ def walk(
     unrelated = np.append(looks, space.unrelated)
     latents = path(places, steps, prior, closed=closed)
     images = model.generate(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
-    own = np.concatenate([_distances(space, leg[None]) for leg in images], axis=1)
+    own = np.concatenate([leg_distances(space, leg[None]) for leg in images], axis=1)
     ends = model.latents(2 * random_walks, stream(seed, COMPARED)).unflatten(0, (random_walks, 2))
     ordinary = compare_while_undecided(
         jump_ratios(own, unrelated).max(2),
-        lambda part: _random_distances(model, space, ends[part], steps, progress),
+        lambda part: random_distances(model, space, ends[part], steps, progress),
         unrelated,
         random_walks,
     )
@@ -399,7 +399,7 @@ def walk(
             _spread(name, of_walks, float(apart))
             for name, of_walks, apart in zip(MEASURES, ordinary, unrelated, strict=True)
         ),
-        rows=tuple(_row(own[:, row], unrelated, random_jumps) for row in range(own.shape[1])),
+        rows=tuple(compare_row(own[:, row], unrelated, random_jumps) for row in range(own.shape[1])),
         path_lengths=path_length(model, space, pixel_square, seed=stream(seed, PATH_LENGTH)),
     )
 
@@ -410,7 +410,20 @@ def _spread(measure: str, distances: NDArray[np.float64], unrelated: float) -> S
     return Spread(measure, low, median, high, unrelated)
 
 
-def _row(distances: NDArray[np.float64], unrelated: NDArray[np.float64], random_jumps: NDArray[np.float64]) -> Row:
+def compare_row(
+    distances: NDArray[np.float64], unrelated: NDArray[np.float64], random_jumps: NDArray[np.float64]
+) -> Row:
+    """A row's jumps, beside those of random walks.
+
+    Parameters
+    ----------
+    distances : ndarray of float64 (measures, steps - 1)
+        Of neighbours, as in `leg_distances`.
+    unrelated : ndarray of float64 (measures,)
+        Of unrelated pictures.
+    random_jumps : ndarray of float64 (measures, walks)
+        The largest jump of each random walk.
+    """
     ratios = jump_ratios(distances[:, None], unrelated)[:, 0]
     p_value, rarest = jump_p_value(ratios.max(1), random_jumps)
     return Row(
@@ -471,7 +484,7 @@ def _points(model: DCGAN, points: Tensor | None, rows: int, closed: bool, seed: 
 
 
 @torch.no_grad()
-def _distances(space: Space, legs: Tensor) -> NDArray[np.float64]:
+def leg_distances(space: Space, legs: Tensor) -> NDArray[np.float64]:
     """The three distances of neighbours (measures, legs, steps - 1) on legs of images (legs, steps, C, S, S)."""
     count, steps = legs.shape[:2]
     found = []
@@ -489,7 +502,7 @@ def _looks(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.fl
     return np.stack([root_mean_squares(first, second), 1 - structural_similarities(first, second)])
 
 
-def _random_distances(
+def random_distances(
     model: DCGAN, space: Space, ends: Tensor, steps: int, progress: Progress = silent
 ) -> NDArray[np.float64]:
     """The distances on legs between pairs of points (walks, 2, latent_dim): (measures, walks, steps - 1)."""
@@ -498,5 +511,5 @@ def _random_distances(
     for batch in progress(batches, Stage("random walks", len(batches), "batch")):
         legs = torch.cat([path(pair, steps, model.prior) for pair in batch])
         images = model.generate(legs.flatten(0, 1)).unflatten(0, legs.shape[:2])
-        found.append(_distances(space, images))
+        found.append(leg_distances(space, images))
     return np.concatenate(found, axis=1)

@@ -201,11 +201,11 @@ def find_duplicates(
         del crops
     same = candidates[correlations >= threshold]
     group = _groups(same, len(places))
-    judge = _Judge(found, places, group, seed)
+    check = OriginCheck(found, places, group, seed)
     stages = (
-        judge.search("equal codes", equal),
-        judge.search(f"codes within {radius} bits", candidates[distances > 0]),
-        judge.search(f"of these, pixels that correlate by {threshold:g}", same),
+        check.search("equal codes", equal),
+        check.search(f"codes within {radius} bits", candidates[distances > 0]),
+        check.search(f"of these, pixels that correlate by {threshold:g}", same),
     )
     shown = _shown(group, seed)
     names = tuple(found.names[index] for index in places)
@@ -218,7 +218,7 @@ def find_duplicates(
         groups=int(group.max()) + 1,
         removed=grouped - int(group.max()) - 1,
         stages=stages,
-        detail_limit=judge.limit,
+        detail_limit=check.limit,
         names=names,
         group=group,
         candidates=candidates,
@@ -284,7 +284,7 @@ def _correlations(crops: NDArray[np.uint8], pairs: NDArray[np.int64], progress: 
     return np.concatenate(parts)
 
 
-class _Judge:
+class OriginCheck:
     """Says of pairs whether they are of one origin by what the search does not see: details finer than its crops."""
 
     def __init__(self, source: Source, places: NDArray[np.int64], group: NDArray[np.int64], seed: int) -> None:

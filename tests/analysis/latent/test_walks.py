@@ -17,14 +17,14 @@ from dcgan_viz.analysis.latent.walks import (
     UNRELATED,
     UNRELATED_PAIRS,
     Walk,
-    _distances,
-    _random_distances,
-    _row,
+    compare_row,
     compare_while_undecided,
     interpolate,
     jump_p_value,
     jump_ratios,
+    leg_distances,
     path,
+    random_distances,
     walk,
     walk_frames,
 )
@@ -197,9 +197,9 @@ def test_ordinary_rows_are_called_sudden_as_rarely_as_stated(tiny_model) -> None
     strangers = tiny_model.sample(128, 1)
     space = feature_space(tiny_model.discriminator, strangers)
     unrelated = np.array([50.0, 0.5, 1.0])
-    calibrating = jump_ratios(_random_distances(tiny_model, space, pairs(tiny_model, 399, 10), 5), unrelated).max(2)
-    fresh = _random_distances(tiny_model, space, pairs(tiny_model, 600, 11), 5)
-    flagged = sum(_row(fresh[:, k], unrelated, calibrating).sudden for k in range(600))
+    calibrating = jump_ratios(random_distances(tiny_model, space, pairs(tiny_model, 399, 10), 5), unrelated).max(2)
+    fresh = random_distances(tiny_model, space, pairs(tiny_model, 600, 11), 5)
+    flagged = sum(compare_row(fresh[:, k], unrelated, calibrating).sudden for k in range(600))
     assert binomtest(flagged, 600, 0.01, alternative="greater").pvalue > 0.01
     assert (
         0.04 < np.mean([jump_p_value(r, calibrating)[0] <= 0.1 for r in jump_ratios(fresh, unrelated).max(2).T]) < 0.17
@@ -210,11 +210,11 @@ def test_two_walks_glued_together_are_sudden_where_they_meet(tiny_model) -> None
     strangers = tiny_model.sample(128, 1)
     space = feature_space(tiny_model.discriminator, strangers)
     unrelated = np.array([50.0, 0.5, 1.0])
-    calibrating = jump_ratios(_random_distances(tiny_model, space, pairs(tiny_model, 99, 10), 8), unrelated).max(2)
+    calibrating = jump_ratios(random_distances(tiny_model, space, pairs(tiny_model, 99, 10), 8), unrelated).max(2)
     legs = path(tiny_model.latents(21, 5), 8, "uniform")[::2]
     for first, second in pairwise(legs):
         images = tiny_model.generate(torch.cat([first[:4], second[4:]]))
-        row = _row(_distances(space, images[None])[:, 0], unrelated, calibrating)
+        row = compare_row(leg_distances(space, images[None])[:, 0], unrelated, calibrating)
         assert row.sudden
         assert row.at == 4
 

@@ -12,15 +12,15 @@ from dcgan_viz.data.images import ImageSet
 from dcgan_viz.model import load
 from dcgan_viz.rooms.training_sets import held_out_images, training_images
 
-SAMPLES = 400
-FEWER = 1000
+SAMPLES = 300
+FEWER = 600
 """Of the training rooms of ``rooms``, so that the test takes seconds: one in 20 copies would be of these."""
 
 
 @pytest.fixture
 def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer planted copies of each kind, and hardly any walks."""
-    for name, number in (("PLANTED", 100), ("WALKS", 2), ("WALK_STEPS", 8)):
+    for name, number in (("PLANTED", 60), ("WALKS", 2), ("WALK_STEPS", 8)):
         monkeypatch.setattr(f"dcgan_viz.analysis.memorization.memorization.{name}", number)
 
 
