@@ -55,6 +55,8 @@ def blind(
 
     if as_json and not report:
         raise UserError("there are no numbers to print before the report: add --report, or leave out --json")
+    if contributor is not None and (report or answers is not None):
+        raise UserError("--contributor is for judging on the page: the answers' file names who judged, leave it out")
     path = trial / ANSWERS_FILE
     if answers is not None:
         sheet = load_sheet(trial)

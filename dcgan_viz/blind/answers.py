@@ -147,7 +147,9 @@ def load_answers(path: str | Path, sheet: Sheet) -> Answers:
     UserError
         If the file is missing, damaged or incomplete, belongs to another trial, or an answer does not fit.
     """
-    remedy = "it must be JSON with trial, contributor and answers by picture"
+    first = "yes" if sheet.answer_kind == "yes-no" else [[1, 2, 3, 4]]
+    form = {"trial": sheet.digest, "contributor": "who judged", "answers": {"0": first, "1": "unclear"}}
+    remedy = f"it must be JSON such as {json.dumps(form)}"
     data = read_json(Path(path), _AnswersFile, "does not hold the answers to a blind trial", remedy, MAXIMUM_FILE)
     if data.trial != sheet.digest:
         raise UserError(

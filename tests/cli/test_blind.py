@@ -95,8 +95,18 @@ def test_wrong_answers_are_refused_and_change_nothing(refused, folder: Path, tmp
     ):
         file.write_text(json.dumps({**data, **change}))
         assert sentence in refused("blind", folder, "--answers", file)
+    assert "names who judged" in refused("blind", folder, "--answers", file, "--contributor", "me")
     assert "cannot be read: No such file" in refused("blind", folder, "--answers", tmp_path / "nothing.json")
     assert not (folder / "answers.json").exists()
+
+
+def test_the_form_that_a_refusal_shows_is_taken(run, refused, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plain.json"
+    file.write_text('{"0": "unclear"}')
+    file.write_text(refused("blind", folder, "--answers", file).split("such as ")[1].strip())
+    outcome = run("blind", folder, "--answers", file)
+    assert outcome.exit_code == 0, outcome.output
+    assert "2 of 24 pictures judged" in outcome.stderr
 
 
 def test_requests_that_make_no_sense_are_refused(refused, folder: Path, tmp_path: Path) -> None:
