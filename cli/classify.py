@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ from dcgan_viz.cli.options import (
     parse_numbers,
     seed_option,
 )
+from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.features.classification import Classification
-    from dcgan_viz.analysis.features.protocols import Protocol
+    from dcgan_viz.analysis.features.protocols import Protocol, Task
+    from dcgan_viz.model import DCGAN
 
 DEFAULT_OUT = "results/classify"
 BASELINES = ("random", "pixels", "kmeans", "cnn")
@@ -88,6 +91,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
     help="Where features and fits are kept, for later runs and to go on from.  [default: a temporary folder]",
 )
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
+@dry_run_option
 @seed_option
 @device_option
 @out_option(DEFAULT_OUT)
@@ -106,6 +110,7 @@ def classify(
     cnn_settings: int,
     kept: Path | None,
     skip_broken: bool,
+    dry_run: bool,
     seed: int,
     device: str,
     out: Path | None,
@@ -142,10 +147,16 @@ def classify(
     protocol = _protocol(**told)
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape
+    start = time.perf_counter()
     split = load_labelled(
         data, size, channels, test=test, labels=labels, test_labels=test_labels, skip_broken=skip_broken, progress=show
     )
+    reading = time.perf_counter() - start
     task = make_task(split, protocol, held_out, seed)
+    if dry_run:
+        place = Path(tempfile.gettempdir()) if kept is None else kept
+        announce(_plan(loaded, task, protocol, chosen, centroids, cnn_settings, reading, place), as_json)
+        return
     with tempfile.TemporaryDirectory() if kept is None else nullcontext(str(kept)) as work:
         result = run(
             loaded,
@@ -164,6 +175,52 @@ def classify(
     figures = {"classify": classification_figure(result), "looks": looks_figure(result)}
     folder = result.save(out_folder(out, DEFAULT_OUT), figures, overwrite=overwrite)
     finish(result, folder, _sentences(result), as_json)
+
+
+def _plan(
+    model: DCGAN,
+    task: Task,
+    protocol: Protocol,
+    baselines: tuple[str, ...],
+    centroids: int,
+    cnn_settings: int,
+    reading: float,
+    place: Path,
+) -> Planned:
+    """How many features are written, and how long those of the discriminator take."""
+    from math import prod
+
+    from dcgan_viz.analysis.features.classification import CNN_DRAWS
+    from dcgan_viz.analysis.features.kmeans import GRID
+    from dcgan_viz.analysis.features.pooled import discriminator_extractor
+
+    extractor = discriminator_extractor(model.discriminator, "auto")
+    batch = model.sample(TRIED_PICTURES)
+    # The first batch pays for what is made once.
+    extractor.compute(batch)
+    start = time.perf_counter()
+    extractor.compute(batch)
+    a_picture = (time.perf_counter() - start) / len(batch)
+    columns = {
+        "the discriminator": extractor.size,
+        **({"random weights": extractor.size} if "random" in baselines else {}),
+        **({"pixels": prod(model.image_shape)} if "pixels" in baselines else {}),
+        **({"K-means": GRID * GRID * centroids} if "kmeans" in baselines else {}),
+    }
+    images = len(task.numbers)
+    written = " and ".join(f"{count:,} of {name}" for name, count in columns.items())
+    draws = f"{protocol.draws} draw{'s' * (protocol.draws != 1)}"
+    networks = cnn_settings * (cnn_settings > 1) + min(protocol.draws, CNN_DRAWS)
+    trained = f", and train {networks} supervised network{'s' * (networks != 1)}" if "cnn" in baselines else ""
+    return Planned(
+        does=f"write features of {images:,} images ({written}), fit linear classifiers to each on {draws} of the labels of "
+        f"{task.pool:,}, and test on {images - task.training:,}{trained}",
+        seconds=reading + (1 + ("random" in baselines)) * images * a_picture,
+        measured=f"reading the images and the features of {len(batch)} samples; fits and what is trained come on top",
+        size=2 * images * sum(columns.values()),
+        place=place,
+        memory=task.images.pixels.nbytes,
+    )
 
 
 def _protocol(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -18,10 +19,10 @@ from dcgan_viz.analysis.latent.arithmetic import arithmetic
 from dcgan_viz.analysis.latent.directions import directions
 from dcgan_viz.analysis.latent.turn import turn
 from dcgan_viz.analysis.latent.walks import walk
-from dcgan_viz.analysis.memorization.memorization import REFERENCES, memorization
-from dcgan_viz.analysis.quality.evaluation import evaluate
+from dcgan_viz.analysis.memorization.memorization import memorization
+from dcgan_viz.analysis.quality.evaluation import Some, evaluate
 from dcgan_viz.annotations.concepts import Concepts, find_concepts
-from dcgan_viz.data.images import Images
+from dcgan_viz.data.images import Images, evenly_spaced
 from dcgan_viz.errors import UserError
 from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
 from dcgan_viz.figures.attribution.sanity import sanity_figure
@@ -38,7 +39,7 @@ from dcgan_viz.judges.segmenter import Segmenter, find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, silent
 from dcgan_viz.results import Result
-from dcgan_viz.rooms.training_sets import has_training_images, held_out_images, training_images
+from dcgan_viz.rooms.training_sets import count_training_images, has_training_images, held_out_images, training_images
 
 FEWER_MEASURED = 200
 """Samples on which a segmenter measures what was forgotten, in a fast report."""
@@ -48,6 +49,10 @@ RESAMPLES, FEWER_RESAMPLES = 100, 40
 
 EXCITING, FEWER_EXCITING = 512, 256
 """Samples that are looked through for what excites the discriminator's maps; fewer in a fast report."""
+
+
+FEWER_COMPARED, MOST_TRAINING = 1000, 10_000
+"""Samples that are compared with training images, and how many of these at most, in any report."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Found:
     command : str
         Does the same, or with ``less`` the same in full.
     less : str
-        What a fast report leaves out of it.
+        What the report does less of than the command.
     """
 
     result: Result
@@ -286,24 +291,32 @@ def _turns(subject: Subject) -> Found:
 
 def _memorizes(subject: Subject) -> Found:
     model, progress = subject.model, subject.progress
+    training: Images
     if subject.training is not None:
         training, others, source = subject.training, None, subject.training_named
-        given = ["--data", source]
+        given, count = ["--data", source], len(subject.training)
     else:
-        # Only now: to draw tens of thousands of rooms again takes a minute.
-        training, source, given = training_images(model, progress), "its own training images", []
-        others = held_out_images(model, REFERENCES, progress)
+        # Only now, and only as many as are compared: to draw tens of thousands of rooms again takes minutes.
+        training, source, given = training_images(model, progress, MOST_TRAINING), "its own training images", []
+        others = held_out_images(model, FEWER_COMPARED, progress)
+        count = count_training_images(model) or len(training)
+    if len(training) > MOST_TRAINING:
+        training = Some(training, np.array(evenly_spaced(len(training), MOST_TRAINING)))
+    less = f"{FEWER_COMPARED:,} samples instead of 2,000"
+    if count > len(training):
+        less += f", and {len(training):,} of {count:,} training images: copies of the others are not found"
     result = memorization(
         model,
         training,
         others,
         encoder=load_encoder(device=model.device),
+        samples=FEWER_COMPARED,
         seed=subject.seed,
         source=source,
         progress=progress,
     )
     figures = memorization_figure(result), nearest_figure(result)
-    return Found(result, figures, subject.command("memorization", *given))
+    return Found(result, figures, subject.command("memorization", *given), less)
 
 
 def _lacks_training(subject: Subject) -> str:

@@ -156,9 +156,11 @@ def model_report(
     """
     chapters = []
     for number, analysis in enumerate(ANALYSES, 1):
+        of_both = []
         for subject in subjects:
             say(f"{number} of {len(ANALYSES)}, {subject.name}: {analysis.title}")
-        chapters.append([_chapter(analysis, subject) for subject in subjects])
+            of_both.append(_chapter(analysis, subject))
+        chapters.append(of_both)
     page = _page(subjects, chapters, author, command)
     if len(page.encode()) > MAXIMUM_BYTES:
         raise UserError(f"the report has {len(page.encode()) / 1e6:.1f} MB, and 10 are the most: report on one model")

@@ -36,8 +36,8 @@ def has_training_images(model: DCGAN) -> bool:
     return ROOMS in model.card.training or _kept(model, TRAINING_FILE) is not None
 
 
-def training_images(model: DCGAN, progress: Progress = silent) -> ImageSet:
-    """The images that a model was trained on.
+def training_images(model: DCGAN, progress: Progress = silent, most: int | None = None) -> ImageSet:
+    """The images that a model was trained on; of rooms the first `most`, since to draw tens of thousands takes minutes.
 
     Raises
     ------
@@ -48,7 +48,19 @@ def training_images(model: DCGAN, progress: Progress = silent) -> ImageSet:
     if kept is not None:
         return _load(model, kept, progress)
     seed, first, count = _rooms(model)
-    return _draw(model, seed, first, count, "drawing the training rooms", progress)
+    drawn = count if most is None else min(count, most)
+    return _draw(model, seed, first, drawn, "drawing the training rooms", progress)
+
+
+def count_training_images(model: DCGAN) -> int | None:
+    """How many rooms a model was trained on; None where images are kept beside it.
+
+    Raises
+    ------
+    UserError
+        As `training_images`.
+    """
+    return None if _kept(model, TRAINING_FILE) is not None else _rooms(model)[2]
 
 
 def held_out_images(model: DCGAN, count: int, progress: Progress = silent) -> ImageSet:

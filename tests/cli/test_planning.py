@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from PIL import Image
 from dcgan_viz.cli.planning import seconds_a_picture
 from dcgan_viz.data.decoding import decode_square
 from dcgan_viz.data.sources.opening import open_images
+from dcgan_viz.networks import dcgan
+from dcgan_viz.rooms.training_sets import ROOMS
 
 TRAIN = (
     "train {photographs} --size 16 --width 4 --batch-size 8 --steps 24 --keep 2 --precision fp32 --device cpu --out run"
@@ -46,6 +49,7 @@ def labelled(tmp_path: Path) -> Path:
         "dedup {photographs} --out found",
         "features {model} {photographs} --out features.npy --precision fp32",
         "forget --model {model} --object window --samples 4 --blind trial",
+        "memorization --model {model} --data {photographs} --held-out {photographs}",
     ],
 )
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
@@ -94,6 +98,34 @@ def test_the_room_that_is_foretold_is_what_is_taken(run, photographs: Path) -> N
     run("prepare", photographs, "prepared.npy", "--size", 16)
     plan = json.loads(run("prepare", photographs, "other.npy", "--size", 16, "--dry-run", "--json").stdout)
     assert plan["bytes"] == pytest.approx(np.load("prepared.npy").nbytes, rel=0.05)
+
+
+def test_the_room_that_features_take_is_foretold(run, labelled: Path, tiny_folder: Path) -> None:
+    line = f"classify {tiny_folder} {labelled} --per-class 5 --draws 2 --curve none --no-layers --centroids 16"
+    plan = json.loads(run(*line.split(), "--features", "kept", "--dry-run", "--json").stdout)
+    assert not Path("kept").exists()
+    assert "features of 176 images" in plan["would"]
+    assert "2 draws" in plan["would"]
+    assert plan["place"] == "kept"
+    assert "train 2 supervised networks" in plan["would"]
+    done = run(*line.split(), "--features", "kept", *("--baseline", "pixels", "--baseline", "random"))
+    assert done.exit_code == 0, done.output
+    line += " --baseline pixels --baseline random"
+    plan = json.loads(run(*line.split(), "--features", "other", "--dry-run", "--json").stdout)
+    assert "train" not in plan["would"]
+    kept = sum(file.stat().st_size for file in Path("kept").glob("*.npy"))
+    assert plan["bytes"] == pytest.approx(kept, rel=0.05)
+
+
+def test_rooms_that_are_drawn_again_are_planned_for(run, make_model, tmp_path: Path) -> None:
+    model = make_model(dcgan(32, width=4, latent_dim=8))
+    card = replace(model.card, training={ROOMS: {"seed": 0, "first": 0, "count": 50_000}})
+    folder = replace(model, card=card).save(tmp_path / "rooms")
+    plan = json.loads(run("memorization", "--model", folder, "--dry-run", "--json").stdout)
+    assert "compare 2,000 samples, 2,000 other images" in plan["would"]
+    assert "with 50,000 training images" in plan["would"]
+    assert plan["memory_bytes"] == 50_000 * 32 * 32 * 3
+    assert plan["seconds"] > 0
 
 
 def test_what_the_run_itself_refuses_a_dry_run_refuses(refused, photographs: Path) -> None:

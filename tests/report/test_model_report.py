@@ -129,13 +129,24 @@ def test_the_images_it_was_trained_on_are_drawn_for_their_chapter_alone(
     subject = Subject(tiny_model, "x")
     assert analysis("memorization").misses(subject) == ""
     assert drawn == []
+    monkeypatch.setattr(analyses, "count_training_images", lambda model: 640)
+    monkeypatch.setattr(analyses, "FEWER_COMPARED", 100)
     found = analysis("memorization").run(subject)
     assert drawn == ["training", "held out"]
+    assert found.less == (
+        "100 samples instead of 2,000, and 64 of 640 training images: copies of the others are not found"
+    )
+    assert found.result.settings["training_images"] == 64
     assert len(found.figures) == 2  # distances, and the pictures themselves
     assert found.command == "dcgan-viz memorization --model x --seed 0"
     given = ImageSet(rooms, tuple(f"{k}" for k in range(len(rooms))))
     found = analysis("memorization").run(Subject(tiny_model, "x", training=given, training_named="my rooms/"))
     assert found.command == "dcgan-viz memorization --data 'my rooms/' --model x --seed 0"
+    assert found.less == "100 samples instead of 2,000"
+    monkeypatch.setattr(analyses, "MOST_TRAINING", 40)
+    found = analysis("memorization").run(Subject(tiny_model, "x", training=given, training_named="my rooms/"))
+    assert "and 40 of 64 training images" in found.less
+    assert found.result.settings["training_images"] == 40
 
 
 def analysis(name: str) -> Analysis:

@@ -19,6 +19,7 @@ from dcgan_viz.rooms.training_sets import (
     HELD_OUT_FILE,
     ROOMS,
     TRAINING_FILE,
+    count_training_images,
     has_training_images,
     held_out_images,
     training_images,
@@ -43,6 +44,8 @@ def test_the_training_rooms_are_drawn_again(make_model) -> None:
     assert [(stage.what, stage.total) for stage in calls] == [("drawing the training rooms", 2)]
     assert np.array_equal(rooms.pixels, draw_rooms(300, 32, seed=3, first=5).pixels)
     assert rooms.names[0] == "room 5"
+    assert np.array_equal(training_images(model, most=7).pixels, rooms.pixels[:7])
+    assert count_training_images(model) == 300
 
 
 def test_held_out_rooms_are_no_training_rooms(make_model) -> None:
