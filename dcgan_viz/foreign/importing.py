@@ -15,7 +15,7 @@ from dcgan_viz.card import Card
 from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
-from dcgan_viz.foreign.candidates import PRIORS, apart, different, unheard
+from dcgan_viz.foreign.candidates import PRIORS, SAME, apart, different, unheard
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
 from dcgan_viz.foreign.readings import hear, read_discriminator, read_generator
@@ -271,6 +271,8 @@ def _tell(
     told = _Teller(verdict, _drawn_alike(verdict))
     told.add("prior", PRIORS[habits.source], source is not None, lambda r: r.habits.source)
     told.add_habits(known)
+    if judged is None or not judged.agrees:
+        told.add_last()
     after = "" if habits.first_activated else "no "
     told.add(
         "projection",
@@ -291,7 +293,18 @@ def _drawn_alike(verdict: Verdict) -> dict[str, str]:
         change = apart(verdict.reading, reading)
         for trait, words in different(verdict.reading, reading).items():
             found.setdefault(trait, f" (with {words} a pixel would change by {change:.1g} on average)")
+    found.setdefault("eps", _of_another_epsilon(verdict))
     return found
+
+
+def _of_another_epsilon(verdict: Verdict) -> str:
+    """How much an epsilon would change that nothing hears, though hardly anybody has it; nothing where one does not see it."""
+    chosen = verdict.reading
+    same = [
+        r for r in verdict.alike if r.geometry.steps == chosen.geometry.steps and [*different(chosen, r)] == ["eps"]
+    ]
+    change, eps = max(((apart(chosen, r), r.habits.eps) for r in same), default=(0.0, 0.0))
+    return f" (with epsilon {eps:g} a pixel would change by {change:.1g} on average)" if change >= SAME else ""
 
 
 def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
@@ -330,6 +343,13 @@ class _Teller:
                 self.place(f"epsilon {habits.eps:g}", given=False, decided=False)
             else:
                 self.add("eps", f"epsilon {habits.eps:g}", known.eps is not None, lambda r: r.habits.eps)
+
+    def add_last(self) -> None:
+        """The activation that no normalisation follows, if it was told by those before."""
+        habits, chain = self.verdict.reading.habits, self.verdict.reading.chain
+        words = name_activation(habits.activation, habits.slope)
+        if words in self.decided and habits.norm_first and chain[-1].norm is None:
+            self.granted.append(f"{words} after the last hidden layer too")
 
     def add_geometry(self, known: Knowledge) -> None:
         steps = self.verdict.reading.geometry.steps

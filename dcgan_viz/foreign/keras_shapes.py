@@ -19,7 +19,7 @@ from dcgan_viz.foreign.weights import natural
 EPSILON = 1e-3
 """Of a BatchNormalization, unless told otherwise."""
 
-MAXIMUM_CONVOLUTIONS = 8
+MAXIMUM_CONVOLUTIONS, MAXIMUM_ORDERS = 8, 8
 
 _NUMBERED = {4: ("gamma", "beta", "moving_mean", "moving_variance")}
 """What the numbered variables of a normalisation in Keras 3 are, by how many there are."""
@@ -100,7 +100,12 @@ def configurations(layers: Sequence[Stored], ordered: bool) -> Iterator[tuple[di
     strange = [layer.name for layer in layers if "padding" in layer.name or "cropping" in layer.name]
     if strange:
         raise UserError(f"its layer {strange[0]} has sizes that no weights tell")
-    layers = layers if ordered else _in_order(layers)
+    for order in [list(layers)] if ordered else _orders(layers):
+        yield from _strided(order)
+
+
+def _strided(layers: list[Stored]) -> Iterator[tuple[dict[str, Any], float]]:
+    """The configurations of layers in their order."""
     weighted = [layer for layer in layers if layer.kind in ("Dense", "Conv2D", "Conv2DTranspose")]
     convolutions = [layer for layer in weighted if layer.kind != "Dense"]
     if not convolutions or len(convolutions) > MAXIMUM_CONVOLUTIONS:
@@ -122,20 +127,20 @@ def configurations(layers: Sequence[Stored], ordered: bool) -> Iterator[tuple[di
                 yield _configuration(layers, chosen, padding), unusual + RARE_SIZES[side]
 
 
-def _in_order(layers: Sequence[Stored]) -> list[Stored]:
+def _orders(layers: Sequence[Stored]) -> list[list[Stored]]:
     """Layers with variables by their numbers: dense ones, then convolutions as widths follow, each with its normalisation."""
     kinds: dict[str, list[Stored]] = {}
     for layer in sorted(layers, key=lambda layer: natural(layer.name)):
         kinds.setdefault(layer.kind, []).append(layer)
     dense, norms = kinds.get("Dense", []), kinds.get("BatchNormalization", [])
-    orders = list(_merged(dense[-1:], kinds.get("Conv2D", []), kinds.get("Conv2DTranspose", [])))
-    if len(orders) != 1:
-        raise UserError(f"its convolutions follow one another in {len(orders) or 'no'} ways")
-    weighted = [*dense[:-1], *orders[0]]
-    pairings = list(_paired(weighted, norms))
-    if len(pairings) != 1:
-        raise UserError(f"its normalisations fit its layers in {len(pairings) or 'no'} ways")
-    return pairings[0]
+    orders = [
+        paired
+        for merged in _merged(dense[-1:], kinds.get("Conv2D", []), kinds.get("Conv2DTranspose", []))
+        for paired in _paired([*dense[:-1], *merged], norms)
+    ]
+    if not 0 < len(orders) <= MAXIMUM_ORDERS:
+        raise UserError(f"its layers follow one another in {len(orders) or 'no'} ways")
+    return orders
 
 
 def _merged(path: list[Stored], *queues: list[Stored]) -> Iterator[list[Stored]]:
@@ -172,12 +177,12 @@ def _choices(layer: Stored, first: bool, named: bool, layers: Sequence[Stored]) 
     if first:
         return [(1, 1, 0.0)]
     if layer.kind == "Conv2DTranspose":
-        return [(2, 1, 0.0), (1, 1, 0.3)]
+        return [(2, 1, 0.0), (1, 1, 0.4)]
     if not named:
         return [(1, 2, 0.0), (1, 1, 0.1)]
     place = layers.index(layer)
     before = next((k for k in range(place - 1, -1, -1) if layers[k].shape("kernel")), -1)
-    enlarged = sum("up_sampling" in other.name for other in layers[before + 1 : place])
+    enlarged = sum("upsampling" in other.name.replace("_", "") for other in layers[before + 1 : place])
     return [(1, 2**enlarged, 0.0)]
 
 

@@ -106,7 +106,7 @@ def read_generator(
     if found.reading.habits.source in CONDITIONAL and found.distance is not None:
         prior, place = CONDITIONAL[found.reading.habits.source]
         raise UserError(
-            f"this generator is conditional: its statistics fit {latent - CLASSES} numbers of a {prior} distribution and a "
+            f"this generator looks conditional: its statistics fit {latent - CLASSES} numbers of a {prior} distribution and a "
             f"label of {CLASSES} classes, as zeros and a one, that comes {place}. Bind a label and give the network itself: "
             "dcgan_viz.wrap takes it, or a command as the model file.py:function; if it is not, give `prior`"
         )
@@ -206,8 +206,8 @@ def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
             f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
             f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, "
-            "interpolate between pixels, or be no plain chain of layers. Give the network itself: dcgan_viz.wrap takes it; or "
-            f"all that is not certain: {missing}",
+            "interpolate between pixels, drop units out, or be no plain chain of layers. Give the network itself: dcgan_viz.wrap "
+            f"takes it; or all that is not certain: {missing}",
             verdict,
             "generator",
         )

@@ -74,7 +74,7 @@ def run(layers: list[dict[str, Any]], variables: dict[str, dict[str, Array]], x:
             x = move(x, own["kernel"], settings["strides"][0], settings["padding"]) + own.get("bias", 0)
         elif kind == "BatchNormalization":
             gain = own.get("gamma", 1) / np.sqrt(own["moving_variance"] + settings["epsilon"])
-            x = (x - own["moving_mean"]) * gain + own["beta"]
+            x = (x - own["moving_mean"]) * gain + own.get("beta", 0)
         elif kind == "Reshape":
             x = x.reshape(len(x), *settings["target_shape"])
         elif kind == "Flatten":

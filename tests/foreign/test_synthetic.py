@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -74,6 +75,14 @@ def test_statistics_of_other_weights_are_refused_with_candidates() -> None:
     with pytest.raises(UndecidedError, match="no way to read these weights gives their running statistics") as caught:
         import_pair(Weights(mixed, "here"))
     assert len(caught.value.candidates) > 1
+
+
+def test_what_nothing_hears_and_one_would_see_is_said() -> None:
+    """An epsilon of 0.8 in a single normalisation, and the activation after it."""
+    file, _ = weights(random_truth(33), seed_of("random 33"))
+    granted = "; ".join(import_pair(file).told["generator"].granted)
+    assert re.search(r"epsilon 1e-05 \(with epsilon 0\.[89] a pixel would change by 0\.[12]", granted)
+    assert "LeakyReLU 0.1 after the last hidden layer too" in granted
 
 
 def test_conditional_generators_are_recognised() -> None:
