@@ -70,6 +70,12 @@ def what_is_it(path: Path) -> None:
     ------
     UserError
     """
+    part = path.is_file() and (path.suffix in (".pb", ".index") or ".data-0" in path.name)
+    if part or (path / "saved_model.pb").is_file():
+        raise UserError(
+            f"{path} is TensorFlow's own format, whose graph this package does not run: load it in your code and save the Keras "
+            'model whole, with model.save("generator.keras")'
+        )
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the file of weights in it")
     if not path.is_file():

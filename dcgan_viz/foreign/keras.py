@@ -37,6 +37,10 @@ MAXIMUM_CONFIG, MAXIMUM_BYTES, MAXIMUM_LAYERS = 4 * 2**20, 2**30, 500
 PATIENCE, BYTES_A_SECOND = 20.0, 10 * 2**20
 """Seconds in which a small file is read, and how much longer a large one takes at most."""
 
+_ELSEWHERE = (
+    "such a network cannot be imported; write it in PyTorch, with these weights, in a function of your own, and give that to a "
+    "command as the model file.py:function"
+)
 _CONTAINERS = {"Sequential", "Model", "Functional"}
 _VARIABLES = {
     "Dense": ("kernel", "bias"),
@@ -455,7 +459,7 @@ def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Lay
 
 
 def _strange(walk: _Walk, layer: _Layer, what: str) -> UserError:
-    return UserError(f"the layer {layer.name} ({layer.kind}) of {walk.path} {what}: such a network cannot be imported")
+    return UserError(f"the layer {layer.name} ({layer.kind}) of {walk.path} {what}: {_ELSEWHERE}")
 
 
 def _dense(walk: _Walk, arrays: dict[str, Tensor], rest: list[_Layer]) -> None:
@@ -622,22 +626,16 @@ def _told(walk: _Walk) -> Knowledge:
     ending = [what for what in last if what != "norm"]
     activations = walk.activations[: len(walk.activations) - ("tanh" in ending or "activation" in ending)]
     if len(set(activations)) > 1 or len(walk.epsilons) > 1:
-        raise UserError(
-            f"the layers of {walk.path} have several activations or epsilons: such a network cannot be imported"
-        )
+        raise UserError(f"the layers of {walk.path} have several activations or epsilons: {_ELSEWHERE}")
     bare = [k for k, what in enumerate(hidden) if not set(what) - {"norm"}]
     if any(len(what) != len(set(what)) or "sigmoid" in what for what in hidden) or bare not in (
         [],
         [0][: walk.drawing],
     ):
-        raise UserError(
-            f"not every hidden layer of {walk.path} ends in one activation: such a network cannot be imported"
-        )
+        raise UserError(f"not every hidden layer of {walk.path} ends in one activation: {_ELSEWHERE}")
     orders = {what.index("norm") == 0 for what in hidden if len(what) == 2}
     if len(orders) > 1 or (walk.drawing and "activation" in ending):
-        raise UserError(
-            f"{walk.path} normalises now before, now after its activations: such a network cannot be imported"
-        )
+        raise UserError(f"{walk.path} normalises now before, now after its activations: {_ELSEWHERE}")
     activation, slope = activations[0] if activations else ("rectifier", 0.0)
     outputs = {"tanh": "tanh", "sigmoid": "sigmoid"}
     return Knowledge(

@@ -141,14 +141,22 @@ def test_what_is_no_file_of_weights_is_said_to_be_what_it_is(
         "text.pth": json.dumps({"a": 1}).encode(),
         "packed.pth": b"\x1f\x8b\x08\x00",
         "noise.pth": bytes(range(256)),
+        "G.ckpt.index": b"\x00\x00\x01",
+        "G.ckpt.data-00000-of-00001": b"\x00\x00\x01",
         "cut.safetensors": b"\xff\xff\xff\xff\x00\x00\x00\x00{}",
     }
     for name, data in files.items():
         Path(name).write_bytes(data)
     Path("folder").mkdir()
+    Path("saved").mkdir()
+    Path("saved/saved_model.pb").write_bytes(b"\x08\x01")
     for name, sentence in {
         "nowhere.pth": "does not exist",
         "folder": "is a folder",
+        "saved": "is TensorFlow's own format.*model.save",
+        "saved/saved_model.pb": "is TensorFlow's own format",
+        "G.ckpt.index": "is TensorFlow's own format",
+        "G.ckpt.data-00000-of-00001": "is TensorFlow's own format",
         "empty.pth": "is empty",
         "cut.pth": "is cut off",
         "whole.pth": r"is a whole pickled object \(torch.nn.modules.container.Sequential\).*save model.state_dict",

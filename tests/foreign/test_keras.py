@@ -364,7 +364,7 @@ def changed(kind: str, **settings: Any) -> Config:
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        (changed("ReLU", max_value=6.0), "is capped"),
+        (changed("ReLU", max_value=6.0), "is capped: .* write it in PyTorch, .* file.py:function"),
         (changed("ReLU", class_name="PReLU"), r"\(PReLU\) .* is not one that a plain DCGAN has"),
         (changed("BatchNormalization", axis=[1]), "normalises along axis 1"),
         (changed("Conv2DTranspose", dilation_rate=[2, 2]), "is dilated"),
