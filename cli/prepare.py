@@ -90,6 +90,8 @@ def prepare(
     echo(f"{result.pictures:,} pictures of {size}x{size} written to {result.path}")
     if result.left_out:
         echo(f"not read: {', '.join(result.left_out)}")
+    if result.enlarged:
+        echo(f"{result.enlarged:,} of them are smaller than that and were enlarged")
     for what, pictures in (
         ("left out", result.broken),
         ("with unreadable metadata, not turned", result.unturned),

@@ -34,7 +34,7 @@ DEFAULT_OUT = "results/walk"
     type=click.IntRange(99),
     default=299,
     show_default=True,
-    help="Random walks that the rows are compared with, at most: 99, and the others where a row leads these.",
+    help="Random walks that the rows are compared with, at most: 99, and more while a row leads these.",
 )
 @click.option(
     "--film",

@@ -123,7 +123,7 @@ def load_objects(
         place = places[row]
         try:
             entry = source.entry(place)
-            pixels[row] = decode_square(entry, size, channels)[0]
+            pixels[row] = decode_square(entry, size, channels).pixels
             whole = upright_size(entry)
         except UnreadableError as error:
             name = shown(source.names[place], quoted=False)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,23 @@ class _Stored:
 
     size: tuple[int, int]
     deep_colour: bool = False
+
+
+class Squared(NamedTuple):
+    """A picture that was squared.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 (size, size, channels)
+    trouble : str or None
+        What is wrong with its metadata, so that it was not turned.
+    side : int
+        Of the square that was cut from it, in its own pixels: smaller than `size` where it was enlarged.
+    """
+
+    pixels: NDArray[np.uint8]
+    trouble: str | None
+    side: int
 
 
 class UnreadableError(Exception):
@@ -143,12 +160,10 @@ def square(picture: Image.Image, size: int, channels: int, *, bits: int | None =
     >>> square(Image.new("L", (30, 20), 7), 16, 3).shape
     (16, 16, 3)
     """
-    return _square(picture, _Stored(picture.size), size, channels, bits)[0]
+    return _square(picture, _Stored(picture.size), size, channels, bits).pixels
 
 
-def read_square(
-    name: str | Path, entry: Entry, size: int, channels: int, *, bits: int | None = None
-) -> tuple[NDArray[np.uint8], str | None]:
+def read_square(name: str | Path, entry: Entry, size: int, channels: int, *, bits: int | None = None) -> Squared:
     """A picture, opened and squared as by `square`.
 
     Parameters
@@ -163,9 +178,7 @@ def read_square(
 
     Returns
     -------
-    ndarray of uint8 (size, size, channels)
-    str or None
-        What is wrong with its metadata, so that it was not turned.
+    Squared
 
     Raises
     ------
@@ -178,9 +191,7 @@ def read_square(
         raise UserError(f"{name} is not a readable image: {error}") from error
 
 
-def decode_square(
-    entry: Entry, size: int, channels: int, *, bits: int | None = None
-) -> tuple[NDArray[np.uint8], str | None]:
+def decode_square(entry: Entry, size: int, channels: int, *, bits: int | None = None) -> Squared:
     """As `read_square`, with the bare reason where it does not decode.
 
     Raises
@@ -298,9 +309,7 @@ def _reason(error: Exception) -> str:
     return f"its decoder fails ({type(error).__name__}: {error})"
 
 
-def _square(
-    picture: Image.Image, stored: _Stored, size: int, channels: int, bits: int | None
-) -> tuple[NDArray[np.uint8], str | None]:
+def _square(picture: Image.Image, stored: _Stored, size: int, channels: int, bits: int | None) -> Squared:
     opened, picture = picture, _visible(picture, stored, channels, bits)
     width, height = stored.size
     side = min(stored.size)
@@ -309,7 +318,7 @@ def _square(
     left, top = (width - side) // 2 / fraction, (height - side) // 2 / fraction
     box = (left, top, min(left + side / fraction, picture.width), min(top + side / fraction, picture.height))
     resized, trouble = _upright(picture.resize((size, size), Image.Resampling.LANCZOS, box=box), opened)
-    return np.asarray(resized, np.uint8).reshape(size, size, channels), trouble
+    return Squared(np.asarray(resized, np.uint8).reshape(size, size, channels), trouble, side)
 
 
 def _visible(picture: Image.Image, stored: _Stored, channels: int, bits: int | None) -> Image.Image:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcgan_viz.data.decoding import Entry, UnreadableError, decode_square, quiet_decoders
+from dcgan_viz.data.decoding import Entry, Squared, UnreadableError, decode_square, quiet_decoders
 from dcgan_viz.data.on_disk import on_disk
 from dcgan_viz.data.reasons import by_reason
 from dcgan_viz.data.sources import Source, open_images
@@ -120,8 +120,8 @@ def load_images(
     """Every picture of a source, squared to one size, in the order of the source.
 
     An ``.npy`` that holds pictures of this size already stays on disk, and pictures of more than `MEMORY_BUDGET` bytes are
-    written to a temporary file and mapped from there. That, what else lies in the source, and metadata that cannot be
-    read, is said by a `Notice`.
+    written to a temporary file and mapped from there. That, what else lies in the source, how many pictures are smaller and
+    were enlarged, and metadata that cannot be read, is said by a `Notice`.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ def load_images(
     names: list[str] = []
     broken: list[tuple[str, str]] = []
     unturned: list[str] = []
+    enlarged: list[str] = []
     with quiet_decoders():
         pictures = _decoded(found, chosen, size, channels)
         loop = progress(chosen, Stage(f"reading {found.path.name}", len(chosen), "image"))
@@ -164,10 +165,13 @@ def load_images(
             if isinstance(picture, UnreadableError):
                 broken.append((found.names[index], str(picture)))
                 continue
-            pixels[len(names)], trouble = picture
-            names.append(found.names[index])
-            if trouble is not None:
-                unturned.append(f"{printable(found.names[index])}: {trouble}")
+            pixels[len(names)] = picture.pixels
+            name = found.names[index]
+            names.append(name)
+            if picture.trouble is not None:
+                unturned.append(f"{printable(name)}: {picture.trouble}")
+            if picture.side < size:
+                enlarged.append(f"{printable(name)} from {picture.side}x{picture.side}")
     if broken and not (skip_broken and names):
         raise UserError(
             f"{len(broken)} of {len(chosen)} images in {found.path} do not decode ({_reasons(broken)}): "
@@ -178,6 +182,12 @@ def load_images(
     if unturned:
         warnings.warn(
             f"{len(unturned)} of {len(chosen)} images have unreadable metadata and are not turned ({some(unturned)})",
+            Notice,
+            stacklevel=2,
+        )
+    if enlarged:
+        warnings.warn(
+            f"{len(enlarged)} of {len(chosen)} images are smaller than {size}x{size} and are enlarged ({some(enlarged)})",
             Notice,
             stacklevel=2,
         )
@@ -242,7 +252,7 @@ def some(items: Sequence[str], shown_items: int = 3) -> str:
     return "; ".join([*items[:shown_items], *([f"and {more} more"] if more > 0 else [])])
 
 
-Decoded: TypeAlias = tuple[NDArray[np.uint8], str | None] | UnreadableError
+Decoded: TypeAlias = Squared | UnreadableError
 
 
 def _decoded(source: Source, chosen: Sequence[int], size: int, channels: int) -> Iterator[Decoded]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcgan_viz.data.decoding import quiet_decoders, read_square, readable_endings, upright_size
+from dcgan_viz.data.decoding import quiet_decoders, read_square, readable_endings
 from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.errors import Notice, UserError
 
@@ -45,11 +45,13 @@ def load_photographs(
     for source in map(Path, sources):
         if source.suffix.lower() in readable_endings() and not source.is_dir():
             with quiet_decoders():
-                picture, trouble = read_square(source, source, size, channels)
-            if trouble is not None:
-                warnings.warn(f"{source} has unreadable metadata and is not turned: {trouble}", Notice, stacklevel=2)
-            _say_enlarged(source, size)
-            pixels.append(picture[None])
+                picture = read_square(source, source, size, channels)
+            if picture.trouble is not None:
+                warnings.warn(
+                    f"{source} has unreadable metadata and is not turned: {picture.trouble}", Notice, stacklevel=2
+                )
+            _say_enlarged(source, picture.side, size)
+            pixels.append(picture.pixels[None])
             names.append(source.name)
         else:
             found = load_images(source, size, channels, limit=limit)
@@ -60,8 +62,7 @@ def load_photographs(
     return ImageSet(np.concatenate(pixels), tuple(names))
 
 
-def _say_enlarged(source: Path, size: int) -> None:
-    side = min(upright_size(source))
+def _say_enlarged(source: Path, side: int, size: int) -> None:
     if side * ENLARGED < size:
         warnings.warn(
             f"{source} was enlarged from {side}x{side} to {size}x{size} pixels and shows little: give a larger picture",

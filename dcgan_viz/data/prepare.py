@@ -112,6 +112,8 @@ class Shard:
         Of those that were read.
     broken, unturned : tuple of Picture
         Those that were not, and those whose metadata could not be read.
+    enlarged : int
+        How many of those that were read are smaller than what was made of them.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -119,6 +121,7 @@ class Shard:
     names: tuple[str, ...]
     broken: tuple[Picture, ...]
     unturned: tuple[Picture, ...]
+    enlarged: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Prepared:
     path : Path
         The array; ``.json`` of the same name says how it was made and what is broken, ``.names.jsonl`` has the names.
     pictures : int
-    broken, unturned : tuple of Picture
+    broken, unturned, enlarged
         As of a `Shard`.
     left_out : tuple of str
         What lies in the source and was not read.
@@ -141,6 +144,7 @@ class Prepared:
     broken: tuple[Picture, ...]
     unturned: tuple[Picture, ...]
     left_out: tuple[str, ...]
+    enlarged: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ class _About:
     left_out: tuple[str, ...]
     prepared: Plan
     sha256: str
+    enlarged: int = 0
 
 
 def prepare(
@@ -264,7 +269,7 @@ def _finished(target: Path, plan: Plan) -> Prepared | None:
             return None
     except (OSError, UserError):
         return None
-    return Prepared(target, about.pictures, about.broken, about.unturned, about.left_out)
+    return Prepared(target, about.pictures, about.broken, about.unturned, about.left_out, about.enlarged)
 
 
 # --- Decoding ------------------------------------------------------------------------------------------------------
@@ -355,21 +360,23 @@ def _decode_shard(number: int) -> tuple[Shard, NDArray[np.uint8] | None]:
     names: list[str] = []
     broken: list[Picture] = []
     unturned: list[Picture] = []
+    enlarged = 0
     with quiet_decoders():
         for index, entry in _read_ahead(source, indices):
             name = source.names[index]
             try:
                 if isinstance(entry, UnreadableError):
                     raise entry
-                picture, trouble = decode_square(entry, plan.size, plan.channels, bits=plan.bits)
+                picture = decode_square(entry, plan.size, plan.channels, bits=plan.bits)
             except UnreadableError as error:
                 broken.append(Picture(name, str(error)))
                 continue
-            pixels[len(names)] = picture
+            pixels[len(names)] = picture.pixels
             names.append(name)
-            if trouble is not None:
-                unturned.append(Picture(name, trouble))
-    shard = Shard(tuple(names), tuple(broken), tuple(unturned))
+            enlarged += picture.side < plan.size
+            if picture.trouble is not None:
+                unturned.append(Picture(name, picture.trouble))
+    shard = Shard(tuple(names), tuple(broken), tuple(unturned), enlarged)
     return shard, None if _job.shared is not None else pixels[: len(names)]
 
 
@@ -468,6 +475,7 @@ class _Partial:
         count = sum(self.shards)
         broken: list[Picture] = []
         unturned: list[Picture] = []
+        enlarged = 0
         self.journal.seek(0)
         self.journal.readline()
         with atomic_file(names_file(self.target)) as temporary, temporary.open("w", encoding="ascii") as file:
@@ -476,6 +484,7 @@ class _Partial:
                 assert shard is not None
                 broken.extend(shard.broken)
                 unturned.extend(shard.unturned)
+                enlarged += shard.enlarged
                 file.writelines(json.dumps(name) + "\n" for name in shard.names)
             if broken and (strict or not count):
                 raise UserError(
@@ -488,7 +497,7 @@ class _Partial:
             self.array.flush()
             os.fsync(self.array.fileno())
             pixels, noted = self.paths(self.target)
-            prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out)
+            prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out, enlarged)
             # First, as by it the names are known for ours where a kill leaves the array without its own.
             _write_about(prepared, self.plan, pixels)
         pixels.replace(self.target)
@@ -558,7 +567,8 @@ def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progre
         file.flush()
         broken = tuple(picture for about in abouts for picture in about.broken)
         unturned = tuple(picture for about in abouts for picture in about.unturned)
-        prepared = Prepared(target, count, broken, unturned, abouts[0].left_out)
+        enlarged = sum(about.enlarged for about in abouts)
+        prepared = Prepared(target, count, broken, unturned, abouts[0].left_out, enlarged)
         _write_about(prepared, whole, temporary)
     return prepared
 

@@ -80,8 +80,9 @@ def test_what_a_viewer_shows_or_a_refusal_that_states_mode_and_range(name: str) 
         with pytest.raises(UnreadableError, match=REFUSED[name]):
             decode_square(path, 32, 3)
         return
-    pixels, trouble = decode_square(path, 32, 3)
+    pixels, trouble, side = decode_square(path, 32, 3)
     assert trouble is None
+    assert side >= 1
     expected = OTHERWISE.get(name, RAMP)
     if name.startswith("1x"):
         assert (pixels == expected).all()

@@ -103,6 +103,18 @@ def test_an_image_that_does_not_decode_is_named_or_left_out(
         assert load_images(tmp_path, 16, skip_broken=True).names == ("good.png",)
 
 
+def test_pictures_that_are_smaller_are_counted_and_named(tmp_path: Path) -> None:
+    for name, height, width in (("a.png", 20, 30), ("b.png", 9, 40), ("c.png", 16, 16), ("d.png", 1, 1)):
+        (tmp_path / name).write_bytes(png(grey(7, height, width)))
+    with pytest.warns(Notice) as said:
+        assert len(load_images(tmp_path, 16)) == 4
+    expected = "2 of 4 images are smaller than 16x16 and are enlarged (b.png from 9x9; d.png from 1x1)"
+    assert [str(notice.message) for notice in said] == [expected]
+    np.save(tmp_path / "small.npy", np.zeros((3, 8, 8, 3), np.uint8))
+    with pytest.warns(Notice, match="3 of 3 images are smaller than 16x16"):
+        load_images(tmp_path / "small.npy", 16)
+
+
 def test_a_set_of_broken_images_is_refused_even_when_skipping(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"")
     with pytest.raises(UserError, match="1 of 1 images"):

@@ -16,7 +16,8 @@ import dcgan_viz.data.prepare
 from dcgan_viz.data.decoding import decode_square, read_square
 from dcgan_viz.data.images import load_images
 from dcgan_viz.data.labels import read_labels
-from dcgan_viz.data.prepare import prepare
+from dcgan_viz.data.parts import Part
+from dcgan_viz.data.prepare import merge_prepared, prepare
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import Stage
@@ -56,6 +57,21 @@ def test_any_number_of_processes_writes_what_load_images_reads(workers: int, pic
     assert not any((tmp_path / part).exists() for part in PARTS)
     np.save(tmp_path / "b.npy", expected.pixels)
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_smaller_pictures_are_counted_in_parts_and_afterwards(pictures: Path, tmp_path: Path) -> None:
+    smaller = 0
+    for file in pictures.rglob("*.png"):
+        with Image.open(file) as picture:
+            smaller += min(picture.size) < 32
+    assert 0 < smaller < 19
+    whole = prepare(pictures, tmp_path / "a.npy", 32, workers=1)
+    assert whole.enlarged == prepare(pictures, tmp_path / "a.npy", 32, overwrite=True).enlarged == smaller
+    assert json.loads((tmp_path / "a.json").read_text())["enlarged"] == smaller
+    for number in (1, 2):
+        prepare(pictures, tmp_path / "b.npy", 32, part=Part(number, 2), workers=1)
+    assert merge_prepared(tmp_path / "b.npy").enlarged == smaller
 
 
 @pytest.mark.usefixtures("small_shards")

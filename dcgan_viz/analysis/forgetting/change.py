@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation
 from dcgan_viz.analysis.forgetting.controls import random_choices
-from dcgan_viz.analysis.forgetting.draws import draw_choices, draw_scaled_maps
+from dcgan_viz.analysis.forgetting.draws import draw_choices, draw_scaled_maps, rewrite_sums
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import SAMPLE_BATCH
+from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import (
     RESAMPLES,
     Estimate,
@@ -53,7 +56,8 @@ class Change:
     inside, outside : Estimate
         Mean absolute change of a pixel, in 8-bit grey levels, averaged over images.
     ratio : Estimate
-        Inside over outside: 1 is no locality at all.
+        Inside over outside: 1 is no locality at all. Where it could be drawn, the interval contains what the maps that
+        other places outside the boxes lead to would change.
     brightness_inside, brightness_outside : Estimate
         Mean signed change in grey levels: what is merely darkened shows here.
     """
@@ -108,7 +112,11 @@ def change_of_images(
 
 
 def measure_change(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], inside: NDArray[np.bool_], seed: Seed = 0
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    seed: Seed = 0,
+    redrawn: Sequence[NDArray[np.float64]] = (),
 ) -> Change:
     """How much pictures changed inside boxes and outside.
 
@@ -118,16 +126,19 @@ def measure_change(
         As in `change_of_images`.
     seed : int or sequence of int
         Of the bootstrap over pictures.
+    redrawn : sequence of ndarray of float64 (N, 4)
+        What other ablations that might as well have been chosen do to the same pictures, as `change_of_images`: the
+        interval of the ratio is of resampled pictures in a random one of these or the ablation itself.
     """
     values = change_of_images(before, after, inside)
     within, without, brighter_within, brighter_without = (
         bootstrap_estimate(column, seed=seed, over="annotated samples") for column in values.T
     )
-    replicates = resampled_means(values[:, :2], seed=seed)
+    over = "annotated samples and negatives" if redrawn else "annotated samples"
     return Change(
         inside=within,
         outside=without,
-        ratio=estimate_of(_ratio(values), replicates[:, 0] / replicates[:, 1], len(values), "annotated samples"),
+        ratio=estimate_of(_ratio(values), _resampled_ratios([values, *redrawn], seed), len(values), over),
         brightness_inside=brighter_within,
         brightness_outside=brighter_without,
     )
@@ -167,21 +178,53 @@ class AnnotatedSamples:
         chosen = np.arange(len(self)) if images is None else images
         return change_of_images(self.before[chosen], self.drawn(maps, chosen), self.inside[chosen])
 
+    @cached_property
+    def after(self) -> NDArray[np.uint8]:
+        """All samples (N, H, W, channels), drawn with the ablation's own maps scaled down."""
+        return self._draw(self.ablation.factors, np.arange(len(self)))
+
     def drawn(self, maps: Sequence[int], images: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some of the samples (n, H, W, channels), drawn with some maps scaled down."""
-        factors, layer = self.ablation.of(maps).factors, self.ablation.layer.number
+        if tuple(maps) == self.ablation.maps:
+            return self.after[images]
+        return self._draw(self.ablation.of(maps).factors, images)
+
+    def _draw(self, factors: Tensor, images: NDArray[np.int64]) -> NDArray[np.uint8]:
+        own, layer = self.ablation.factors, self.ablation.layer.number
+        # Of many maps that were chosen otherwise, most are the ablation's own: then these stay away, and the others come.
+        written, before = self.written, torch.ones_like(factors)
+        if self.written is not None and (factors != own).sum() < (factors != 1).sum():
+            written, before = self._written_after, own
         drawn = [
             draw_scaled_maps(
                 self.model.generator,
                 self.below[some],
-                None if self.written is None else self.written[some],
+                None if written is None else written[some],
                 layer,
                 factors,
-                self.places[some] if self.ablation.where == "object" else None,
+                self._where(some),
+                before,
             )
             for some in torch.from_numpy(images).split(SAMPLE_BATCH)
         ]
         return to_pixels(torch.cat(drawn))
+
+    @cached_property
+    def _written_after(self) -> Tensor:
+        """What the next convolution writes with the ablation's own maps scaled down."""
+        generator, written = cast(Generator, self.model.generator), cast(Tensor, self.written)
+        own, layer = self.ablation.factors, self.ablation.layer.number
+        unscaled = torch.ones_like(own)
+        parts = torch.arange(len(self)).split(SAMPLE_BATCH)
+        sums = [
+            rewrite_sums(generator, self.below[some], written[some], layer, unscaled, own, self._where(some))
+            for some in parts
+        ]
+        return torch.cat(sums).cpu()
+
+    def _where(self, some: Tensor) -> Tensor | None:
+        """Where the maps of some samples are scaled down, if not everywhere."""
+        return self.places[some] if self.ablation.where == "object" else None
 
     def from_most_to_least(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """At most so many samples, from the one that the ablation changes most inside the boxes to the least changed.
@@ -202,27 +245,26 @@ class AnnotatedSamples:
         What `changes` gives, in a fraction of the time: see `draw_choices`.
         """
         factors = torch.stack([self.ablation.of(maps).factors for maps in choices])
+        inside = self.inside[images].reshape(len(images), -1)
+        weights = np.stack([side / side.sum(1, keepdims=True) for side in (inside, ~inside)], axis=2).astype(np.float32)
+        before = self.before[images].astype(np.float32)
         # Sums over images of the mean change of a pixel inside and outside.
         changed = np.zeros((len(choices), 2))
-        for index in images:
-            place = self.places[index] if self.ablation.where == "object" else None
-            inside = self.inside[index].ravel()
-            weights = np.stack([inside / inside.sum(), ~inside / (~inside).sum()], axis=1).astype(np.float32)
-            before = self.before[index].astype(np.float32)
-            layer = self.ablation.layer.number
-            for part, drawn in draw_choices(self.model.generator, self.below[index], layer, factors, place):
-                difference = to_pixels(drawn).astype(np.float32)
-                difference -= before
-                np.abs(difference, out=difference)
-                changed[part] += difference.mean(-1).reshape(len(drawn), -1) @ weights
+        some = torch.from_numpy(images)
+        layer = self.ablation.layer.number
+        for image, part, drawn in draw_choices(
+            self.model.generator, self.below[some], layer, factors, self._where(some)
+        ):
+            difference = to_pixels(drawn).astype(np.float32)
+            difference -= before[image]
+            np.abs(difference, out=difference)
+            changed[part] += difference.mean(-1).reshape(len(drawn), -1) @ weights[image]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(changed[:, 1] > 0, changed[:, 0] / changed[:, 1], np.nan)
 
-    def change(self, seed: Seed) -> Change:
-        """What the ablation's own maps do to all of them."""
-        everything = np.arange(len(self))
-        after = self.drawn(self.ablation.maps, everything)
-        return measure_change(self.before, after, self.inside, seed)
+    def change(self, seed: Seed, redrawn: Sequence[Sequence[int]] = ()) -> Change:
+        """What the ablation's own maps do to all of them, with an interval that contains other choices of maps."""
+        return measure_change(self.before, self.after, self.inside, seed, [self.changes(maps) for maps in redrawn])
 
 
 def _united(evidence: Sequence[Evidence]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -327,12 +369,18 @@ def cross_fitted_ratio(
             maps = choose(evidence.part(held[fold != number], stream(way, number)))
             table[test] = samples.changes(maps, test)
         tables.append(table)
-    replicates = [
-        resampled_means(table[:, :2], seed=stream(stream(seed, _CROSS), repeats + k), resamples=RESAMPLES // repeats)
-        for k, table in enumerate(tables)
-    ]
-    every = np.concatenate(replicates)
     value = float(np.mean([_ratio(table) for table in tables]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = every[:, 0] / every[:, 1]
+    ratios = _resampled_ratios(tables, stream(stream(seed, _CROSS), repeats))
     return estimate_of(value, ratios, len(held), "annotated samples, folds and negatives")
+
+
+def _resampled_ratios(tables: Sequence[NDArray[np.float64]], seed: Seed) -> NDArray[np.float64]:
+    """Bootstrap replicates of the ratio: of resampled images in each of several tables of changes (N, 4) as often."""
+    each = -(-RESAMPLES // len(tables))
+    seeds = [seed, *(stream(seed, k) for k in range(1, len(tables)))]
+    replicates = np.concatenate(
+        [resampled_means(table[:, :2], seed=its, resamples=each) for table, its in zip(tables, seeds, strict=True)]
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios: NDArray[np.float64] = replicates[:, 0] / replicates[:, 1]
+    return ratios

@@ -1,9 +1,10 @@
-"""One sample drawn with many choices of its maps scaled, fast: the next convolution is linear in them."""
+"""Samples drawn with many choices of their maps scaled, fast: the next convolution is linear in them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,9 +23,9 @@ MOST_CONTRIBUTIONS = 2**28
 
 @torch.no_grad()
 def draw_choices(
-    generator: GeneratorNetwork, maps: Tensor, layer: int, factors: Tensor, place: Tensor | None = None
-) -> Iterator[tuple[slice, Tensor]]:
-    """Images of one sample with its maps multiplied by one choice of factors after the other.
+    generator: GeneratorNetwork, maps: Tensor, layer: int, factors: Tensor, places: Tensor | None = None
+) -> Iterator[tuple[int, slice, Tensor]]:
+    """Images of samples with their maps multiplied by one choice of factors after the other.
 
     What every map adds to the next layer's convolution is computed once; then every choice is a row of a matrix product,
     where the convolution itself would take four times as many multiplications with 4x4 kernels, and six with 5x5.
@@ -33,15 +34,17 @@ def draw_choices(
     Parameters
     ----------
     generator : GeneratorNetwork
-    maps : Tensor (C, h, w)
+    maps : Tensor (N, C, h, w)
         Activations of a layer, counted from 1.
     layer : int
     factors : Tensor (choices, C)
-    place : Tensor of bool (h, w), optional
+    places : Tensor of bool (N, h, w), optional
         Positions of the maps that are multiplied; everywhere by default.
 
     Yields
     ------
+    int
+        The sample.
     slice
         The choices of a batch.
     Tensor (n, channels, H, W)
@@ -51,32 +54,47 @@ def draw_choices(
     --------
     >>> from dcgan_viz import load
     >>> model = load("rooms")
-    >>> maps = model.activations(model.latents(1, seed=0), 3)[0]
-    >>> [images.shape[0] for _, images in draw_choices(model.generator, maps, 3, torch.ones(100, 128))]
+    >>> maps = model.activations(model.latents(1, seed=0), 3)
+    >>> [images.shape[0] for _, _, images in draw_choices(model.generator, maps, 3, torch.ones(100, 128))]
     [32, 32, 32, 4]
     """
-    scaled = maps if place is None else maps * place.to(maps)
-    if not isinstance(generator, Generator) or len(factors) == 1 or _contributed(generator, layer) > MOST_CONTRIBUTIONS:
-        for start in range(0, len(factors), AT_ONCE):
-            some = factors[start : start + AT_ONCE].to(maps)
-            drawn = generator.draw_from(maps - (1 - some)[..., None, None] * scaled, layer)
-            yield slice(start, start + len(some)), drawn.cpu()
-        return
-    contributions = generator.contributions(scaled[None], layer)[0]
-    whole = contributions.sum(0) if place is None else generator.write_sum(maps[None], layer)[0]
-    for start in range(0, len(factors), SUMS_AT_ONCE):
-        lost = _product(factors[start : start + SUMS_AT_ONCE].to(whole) - 1, contributions.flatten(1))
-        for first in range(0, len(lost), AT_ONCE):
-            written = lost[first : first + AT_ONCE].add_(whole.flatten())
-            drawn = generator.draw_from_sum(written.unflatten(1, whole.shape), layer)
-            yield slice(start + first, start + first + len(drawn)), drawn.cpu()
+    contributions: Tensor | None = None
+    lost: Tensor | None = None
+    for index, sample in enumerate(maps):
+        scaled = sample if places is None else sample * places[index].to(sample)
+        if (
+            not isinstance(generator, Generator)
+            or len(factors) == 1
+            or _contributed(generator, layer) > MOST_CONTRIBUTIONS
+        ):
+            for start in range(0, len(factors), AT_ONCE):
+                some = factors[start : start + AT_ONCE].to(sample)
+                drawn = generator.draw_from(sample - (1 - some)[..., None, None] * scaled, layer)
+                yield index, slice(start, start + len(some)), drawn.cpu()
+            continue
+        # The memory of the last sample: taking it anew would take longer than filling it.
+        contributions = generator.contributions(scaled[None], layer, contributions)
+        whole = generator.write_sum(sample[None], layer)[0]
+        for start in range(0, len(factors), SUMS_AT_ONCE):
+            lost = _product(factors[start : start + SUMS_AT_ONCE].to(whole) - 1, contributions[0].flatten(1), lost)
+            for first in range(0, len(lost), AT_ONCE):
+                written = lost[first : first + AT_ONCE].add_(whole.flatten())
+                drawn = generator.draw_from_sum(written.unflatten(1, whole.shape), layer)
+                yield index, slice(start + first, start + first + len(drawn)), drawn.cpu()
 
 
-def _product(rows: Tensor, matrix: Tensor) -> Tensor:
-    """A matrix product: on AMD's processors NumPy's library takes half as long for it as torch's."""
+def _product(rows: Tensor, matrix: Tensor, out: Tensor | None) -> Tensor:
+    """A matrix product, in the memory of a former one if it fits there.
+
+    On AMD's processors NumPy's library takes half as long for it as torch's.
+    """
+    if out is None or len(out) < len(rows):
+        out = rows.new_empty(len(rows), matrix.shape[1])
+    product = out[: len(rows)]
     if rows.device.type == "cpu":
-        return torch.from_numpy(rows.numpy() @ matrix.numpy())
-    return rows @ matrix
+        np.matmul(rows.numpy(), matrix.numpy(), out=product.numpy())
+        return product
+    return torch.matmul(rows, matrix, out=product)
 
 
 @torch.no_grad()
@@ -93,11 +111,12 @@ def draw_scaled_maps(
     layer: int,
     factors: Tensor,
     places: Tensor | None = None,
+    before: Tensor | None = None,
 ) -> Tensor:
     """Images of samples with their maps multiplied by factors.
 
     Where the factors are the same for all samples, what is lost is taken from what the next convolution writes of the maps
-    as they are, so that few maps take little.
+    as they are, or multiplied by like factors, so that few maps take little.
 
     Parameters
     ----------
@@ -110,6 +129,8 @@ def draw_scaled_maps(
     factors : Tensor (C,) or (N, C)
     places : Tensor of bool (N, h, w), optional
         Positions of the maps that are multiplied; everywhere by default.
+    before : Tensor (C,), optional
+        By what the maps were multiplied there when `written` was written; by 1 by default.
 
     Returns
     -------
@@ -125,17 +146,33 @@ def draw_scaled_maps(
     >>> torch.allclose(drawn, generator.draw_from(maps * kept[:, None, None], 3), atol=1e-4)
     True
     """
-    where = None if places is None else places[:, None].to(maps.device)
     if written is None or factors.ndim > 1 or not isinstance(generator, Generator):
         chosen = factors[..., None, None].to(maps)
+        where = None if places is None else places[:, None].to(maps.device)
         scaled = maps * (chosen if where is None else torch.where(where, chosen, 1.0))
         return generator.draw_from(scaled, layer).cpu()
-    which = torch.nonzero(factors != 1).flatten().to(maps.device)
+    unscaled = torch.ones_like(factors)
+    sums = rewrite_sums(generator, maps, written, layer, unscaled if before is None else before, factors, places)
+    return torch.cat([generator.draw_from_sum(part, layer).cpu() for part in sums.split(AT_ONCE)])
+
+
+@torch.no_grad()
+def rewrite_sums(
+    generator: Generator,
+    maps: Tensor,
+    written: Tensor,
+    layer: int,
+    before: Tensor,
+    after: Tensor,
+    places: Tensor | None,
+) -> Tensor:
+    """What the convolution above a layer writes of maps that are multiplied by other factors (C,) than when it wrote."""
+    which = torch.nonzero(after != before).flatten().to(maps.device)
     if not len(which):
-        return generator.draw_from_sum(written, layer).cpu()
-    lost = maps[:, which] * (1 - factors.to(maps)[which])[:, None, None]
-    taken = generator.write_sum(lost if where is None else lost * where, layer, which)
-    return generator.draw_from_sum(written.to(taken) - taken, layer).cpu()
+        return written
+    lost = maps[:, which] * (before - after).to(maps)[which][:, None, None]
+    taken = generator.write_sum(lost if places is None else lost * places[:, None].to(lost), layer, which)
+    return written.to(taken) - taken
 
 
 def _contributed(generator: GeneratorNetwork, layer: int) -> int:

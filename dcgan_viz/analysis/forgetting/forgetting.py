@@ -56,12 +56,15 @@ from dcgan_viz.judges.segmenter import Segmenter, find_judge, find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import Layer
 from dcgan_viz.results import Result, Settings
-from dcgan_viz.statistics import Estimate, stream
+from dcgan_viz.statistics import Estimate, Seed, stream
 
 BOXED = 8
 """Annotated samples that are kept with their boxes, to be shown."""
 
-EVIDENCE, CONTROL, CHANGE, EFFECTS, DRAWS = range(1, 6)
+REDRAWS = 8
+"""Other draws of the negatives, from which other maps are chosen: the interval of the change contains them."""
+
+EVIDENCE, CONTROL, CHANGE, EFFECTS, DRAWS, NEGATIVES = range(1, 7)
 """Streams of random numbers of a seed: the new samples have the seed itself."""
 
 
@@ -355,9 +358,8 @@ def forget(
         for wanted in (labels, keep)
     )
     chosen = _choose(forgotten, kept, ranking, top, nothing, seed)
-    annotated = AnnotatedSamples(forgotten, chosen.ablation)
-    controls, ratios = ratio_controls(annotated, seed=stream(seed, CHANGE))
-    pictures = _draw(forgotten, chosen.ablation, reader, samples, seed)
+    controls, ratios = ratio_controls(chosen.annotated, seed=stream(seed, CHANGE))
+    pictures = _draw(forgotten, chosen.annotated.ablation, reader, samples, seed)
     return Forgetting(
         settings={
             "model": model.card.name,
@@ -376,13 +378,13 @@ def forget(
             "negatives": negatives,
         },
         objects=chosen.objects,
-        ablation=chosen.ablation,
+        ablation=chosen.annotated.ablation,
         kept_maps=chosen.kept_maps,
-        change=annotated.change(stream(seed, CHANGE)),
+        change=chosen.annotated.change(stream(seed, CHANGE), chosen.redrawn),
         controls=controls,
         effects=()
         if measuring is None
-        else _effects(forgotten, chosen.ablation, measuring, reader, measured_samples, seed),
+        else _effects(forgotten, chosen.annotated.ablation, measuring, reader, measured_samples, seed),
         seen=() if measuring is None else ("background", *measuring.objects),
         score_axis=chosen_by.axis_for(forgotten[0]),
         weights=np.stack([evidence.weights for evidence in forgotten]),
@@ -390,7 +392,7 @@ def forget(
         control_ratios=ratios,
         evidence=tuple(forgotten),
         **pictures,
-        **_boxed(annotated, pictures["control_maps"]),
+        **_boxed(chosen.annotated, pictures["control_maps"]),
     )
 
 
@@ -414,12 +416,24 @@ def blind_trial(result: Forgetting) -> BlindTrial:
 
 @dataclass(frozen=True)
 class _Choice:
-    """The maps that were chosen, and by what; the fields are those of `Forgetting`."""
+    """The maps that were chosen, and by what.
+
+    Parameters
+    ----------
+    objects, kept_maps, scores
+        As in `Forgetting`.
+    annotated : AnnotatedSamples
+        With the ablation of the maps of all objects.
+    redrawn : tuple of tuple of int
+        The maps that other draws of the negatives lead to; none where these are always the same, or the ranking takes too
+        long.
+    """
 
     objects: tuple[Forgotten, ...]
-    ablation: Ablation
+    annotated: AnnotatedSamples
     kept_maps: tuple[int, ...]
     scores: NDArray[np.float64]
+    redrawn: tuple[tuple[int, ...], ...]
 
 
 def _choose(
@@ -433,16 +447,61 @@ def _choose(
     """Score the maps of every object, and choose those to zero."""
     scores, to_keep = ([score_maps(ranking, evidence) for evidence in some] for some in (forgotten, kept))
     spared = [[m for other in to_keep for m in maps_that_matter_more(other, own)] for own in scores]
-    objects = tuple(
-        _find(evidence, own, ranking, top, without, nothing, seed)
+    alone = [
+        AnnotatedSamples([evidence], nothing.of(_some_maps(evidence, own, top, without)))
         for evidence, own, without in zip(forgotten, scores, spared, strict=True)
-    )
+    ]
+    maps = tuple(dict.fromkeys(m for samples in alone for m in samples.ablation.maps))
+    draws = REDRAWS if find_ranking(ranking).cheap and forgotten[0].negatives == "random" else 0
+    seeds = [stream(stream(seed, NEGATIVES), draw) for draw in range(draws)]
+    anew = [_maps_of_other_negatives(forgotten, ranking, top, spared, its) for its in seeds]
     return _Choice(
-        objects,
-        nothing.of(tuple(dict.fromkeys(m for found in objects for m in found.maps))),
-        tuple(sorted({m for maps in spared for m in maps})),
+        tuple(
+            _find(evidence, samples, ranking, top, without, seed)
+            for evidence, samples, without in zip(forgotten, alone, spared, strict=True)
+        ),
+        alone[0] if len(alone) == 1 else AnnotatedSamples(forgotten, nothing.of(maps)),
+        tuple(sorted({m for without in spared for m in without})),
         np.stack(scores),
+        tuple(filter(None, anew)),
     )
+
+
+def _some_maps(
+    evidence: Evidence, scores: NDArray[np.float64], top: int | None, spared: Sequence[int]
+) -> tuple[int, ...]:
+    """The maps of one object, most telling first.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    maps = _most_telling(evidence, scores, top, spared)
+    if not maps:
+        raise UserError(
+            f"the regression gave no map a positive weight for {evidence.label}: zero some of the highest ones (top)"
+        )
+    return maps
+
+
+def _most_telling(
+    evidence: Evidence, scores: NDArray[np.float64], top: int | None, spared: Sequence[int]
+) -> tuple[int, ...]:
+    """The maps of the highest scores; none if none has a positive weight, as may be on a part of the samples."""
+    number = len(positive_maps(evidence.weights, spared)) if top is None else top
+    return choose_maps(scores, number, spared) if number else ()
+
+
+def _maps_of_other_negatives(
+    forgotten: Sequence[Evidence], ranking: str, top: int | None, spared: Sequence[Sequence[int]], seed: Seed
+) -> tuple[int, ...]:
+    """The maps of all objects, had the negatives been drawn from another seed."""
+    maps: dict[int, None] = {}
+    for evidence, without in zip(forgotten, spared, strict=True):
+        again = evidence.part(np.arange(len(evidence.numbers)), seed)
+        maps.update(dict.fromkeys(_most_telling(again, score_maps(ranking, again), top, without)))
+    return tuple(maps)
 
 
 class _Pictures(TypedDict):
@@ -518,34 +577,15 @@ def _check_objects(labels: Sequence[str], keep: Sequence[str], measuring: Segmen
 
 
 def _find(
-    evidence: Evidence,
-    scores: NDArray[np.float64],
-    ranking: str,
-    top: int | None,
-    spared: Sequence[int],
-    nothing: Ablation,
-    seed: int,
+    evidence: Evidence, samples: AnnotatedSamples, ranking: str, top: int | None, spared: Sequence[int], seed: int
 ) -> Forgotten:
-    """Choose one object's maps, and say what they are worth."""
-
-    def choose(found: Evidence, its_scores: NDArray[np.float64]) -> tuple[int, ...]:
-        if top is not None:
-            return choose_maps(its_scores, top, spared)
-        number = len(positive_maps(found.weights, spared))
-        # On a part of the samples there may be no map of positive weight: then none is zeroed.
-        return choose_maps(its_scores, number, spared) if number else ()
-
-    maps, probe = choose(evidence, scores), evidence.probe
-    if not maps:
-        raise UserError(
-            f"the regression gave no map a positive weight for {evidence.label}: zero some of the highest ones (top)"
-        )
-    cross_fitted = None
+    """Say what one object's maps are worth."""
+    probe, cross_fitted = evidence.probe, None
     if find_ranking(ranking).cheap:
         cross_fitted = cross_fitted_ratio(
-            AnnotatedSamples([evidence], nothing.of(maps)),
+            samples,
             evidence,
-            lambda part: choose(part, score_maps(ranking, part)),
+            lambda part: _most_telling(part, score_maps(ranking, part), top, spared),
             seed=stream(seed, CHANGE),
         )
     baselines, warning = evidence.baselines, ""
@@ -556,7 +596,7 @@ def _find(
         )
     return Forgotten(
         object=evidence.label,
-        maps=maps,
+        maps=samples.ablation.maps,
         auc=probe.auc,
         positives=probe.positives,
         negatives=probe.negatives,

@@ -318,7 +318,7 @@ def _read(source: Source, indices: NDArray[np.int64], side: int) -> NDArray[np.u
     with quiet_decoders():
         # In ascending order a compressed tar is read once.
         for place in np.argsort(indices, kind="stable"):
-            pictures[place], _ = decode_square(source.entry(int(indices[place])), side, 3)
+            pictures[place] = decode_square(source.entry(int(indices[place])), side, 3).pixels
     return pictures
 
 

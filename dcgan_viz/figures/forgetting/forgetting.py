@@ -259,7 +259,7 @@ def _caption(result: Forgetting) -> tuple[str, str]:
         f"the rectifier. AUC on unseen images: gain over brightness and position "
         f"{with_minus(f'{first.baselines.gain:+.2f}')}. Ratio of as many random maps: "
         f"{controls}. Brightness inside moved by {with_minus(f'{change.brightness_inside.value:+.1f}')}, outside by "
-        f"{with_minus(f'{change.brightness_outside.value:+.1f}')}.{measured}"
+        f"{with_minus(f'{change.brightness_outside.value:+.1f}')}. Interval of the ratio: {change.ratio.how}.{measured}"
     )
     return shown, details
 

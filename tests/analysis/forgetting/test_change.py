@@ -117,3 +117,30 @@ def test_change_agrees_with_a_loop() -> None:
     assert change.brightness_inside.value == pytest.approx(np.mean(signed))
     assert change.inside.low < change.inside.value < change.inside.high
     assert change.ratio.value == pytest.approx(np.mean(within) / np.mean(without))
+
+
+def test_the_ratio_of_redrawn_choices_is_that_of_drawing_them_anew(evidence: Evidence) -> None:
+    """Choices that differ by few maps from the ablation's are drawn from what it leaves."""
+    own, others = (0, 1, 2, 3, 4), [(0, 1, 2, 3, 6), (5,), (0, 1, 2, 3, 4, 7)]
+    samples = AnnotatedSamples([evidence], Ablation(evidence.layer, own))
+    (before,) = draw_with(evidence.model, [Ablation(evidence.layer, ())], evidence.latents)
+    tables = []
+    for maps in (own, *others):
+        (after,) = draw_with(evidence.model, [Ablation(evidence.layer, maps)], evidence.latents)
+        tables.append(change_of_images(to_pixels(before), to_pixels(after), evidence.inside_pixels))
+        assert samples.changes(maps) == pytest.approx(tables[-1], abs=0.05)
+    change = samples.change(3, others)
+    assert change.ratio.value == pytest.approx(tables[0][:, 0].mean() / tables[0][:, 1].mean(), rel=1e-3)
+    # Slowly: a random one of the choices, and random samples, many times over.
+    random, replicates = np.random.default_rng(7), []
+    for _ in range(20_000):
+        table = tables[random.integers(len(tables))]
+        drawn = table[random.integers(0, len(table), len(table))]
+        replicates.append(drawn[:, 0].mean() / drawn[:, 1].mean())
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    assert (change.ratio.low, change.ratio.high) == pytest.approx((low, high), rel=0.05)
+    alone = samples.change(3)
+    assert alone.ratio.value == change.ratio.value
+    assert (change.ratio.low, change.ratio.high) != (alone.ratio.low, alone.ratio.high)
+    assert "negatives" in change.ratio.how
+    assert "negatives" not in alone.ratio.how

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -35,15 +37,17 @@ def test_every_choice_is_drawn_as_on_its_own(
     if not fast:
         monkeypatch.setattr(draws, "MOST_CONTRIBUTIONS", 0)
     with torch.no_grad():
-        maps = generator.activations(torch.randn(1, generator.latent_dim), layer)[0]
-        factors = torch.rand(70, len(maps)).round()
-        place = torch.rand(maps.shape[1:]) < 0.5 if somewhere else None
-        found = torch.cat([images for _, images in draw_choices(generator, maps, layer, factors, place)])
-        for row, image in zip(factors, found, strict=True):
-            scaled = maps * row[:, None, None]
-            if place is not None:
-                scaled = torch.where(place, scaled, maps)
-            assert torch.allclose(image, generator.draw_from(scaled[None], layer)[0], atol=1e-5)
+        maps = generator.activations(torch.randn(3, generator.latent_dim), layer)
+        factors = torch.rand(140, maps.shape[1]).round()
+        places = torch.rand(3, *maps.shape[2:]) < 0.5 if somewhere else None
+        found = torch.full((3, 140, *generator.image_shape), torch.nan)
+        for index, part, images in draw_choices(generator, maps, layer, factors, places):
+            found[index, part] = images
+        for index, row in itertools.product(range(3), range(140)):
+            scaled = maps[index] * factors[row, :, None, None]
+            if places is not None:
+                scaled = torch.where(places[index], scaled, maps[index])
+            assert torch.allclose(found[index, row], generator.draw_from(scaled[None], layer)[0], atol=1e-5)
     assert found.std() > 0.01
 
 
@@ -52,8 +56,9 @@ def test_every_choice_is_drawn_as_on_its_own(
 @pytest.mark.parametrize("layer", [1, 2])
 @pytest.mark.parametrize("chosen", [[], [1], [0, 1, 2], [0, 1, 2, 3]])
 @pytest.mark.parametrize("somewhere", [False, True])
+@pytest.mark.parametrize("already", [None, [1, 2]])
 def test_what_is_lost_is_taken_from_what_was_written(
-    norm_first: bool, kernel: int, layer: int, chosen: list[int], somewhere: bool
+    norm_first: bool, kernel: int, layer: int, chosen: list[int], somewhere: bool, already: list[int] | None
 ) -> None:
     generator = _generator(kernel, norm_first=norm_first)
     with torch.no_grad():
@@ -61,7 +66,13 @@ def test_what_is_lost_is_taken_from_what_was_written(
         factors = torch.ones(maps.shape[1])
         factors[chosen] = 0.25
         places = torch.rand(3, *maps.shape[2:]) < 0.5 if somewhere else None
-        found = draw_scaled_maps(generator, maps, generator.write_sum(maps, layer), layer, factors, places)
+        before = torch.ones_like(factors)
+        before[already or []] = 0.5
+        there = maps * before[:, None, None]
+        if places is not None:
+            there = torch.where(places[:, None], there, maps)
+        written = generator.write_sum(there, layer)
+        found = draw_scaled_maps(generator, maps, written, layer, factors, places, None if already is None else before)
         scaled = maps * factors[:, None, None]
         if places is not None:
             scaled = torch.where(places[:, None], scaled, maps)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from dcgan_viz.analysis.forgetting.ablation import draw_with
 from dcgan_viz.analysis.forgetting.automatic_boxes import automatic_boxes
+from dcgan_viz.analysis.forgetting.change import AnnotatedSamples, Change
 from dcgan_viz.analysis.forgetting.effects import DIMMED, PAPER
-from dcgan_viz.analysis.forgetting.forgetting import blind_trial, forget
+from dcgan_viz.analysis.forgetting.forgetting import NEGATIVES, blind_trial, forget
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.analysis.forgetting.rankings import choose_maps, maps_that_matter_more
 from dcgan_viz.annotations.boxes import Annotations, merge_annotations
@@ -20,6 +22,7 @@ from dcgan_viz.figures.forgetting.replacements import replacements_figure
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.layers import find_layer
+from dcgan_viz.statistics import Seed
 from tests.analysis.forgetting.windows import draw_without, window_boxes
 
 
@@ -75,6 +78,43 @@ def test_other_rankings_choose_as_many_maps(tiny_model: DCGAN, annotations: Anno
     assert other.score_axis == RANKINGS[ranking].axis
     assert f"rank highest by {ranking}" in forgetting_figure(other).said.replace("\n", " ")
     assert forgetting_figure(other).axes[-2].get_ylabel() != forgetting_figure(paper).axes[-2].get_ylabel()
+
+
+def test_the_interval_of_the_ratio_contains_other_negatives(
+    tiny_model: DCGAN, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choices that are drawn beside the ablation are those of scikit-learn on negatives that are drawn here."""
+    seen: list[list[tuple[int, ...]]] = []
+    real = AnnotatedSamples.change
+
+    def change(self: AnnotatedSamples, seed: Seed, redrawn: list[tuple[int, ...]]) -> Change:
+        seen.append(redrawn)
+        return real(self, seed, redrawn)
+
+    monkeypatch.setattr(AnnotatedSamples, "change", change)
+    result = forget(tiny_model, annotations=annotations, layer=2, samples=2, seed=5)
+    (redrawn,) = seen
+    evidence = result.evidence[0]
+    for number, maps in enumerate(redrawn):
+        random = np.random.default_rng((5, NEGATIVES, number, 1))
+        rows, labels = [], []
+        for image, inside in zip(evidence.maps, evidence.inside, strict=True):
+            places = [(y, x) for y in range(len(inside)) for x in range(len(inside))]
+            within = [place for place in places if inside[place]]
+            without = np.array([y * len(inside) + x for y, x in places if not inside[y, x]])
+            others = [places[k] for k in random.permutation(without)[: len(within)]]
+            rows += [image[:, y, x] for y, x in within + others]
+            labels += [True] * len(within) + [False] * len(others)
+        features = np.array(rows, np.float64)
+        deviation = features.std(0)
+        deviation[deviation == 0] = 1
+        weights = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(features / deviation, labels).coef_[0]
+        assert set(maps) == set(np.flatnonzero(weights > 0).tolist())
+    assert len({frozenset(maps) for maps in redrawn} | {frozenset(result.maps)}) > 1
+    assert result.change.ratio.how == "95 % bootstrap over annotated samples and negatives"
+    # Matched negatives are always the same.
+    matched = forget(tiny_model, annotations=annotations, layer=2, samples=2, negatives="matched")
+    assert matched.change.ratio.how == "95 % bootstrap over annotated samples"
 
 
 def test_the_boxed_samples_go_from_the_most_to_the_least_changed(tiny_model: DCGAN, annotations: Annotations) -> None:

@@ -176,7 +176,7 @@ def test_the_p_value_is_the_share_of_walks_with_as_good_a_best_rank() -> None:
     assert jump_p_value(np.full(3, 2.0), others) == (pytest.approx(1 / 21), 0)
 
 
-def test_all_random_walks_are_drawn_only_where_a_row_leads_the_first(tiny_model) -> None:
+def test_random_walks_are_drawn_for_as_long_as_a_row_leads_them(tiny_model) -> None:
     calm = walk(tiny_model, rows=1, steps=3, seed=4)
     fewest = short_walk(tiny_model, rows=1, steps=3, seed=4)
     assert calm.settings["random_walks"] == 99
@@ -190,6 +190,25 @@ def test_all_random_walks_are_drawn_only_where_a_row_leads_the_first(tiny_model)
         found = compare_while_undecided(jumps, lambda part: walks[:, part], unrelated, most)
         assert np.array_equal(found, walks[:, :drawn])
         assert (jump_p_value(jumps[:, 0], jump_ratios(found, unrelated).max(2))[0] <= FALSE_ALARMS) == sudden
+    # The 121st overtakes the row, and the first 139 are drawn.
+    walks[0, 120] = [1.0, 10.0, 1.0, 1.0]
+    assert compare_while_undecided(jumps, lambda part: walks[:, part], unrelated, 299).shape == (3, 139, 4)
+
+
+def test_no_row_is_sudden_that_was_not_compared_with_all_walks() -> None:
+    """Whatever the order of the walks: ordinary rows that stop the drawing early have a p-value above 1 %."""
+    random, unrelated = np.random.default_rng(3), np.ones(3)
+    stopped = 0
+    for _ in range(150):
+        # Three measures that are nearly one, so that one walk may lead in all of them, and a row ahead of most.
+        walks = np.exp(random.normal(size=(1, 300, 3)) + 0.05 * random.normal(size=(3, 300, 3)))
+        walks[:, 0, 1] *= 4
+        jumps = jump_ratios(walks[:, :1], unrelated).max(2)
+        found = compare_while_undecided(jumps, lambda part, w=walks: w[:, 1:][:, part], unrelated, 299)
+        if found.shape[1] < 299:
+            stopped += found.shape[1] > 99
+            assert jump_p_value(jumps[:, 0], jump_ratios(found, unrelated).max(2))[0] > FALSE_ALARMS
+    assert stopped
 
 
 def test_ordinary_rows_are_called_sudden_as_rarely_as_stated(tiny_model) -> None:
