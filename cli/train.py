@@ -7,6 +7,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -351,25 +352,34 @@ def _begin(wanted: _Wanted, overwrite: bool) -> tuple[TrainingResult, Stopping]:
     model, networks, settings, device, precision = (
         new.model, new.networks, new.settings, new.device, new.precision
     )  # fmt: skip
-    encoder = _encoder(wanted, device)
-    images = _read(wanted, networks)
-    settings = replace(settings, steps=_steps(wanted, len(images), settings.batch_size, DEFAULT_EPOCHS))
-    _, size, _ = networks.image_shape
-    source = wanted.preset or (f"from {model.card.name}" if model else "lsun64")
-    card = Card(
-        wanted.card.get("name", "untitled"),
-        f"a {size}x{size} DCGAN ({source}) trained on {wanted.data.name}",
-        networks,
-        wanted.card.get("data_note", "not stated"),
-        wanted.card.get("terms", "not stated"),
-        commands=(_command(wanted, device=device, precision=precision, steps=settings.steps),),
-    )
-    with stopping("this step") as asked:
-        result = run(
-            images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
-            overwrite=overwrite, quality=_quality(encoder, images), stop=asked, say=_say, progress=show, **wanted.upkeep,
-        )  # fmt: skip
+    with _alone(wanted.out):
+        encoder = _encoder(wanted, device)
+        images = _read(wanted, networks)
+        settings = replace(settings, steps=_steps(wanted, len(images), settings.batch_size, DEFAULT_EPOCHS))
+        _, size, _ = networks.image_shape
+        source = wanted.preset or (f"from {model.card.name}" if model else "lsun64")
+        card = Card(
+            wanted.card.get("name", "untitled"),
+            f"a {size}x{size} DCGAN ({source}) trained on {wanted.data.name}",
+            networks,
+            wanted.card.get("data_note", "not stated"),
+            wanted.card.get("terms", "not stated"),
+            commands=(_command(wanted, device=device, precision=precision, steps=settings.steps),),
+        )
+        with stopping("this step") as asked:
+            result = run(
+                images, networks, settings, wanted.out, card=card, start_from=model, device=device, precision=precision,
+                overwrite=overwrite, quality=_quality(encoder, images), stop=asked, say=_say, progress=show,
+                **wanted.upkeep,
+            )  # fmt: skip
     return result, asked
+
+
+def _alone(out: Path) -> AbstractContextManager[None]:
+    """The run's folder, kept from other processes from before images are read until the end."""
+    from dcgan_viz.locking import reserved
+
+    return reserved(out) if leads() else nullcontext()
 
 
 def _resume(wanted: _Wanted, from_step: int | None, overwrite: bool) -> tuple[TrainingResult, Stopping]:
@@ -383,18 +393,19 @@ def _resume(wanted: _Wanted, from_step: int | None, overwrite: bool) -> tuple[Tr
     run = saved.run
     _refuse_contradictions(wanted, saved)
     device = choose_device(wanted.device)
-    encoder = _encoder(wanted, device)
-    images = _read(wanted, run.networks)
-    steps = run.settings.steps
-    if wanted.steps is not None or wanted.epochs is not None:
-        steps = _steps(wanted, len(images), run.settings.batch_size, DEFAULT_EPOCHS)
-    commands = tuple(_with_steps(command, steps) for command in run.card.commands)
-    with stopping("this step") as asked:
-        result = resume_training(
-            images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
-            overwrite=overwrite, device=device, quality=_quality(encoder, images), stop=asked, say=_say, progress=show,
-            **wanted.upkeep,
-        )  # fmt: skip
+    with _alone(wanted.out):
+        encoder = _encoder(wanted, device)
+        images = _read(wanted, run.networks)
+        steps = run.settings.steps
+        if wanted.steps is not None or wanted.epochs is not None:
+            steps = _steps(wanted, len(images), run.settings.batch_size, DEFAULT_EPOCHS)
+        commands = tuple(_with_steps(command, steps) for command in run.card.commands)
+        with stopping("this step") as asked:
+            result = resume_training(
+                images, wanted.out, steps=steps, from_step=from_step, card=replace(run.card, commands=commands),
+                overwrite=overwrite, device=device, quality=_quality(encoder, images), stop=asked, say=_say,
+                progress=show, **wanted.upkeep,
+            )  # fmt: skip
     return result, asked
 
 

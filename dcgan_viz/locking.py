@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ LOCK_FILE, HOLDER_FILE = ".dcgan-viz.lock", ".dcgan-viz.lock.json"
 
 PATIENCE = 5.0
 """Seconds; nobody needs longer to read a small file, change it and write it."""
+
+
+_reserved: ContextVar[frozenset[Path]] = ContextVar("_reserved", default=frozenset())
+"""Folders that this process has reserved."""
 
 
 @contextmanager
@@ -99,6 +104,9 @@ def only_process(folder: Path) -> Iterator[None]:
     Traceback (most recent call last):
     dcgan_viz.errors.UserError: process ... is at work in ...: wait for it to end, stop it, or choose another folder
     """
+    if folder.resolve() in _reserved.get():
+        yield
+        return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = _locked(folder)
@@ -111,6 +119,42 @@ def only_process(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """As `only_process`, before it is asked for: whoever asks within the block is let in.
+
+    For what takes long before anything is written, such as reading the images of a run. Where nothing is written after
+    all, a folder that was made for it is gone afterwards.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    UserError
+        As by `only_process`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, reserved(Path(folder)), only_process(Path(folder)):
+    ...     pass
+    """
+    new = not folder.exists()
+    with only_process(folder):
+        token = _reserved.set(_reserved.get() | {folder.resolve()})
+        try:
+            yield
+        finally:
+            _reserved.reset(token)
+            if new and {file.name for file in folder.iterdir()} <= {LOCK_FILE, HOLDER_FILE}:
+                with suppress(OSError):
+                    for name in (HOLDER_FILE, LOCK_FILE):
+                        (folder / name).unlink(missing_ok=True)
+                    folder.rmdir()
 
 
 def check_free(folder: Path) -> None:
@@ -132,7 +176,7 @@ def check_free(folder: Path) -> None:
     --------
     >>> check_free(Path("/tmp/nobody-is-here"))
     """
-    if was_locked(folder):
+    if was_locked(folder) and folder.resolve() not in _reserved.get():
         _locked(folder).release()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.locking import HOLDER_FILE, check_free, only_process
+from dcgan_viz.locking import HOLDER_FILE, check_free, only_process, reserved
 
 HOLD = (
     "import sys; from pathlib import Path; from dcgan_viz.locking import only_process\n"
@@ -46,6 +46,24 @@ def test_the_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError), only_process(tmp_path):
         raise KeyError
     with only_process(tmp_path):
+        pass
+
+
+def test_what_is_reserved_is_kept_for_whoever_asks_within_and_leaves_no_empty_folder(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "new"
+    with reserved(run):
+        with only_process(run):
+            assert (run / HOLDER_FILE).exists()
+        check_free(run)
+        # Still there after the first who asked is gone.
+        asking = f"from pathlib import Path; from dcgan_viz.locking import check_free; check_free(Path({str(run)!r}))"
+        refused = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
+        assert f"process {os.getpid()} is at work in" in refused.stderr
+    assert not run.exists()
+    with reserved(run):
+        (run / "mine.txt").touch()
+    assert (run / "mine.txt").exists()
+    with pytest.raises(UserError, match="is at work in"), only_process(run), reserved(run):
         pass
 
 

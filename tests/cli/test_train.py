@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import torch
 from click.testing import Result
 
+from dcgan_viz.data.images import ImageSet, load_images
 from dcgan_viz.locking import only_process
 from dcgan_viz.model import load
 from dcgan_viz.networks import dcgan
@@ -347,6 +350,26 @@ def test_a_second_process_is_refused_by_its_number_before_images_are_read(
     with only_process(Path("run")):
         sentence = refused("train", array, "--out", "run", *TINY.split(), "--steps", 5, *more.split())
     assert f"process {os.getpid()} is at work in run: wait for it to end, stop it, or choose another folder" in sentence
+
+
+@pytest.mark.parametrize("more", ["", "--resume"])
+def test_the_first_process_is_at_work_in_the_folder_while_it_reads_images(
+    more: str, run: Run, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if more:
+        assert run("train", photographs, "--out", "run", *TINY.split(), "--steps", 2).exit_code == 0
+    refusals = []
+
+    def reading(*given: Any, **options: Any) -> ImageSet:
+        command = [sys.executable, "-m", "dcgan_viz.cli.main", "train", str(photographs), "--out", "run", *TINY.split()]
+        refusals.append(subprocess.run([*command, *more.split()], capture_output=True, text=True))
+        return load_images(*given, **options)
+
+    monkeypatch.setattr("dcgan_viz.data.images.load_images", reading)
+    assert run("train", photographs, "--out", "run", *TINY.split(), "--steps", 3, *more.split()).exit_code == 0
+    (refusal,) = refusals
+    assert refusal.returncode == 2
+    assert f"process {os.getpid()} is at work in run" in refusal.stderr
 
 
 def test_a_log_file_gets_no_bar(run: Run, photographs: Path) -> None:
