@@ -487,6 +487,10 @@ class _Partial:
                 enlarged += shard.enlarged
                 file.writelines(json.dumps(name) + "\n" for name in shard.names)
             if broken and (strict or not count):
+                if not count:
+                    # Nothing to go on with.
+                    for path in self.paths(self.target):
+                        path.unlink()
                 raise UserError(
                     _strictly(broken[0])
                     if strict

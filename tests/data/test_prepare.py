@@ -59,6 +59,15 @@ def test_any_number_of_processes_writes_what_load_images_reads(workers: int, pic
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
+def test_where_nothing_decodes_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"none")
+    for _ in range(2):
+        with pytest.raises(UserError, match="none of the 1 images decodes"):
+            prepare(tmp_path / "pictures", tmp_path / "a.npy", 16, workers=1)
+        assert [file.name for file in tmp_path.iterdir()] == ["pictures"]
+
+
 @pytest.mark.usefixtures("small_shards")
 def test_smaller_pictures_are_counted_in_parts_and_afterwards(pictures: Path, tmp_path: Path) -> None:
     smaller = 0
