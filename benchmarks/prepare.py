@@ -27,7 +27,7 @@ from dcgan_viz.data.sources import open_images
 
 SIZE = 64
 MEASURE = """
-import json, sys, threading, time
+import json, os, sys, threading, time
 import psutil
 from dcgan_viz.data.prepare import prepare
 own, peak, ended = psutil.Process(), 0, False
@@ -44,9 +44,11 @@ def watch():
         time.sleep(0.25)
 thread = threading.Thread(target=watch)
 thread.start()
-start = time.perf_counter()
+times = os.times()
+before = times.user + times.system
 prepare(sys.argv[1], sys.argv[2], int(sys.argv[3]), workers=int(sys.argv[4]))
-seconds = time.perf_counter() - start
+times = os.times()
+seconds = times.user + times.system + times.children_user + times.children_system - before
 ended = True
 thread.join()
 print(json.dumps({"seconds": seconds, "peak": peak}))
@@ -110,7 +112,7 @@ def growth(path: Path, counts: list[int], workers: int) -> None:
             words = [sys.executable, "-c", MEASURE, part, Path(temporary) / f"{count}.npy", str(SIZE), str(workers)]
             found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
             print(
-                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs an image",
+                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs of the processor an image",
                 flush=True,
             )
             part.unlink()

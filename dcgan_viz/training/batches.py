@@ -18,8 +18,10 @@ from dcgan_viz.words import counted
 RESIDENT_SHARE = 0.5
 """Of a CUDA device's free memory: sets that take no more stay there."""
 
-Feed = Callable[[int, NDArray[np.int64]], Tensor]
-"""The pictures of a step, whose numbers are given in ascending order, as uint8 (n, H, W, C) on the device."""
+Flips = NDArray[np.bool_]
+
+Feed = Callable[[int, NDArray[np.int64], Flips | None], Tensor]
+"""The pictures of a step, whose numbers are given in ascending order, as uint8 (n, H, W, C) on the device; some mirrored."""
 
 
 class Batches:
@@ -83,13 +85,11 @@ class Batches:
     def at(self, step: int) -> tuple[Tensor, np.random.Generator]:
         """The batch of this process (N, C, H, W) in [-1, 1] of a step, and the random numbers for the rest of it."""
         random = np.random.default_rng([self.settings.seed, self.rank, step, 1])
-        pixels = self.feed(step, self.indices(step))
+        chosen = self.indices(step)
+        mirrored = random.random(len(chosen)) < 0.5 if self.settings.flip else None
         # Mirrored and laid out while a value is one byte: as floats both would move four times as much.
-        if self.settings.flip:
-            mirrored = torch.from_numpy(random.random(len(pixels)) < 0.5).to(self.device)
-            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
-        laid_out = pixels.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
-        return laid_out.float().div_(127.5).sub_(1.0), random
+        pixels = self.feed(step, chosen, mirrored).permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
+        return (pixels / 127.5).sub_(1.0), random
 
 
 def choose_feed(
@@ -116,10 +116,40 @@ def choose_feed(
     Feed
     """
     if device.type == "cpu":
-        return lambda step, chosen: torch.from_numpy(pixels[chosen])
+        return lambda step, chosen, mirrored: _mirrored(torch.from_numpy(pixels[chosen]), mirrored)
     if device.type == "cuda" and pixels.nbytes <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
         return Resident(pixels, device)
     return ReadAhead(pixels, device, indices, batch_size)
+
+
+def _mirrored(pictures: Tensor, mirrored: Flips | None) -> Tensor:
+    if mirrored is None:
+        return pictures
+    return torch.where(torch.from_numpy(mirrored)[:, None, None, None], pictures.flip(2), pictures)
+
+
+class _Picked:
+    """Takes pictures (N, H, W, C) by number and mirrors some, in one pass over them on the device.
+
+    Numbers travel in one piece of pinned memory: a copy from any other makes the processor wait until the device has
+    done all that it was told before.
+    """
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        _, height, width, _ = shape
+        self.device, self.rows = device, torch.arange(height, device=device)[None, :, None]
+        self.forwards, self.backwards = np.arange(width), np.arange(width)[::-1]
+
+    def __call__(self, pictures: Tensor, numbers: NDArray[np.int64], mirrored: Flips | None) -> Tensor:
+        if mirrored is None:
+            return pictures[self._sent(numbers)]
+        columns = np.where(mirrored[:, None], self.backwards, self.forwards)
+        sent = self._sent(np.concatenate([numbers[:, None], columns], axis=1))
+        return pictures[sent[:, :1, None], self.rows, sent[:, None, 1:]]
+
+    def _sent(self, numbers: NDArray[np.int64]) -> Tensor:
+        tensor = torch.from_numpy(numbers)
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
 
 class Resident:
@@ -133,13 +163,14 @@ class Resident:
 
     def __init__(self, pixels: NDArray[np.uint8], device: torch.device) -> None:
         self.pixels = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+        self.picked = _Picked(pixels.shape, device)
         for start in range(0, len(pixels), 4096):
             # A copy: of a memory map, which cannot be written, torch warns.
             self.pixels[start : start + 4096].copy_(torch.from_numpy(np.array(pixels[start : start + 4096])))
 
-    def __call__(self, step: int, chosen: NDArray[np.int64]) -> Tensor:
+    def __call__(self, step: int, chosen: NDArray[np.int64], mirrored: Flips | None) -> Tensor:
         """The chosen pictures."""
-        return self.pixels[torch.from_numpy(chosen).to(self.pixels.device)]
+        return self.picked(self.pixels, chosen, mirrored)
 
 
 class ReadAhead:
@@ -162,6 +193,7 @@ class ReadAhead:
         batch_size: int,
     ) -> None:
         self.pixels, self.device, self.indices = pixels, device, indices
+        self.picked = _Picked(pixels.shape, device)
         pinned = device.type == "cuda"
         shape = (batch_size, *pixels.shape[1:])
         # One is read into while the other is copied to the device.
@@ -170,7 +202,7 @@ class ReadAhead:
         self.thread = ThreadPoolExecutor(1)
         self.ahead: tuple[int, Future[None]] | None = None
 
-    def __call__(self, step: int, chosen: NDArray[np.int64]) -> Tensor:
+    def __call__(self, step: int, chosen: NDArray[np.int64], mirrored: Flips | None) -> Tensor:
         """The chosen pictures; those of the next step are then read."""
         if self.ahead is None or self.ahead[0] != step:
             self._begin(step, chosen)
@@ -180,7 +212,7 @@ class ReadAhead:
         if self.device.type == "cuda":
             self.copied[step % 2] = torch.cuda.current_stream(self.device).record_event()
         self._begin(step + 1, self.indices(step + 1))
-        return pictures
+        return pictures if mirrored is None else self.picked(pictures, np.arange(len(pictures)), mirrored)
 
     def _begin(self, step: int, chosen: NDArray[np.int64]) -> None:
         self.ahead = (step, self.thread.submit(self._read, step % 2, chosen))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.training import batches as module
@@ -68,6 +69,34 @@ def test_every_way_gives_the_bits_of_a_plain_loop(
         assert all(torch.equal(real, expected) for real, expected in kept)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_device_is_told_few_things_a_batch(flip: bool, mapped: NDArray[np.uint8]) -> None:
+    """Each launch takes as long for a small batch as for a large one."""
+    settings = TrainingSettings(steps=1, batch_size=4, flip=flip)
+    batches = Batches(ImageSet(mapped, ("",) * 23), settings, memory_format=torch.channels_last)
+    feeds = {
+        Resident(mapped, CPU): ["index"],
+        ReadAhead(mapped, CPU, batches.indices, 4): ["_to_copy", *(["index"] if flip else [])],
+    }
+    for batches.feed, of_feed in feeds.items():
+        with Told() as told:
+            batches.at(0)
+        assert told.operations == [*of_feed, "div", "sub_"]
+
+
+class Told(TorchDispatchMode):
+    """Writes down what touches the values of tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: list[str] = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if not function.is_view:
+            self.operations.append(function.overloadpacket.__name__)
+        return function(*arguments, **(options or {}))
+
+
 def test_what_is_read_ahead_is_the_next_step(mapped: NDArray[np.uint8]) -> None:
     read = []
 
@@ -78,7 +107,7 @@ def test_what_is_read_ahead_is_the_next_step(mapped: NDArray[np.uint8]) -> None:
 
     feed = ReadAhead(mapped.view(Watched), CPU, lambda step: np.array([step, step + 1]), 2)
     for step in range(3):
-        feed(step, np.array([step, step + 1]))
+        feed(step, np.array([step, step + 1]), None)
     feed.thread.shutdown()
     assert read == [[0, 1], [1, 2], [2, 3], [3, 4]]
 
