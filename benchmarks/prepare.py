@@ -99,7 +99,7 @@ def spent() -> tuple[float, float]:
 
 
 def growth(path: Path, counts: list[int], workers: int) -> None:
-    """Peak memory, shared pages counted once, and seconds an image, on small copies of the first images."""
+    """Peak memory, shared pages counted once, and seconds of the processor an image, on small copies of the first images."""
     source = open_images(path)
     entries = [entry for index in range(1000) if isinstance(entry := source.entry(index), bytes)]
     with tempfile.TemporaryDirectory() as temporary:
@@ -112,7 +112,8 @@ def growth(path: Path, counts: list[int], workers: int) -> None:
             words = [sys.executable, "-c", MEASURE, part, Path(temporary) / f"{count}.npy", str(SIZE), str(workers)]
             found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
             print(
-                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs of the processor an image",
+                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs of the processor "
+                "an image",
                 flush=True,
             )
             part.unlink()
