@@ -112,8 +112,8 @@ def growth(path: Path, counts: list[int], workers: int) -> None:
             words = [sys.executable, "-c", MEASURE, part, Path(temporary) / f"{count}.npy", str(SIZE), str(workers)]
             found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
             print(
-                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs of the processor "
-                "an image",
+                f"{count:,} images: peak {found['peak'] / 2**20:.0f} MiB, {1e6 * found['seconds'] / count:.0f} µs of the "
+                "processor an image",
                 flush=True,
             )
             part.unlink()

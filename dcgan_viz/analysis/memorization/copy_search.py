@@ -77,6 +77,34 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
+class OtherSet:
+    """A few images that nobody was trained on, in place of the training images.
+
+    Parameters
+    ----------
+    images : Images
+    numbers : ndarray of int64 (n,)
+        Which.
+    space : FeatureSpace
+        That of the training images.
+    """
+
+    images: Images
+    numbers: NDArray[np.int64]
+    space: FeatureSpace
+
+    @property
+    def blocks(self) -> list[NDArray[np.int64]]:
+        """All of them, as one block."""
+        return [self.numbers]
+
+    def vectors(self, block: int) -> tuple[Tensor, Tensor]:
+        """Pixel and feature vectors of a block."""
+        images = self.images.tensor(self.blocks[block])
+        return pixel_vectors(images), self.space.vectors(images)
+
+
+@dataclass(frozen=True)
 class Query:
     """Pictures whose nearest training images are looked for.
 
@@ -152,7 +180,9 @@ def walk_query(space: FeatureSpace, model: DCGAN, walks: Tensor) -> tuple[Query,
     return Query(found, nothing, np.full(found.shape[1], -1)), torch.stack(changes).numpy()
 
 
-def search(training: TrainingSet, queries: list[Query], progress: Progress = silent) -> list[tuple[Nearest, Nearest]]:
+def search(
+    training: TrainingSet | OtherSet, queries: list[Query], progress: Progress = silent
+) -> list[tuple[Nearest, Nearest]]:
     """The training images nearest to the pictures of each query, in pixels and in features.
 
     Every image of the training set is compared once, whatever the number of queries. For queries that are also looked

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dcgan_viz.analysis.memorization.copy_search import (
+    OtherSet,
     Query,
     TrainingSet,
     facing,
@@ -28,6 +29,7 @@ from dcgan_viz.analysis.memorization.duplicates import Repeats, count_duplicates
 from dcgan_viz.analysis.memorization.dwelling import Dwelling, closed_walks, dwelling
 from dcgan_viz.analysis.memorization.image_vectors import FEATURE_BATCH, FeatureSpace, feature_vectors
 from dcgan_viz.analysis.memorization.near_copies import (
+    FEW,
     NEAR,
     POWER,
     SIGNIFICANCE,
@@ -58,6 +60,9 @@ PLANTED = 200
 REFERENCE_BLUR = 2.0
 """In pixels of a 64-pixel image: smoother than any sample."""
 
+ELSEWHERE = 8
+"""At most so many sets of held-out images stand for few training images."""
+
 TWO_SAMPLE_IMAGES = 2000
 WALKS, WALK_STEPS = 32, 48
 SHOWN = 8
@@ -72,7 +77,10 @@ RULE = (
     f"cropped, turned, in grey or as it is, at less than {NEAR} of its typical distance (the median over sixteenths of the "
     "training set of the nearest in each, at least a sixth). Copying is declared when more "
     "samples than reference images, sharp or blurred, are near, in pixels or in features: Fisher's exact test, one-sided, "
-    f"p < {SIGNIFICANCE / len(SPACES):g} in either ({SIGNIFICANCE:g} over both). The other tests do not decide."
+    f"p < {SIGNIFICANCE / len(SPACES):g} in either ({SIGNIFICANCE:g} over both). Near one of fewer than {FEW} training "
+    "images many pictures lie by chance: more samples must then also be near than near one of as many held-out images, in "
+    f"whichever of up to {ELSEWHERE} sets of them they are most; without such sets, than the intervals of the references allow. "
+    "The other tests do not decide."
 )
 
 
@@ -267,9 +275,16 @@ def memorization(
         known.space, model, closed_walks(WALKS, WALK_STEPS, model.latent_dim, model.prior, seed)
     )
     walks, sample, usual, blurred, *altered = search(known, [of_walks, *queries], progress)
+    elsewhere = _elsewhere(known, of_samples, held_out) if len(known.different) < FEW else None
     near = tuple(
-        near_copies(space, s.relative, r.relative, b.relative)
-        for space, s, r, b in zip(SPACES, sample, usual, blurred, strict=True)
+        near_copies(
+            space,
+            sample[k].relative,
+            usual[k].relative,
+            blurred[k].relative,
+            None if elsewhere is None else [found[k].relative for found in elsewhere],
+        )
+        for k, space in enumerate(SPACES)
     )
     planted = tuple(_planted(kind, result, near) for kind, result in zip(ALTERATIONS, altered, strict=True))
     real, others, generated = _told_apart(known, drawn, training, reference, alone, encoder, progress)
@@ -327,6 +342,16 @@ def _known(model: DCGAN, training: Images, held_out: Images | None, samples: int
             f"least {FEWEST_IMAGES} different ones"
         )
     return known
+
+
+def _elsewhere(known: TrainingSet, samples: Query, held_out: Images | None) -> list[tuple[Nearest, Nearest]]:
+    """The samples among held-out images instead: among each of several sets of as many as training images differ."""
+    count = len(known.different)
+    sets = min(ELSEWHERE, 0 if held_out is None else len(held_out) // count)
+    if held_out is None or not sets:
+        return []
+    numbers = np.array(evenly_spaced(len(held_out), sets * count))
+    return [search(OtherSet(held_out, numbers[k::sets], known.space), [samples])[0] for k in range(sets)]
 
 
 @dataclass(frozen=True)
@@ -412,7 +437,7 @@ def _vectors(images: Images, encoder: ImageEncoder | None, space: FeatureSpace, 
 def _planted(kind: str, found: tuple[Nearest, Nearest], near: tuple[NearCopies, ...]) -> Planted:
     pixels, features = (near_share(f.relative) for f in found)
     needed = [
-        detectable_share(n.samples.images, n.references.images, n.most_near, recognised.share.low)
+        detectable_share(n.samples.images, n.usual.images, n.usual.near, recognised.share.low)
         for n, recognised in zip(near, (pixels, features), strict=True)
     ]
     return Planted(kind, pixels, features, min((share for share in needed if share is not None), default=None))
@@ -453,6 +478,10 @@ def _verdict(copies: bool, near: tuple[NearCopies, ...], detectable: float | Non
             f"No sign of copying: {facts}; exact copies would have been found with {100 * POWER:.0f} % probability if "
             f"they were {rounded_up(detectable)} % of the samples or more."
         )
+    by_chance = [n.by_chance for n in near if n.by_chance is not None]
+    if by_chance:
+        chance = " and ".join(f"{100 * share.share.value:.1f} %" for share in by_chance)
+        said += f" So few training images may have up to {chance} of the samples near them by chance."
     if not alone:
         return said
     return (

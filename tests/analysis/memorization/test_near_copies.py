@@ -21,7 +21,7 @@ def test_near_samples_are_counted_and_tested_exactly() -> None:
     # The reference that explains more of it counts.
     expected = fisher_exact([[12, 188], [4, 146]], alternative="greater").pvalue
     assert found.p_value == pytest.approx(expected)
-    assert found.most_near == 4
+    assert found.usual.near == 4
     none, alike = (near_copies("pixels", distances(k, 50), distances(k, 50), distances(k, 50)) for k in (0, 50))
     assert (none.samples.share.value, none.samples.share.low, none.p_value) == (0, 0, 1)
     assert (alike.samples.share.value, alike.samples.share.high, alike.p_value) == (1, 1, 1)
@@ -68,3 +68,21 @@ def test_copies_that_could_never_be_found_have_no_share() -> None:
     assert detectable_share(100, 100, 100) is None
     assert detectable_share(100, 100, 0, recognised=0.0) is None
     assert detectable_share(100, 100, 0, recognised=0.01) is None
+
+
+def test_of_few_training_images_what_is_near_by_chance_counts() -> None:
+    samples, usual = distances(36, 400), distances(14, 400)
+    assert near_copies("features", samples, usual, usual).copies
+    sets = [distances(near, 400) for near in (11, 30, 12)]
+    among = near_copies("features", samples, usual, usual, sets)
+    assert among.by_chance is not None
+    assert among.usual == among.by_chance
+    assert (among.by_chance.near, among.by_chance.images, among.copies) == (30, 400, False)
+    assert near_copies("features", distances(300, 400), usual, usual, sets).copies
+    # Without any such sets, of 64 references none is near, and up to 4 might be.
+    none = distances(0, 64)
+    assert near_copies("features", samples, none, none).copies
+    cautious = near_copies("features", samples, none, none, [])
+    assert cautious.by_chance is not None
+    assert (cautious.by_chance.near, cautious.by_chance.images, cautious.copies) == (4, 64, False)
+    assert near_copies("features", distances(300, 400), none, none, []).copies
