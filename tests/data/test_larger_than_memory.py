@@ -229,6 +229,39 @@ def outcome(run: Any, command: str, data: Path, model: Path, place: Path, monkey
     return {name: values.tolist() for name, values in load_file(checkpoint).items()}
 
 
+READ = {
+    **COMMANDS,
+    "evaluate": "evaluate --model {model} --data {data} --out result",
+    "memorization": "memorization --model {model} --data {data} --out result",
+    "held out": "memorization --model {model} --data {data} --held-out {data} --out result",
+}
+
+
+@of_every(*STREAMED, *WHOLE)
+def test_every_command_reads_every_source(
+    write: Write, refused: Callable[..., str], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    pixels = pictures(12)
+    data, expected = write(tmp_path / "data", pixels), load_images(npy(tmp_path, pixels), 16).pixels
+    real = load_images
+    left = 0
+
+    def read(*arguments: Any, **options: Any) -> ImageSet:
+        """Reads as always, and ends the command after the last time."""
+        nonlocal left
+        images, left = real(*arguments, **options), left - 1
+        assert np.array_equal(images.pixels, expected)
+        if not left:
+            raise UserError("all of it was read")
+        return images
+
+    monkeypatch.setattr("dcgan_viz.data.images.load_images", read)
+    for name, command in READ.items():
+        left = command.count("{data}")
+        assert "all of it was read" in refused(*command.format(data=data, model=model).split()), name
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_finds_the_same_within_memory_and_beyond(
     command: str, run: Any, model: Path, tmp_path: Path, budget: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
