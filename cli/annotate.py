@@ -176,9 +176,11 @@ def _check_options(way: str) -> None:
     given = [
         max(parameter.opts, key=len)
         for parameter in context.command.params
-        if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+        # What every command takes, such as --verbose, has its own callback and is no argument.
+        if parameter.expose_value
+        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
     ]
-    useless = [option for option in given if option not in ("--object", "--json", "--debug", *USED[way])]
+    useless = [option for option in given if option not in ("--object", "--json", *USED[way])]
     if useless:
         raise click.UsageError(f"{' and '.join(useless)} mean{'s' * (len(useless) == 1)} nothing {way}: leave out")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def blind(
     from dcgan_viz.blind.trials import ANSWERS_FILE, load_sheet, load_trial
     from dcgan_viz.errors import UserError
 
-    if as_json and not report:
+    if as_json and not report and answers is None:
         raise UserError("there are no numbers to print before the report: add --report, or leave out --json")
     if contributor is not None and (report or answers is not None):
         raise UserError("--contributor is for judging on the page: the answers' file names who judged, leave it out")
@@ -62,6 +63,8 @@ def blind(
         sheet = load_sheet(trial)
         judged = len(add_answers(answers, path, sheet).given)
         echo(f"{judged} of {len(sheet.pictures)} pictures judged", err=True)
+        if as_json and not report:
+            echo(json.dumps({"answers": str(path), "judged": judged, "pictures": len(sheet.pictures)}))
     if report:
         from dcgan_viz.blind.report import BlindResult, unblind
         from dcgan_viz.figures.blind import blind_figure

@@ -18,6 +18,7 @@ from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
 from dcgan_viz.analysis.forgetting.controls import random_factors
 from dcgan_viz.analysis.forgetting.effects import Effect, measure_effects
 from dcgan_viz.analysis.forgetting.evidence import Evidence, gather_evidence
+from dcgan_viz.analysis.forgetting.forgetting import EVIDENCE
 from dcgan_viz.analysis.forgetting.insertion import strong_levels
 from dcgan_viz.analysis.forgetting.painting import Stroke, Untouched, preview, untouched
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
@@ -82,7 +83,9 @@ class _View:
 
     def _gather(self, label: str) -> Evidence:
         boxes = find_boxes(self.model, [label], self.segmenter)
-        return gather_evidence(self.model, self.layer, boxes, label, segmenter=self.segmenter)
+        # By the same other positions as the command that the page names, whose seed is 0.
+        seed = stream(0, EVIDENCE)
+        return gather_evidence(self.model, self.layer, boxes, label, segmenter=self.segmenter, seed=seed)
 
     def _untouched(self, layer: Layer, shown: int, seed: int) -> Untouched:
         return untouched(self.model, layer, self.model.latents(shown, seed), self.segmenter)

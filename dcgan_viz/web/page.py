@@ -14,6 +14,7 @@ import torch
 from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer, draw_with
 from dcgan_viz.analysis.forgetting.automatic_boxes import find_boxes
 from dcgan_viz.analysis.forgetting.evidence import gather_evidence
+from dcgan_viz.analysis.forgetting.forgetting import EVIDENCE
 from dcgan_viz.analysis.forgetting.rankings import positive_maps, score_maps
 from dcgan_viz.annotations.concepts import find_concepts
 from dcgan_viz.data.images import to_pixels
@@ -23,6 +24,7 @@ from dcgan_viz.foreign.onnx_files import Weights, editable_graph
 from dcgan_viz.judges.segmenter import find_segmenter
 from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, Stage, silent
+from dcgan_viz.statistics import stream
 from dcgan_viz.web.runtime import runtime_files
 
 MAXIMUM_BYTES = 25 * 10**6
@@ -132,7 +134,8 @@ def _ranked(model: DCGAN, progress: Progress) -> dict[str, Any]:
     boxes = find_boxes(model, labels, segmenter)
     for label in progress(labels, Stage("ranking maps", len(labels), "object")):
         try:
-            evidence = gather_evidence(model, choose_layer(model, None), boxes, label)
+            # By the same other positions as `forget` with seed 0.
+            evidence = gather_evidence(model, choose_layer(model, None), boxes, label, seed=stream(0, EVIDENCE))
             scores = score_maps(RANKING, evidence)
         except UserError:
             # Too few boxes of it: it is not offered.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from dcgan_viz.cli.command import Command, command_line
@@ -142,3 +143,16 @@ def test_what_another_command_runs_is_named_as_it_is_typed() -> None:
     assert "`" not in said
     said = CliRunner().invoke(main, ["forget", "--annotations", "nofile.json"]).stderr
     assert said.rstrip().endswith("write them with dcgan-viz annotate")
+
+
+def test_tab_completes_commands_and_their_options() -> None:
+    def offered(*words: str) -> set[str]:
+        complete = ShellComplete(main, {}, "dcgan-viz", "_DCGAN_VIZ_COMPLETE")
+        return {item.value for item in complete.get_completions(list(words[:-1]), words[-1])}
+
+    assert offered("") == main.commands.keys()
+    assert offered("tra") == {"train", "train-segmenter", "train-classifier", "train-encoder"}
+    for name, command in main.commands.items():
+        options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        assert offered(name, "--") == options | {"--help"}
+    assert offered("classify", "--protocol", "") == {"cifar10", "svhn-1000"}

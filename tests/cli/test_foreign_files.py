@@ -250,8 +250,10 @@ def test_what_lies_beside_the_outputs_stays(name: str, typed) -> None:
     place = Path("place")
     put(place, NEIGHBOURS)
     before = snapshot(place, NEIGHBOURS)
-    outcome = typed(command)
+    outcome = typed(command, "--json", "-v")
     assert outcome.exit_code == 0, outcome.output
+    json.loads(outcome.stdout)
+    assert "of processor time" in outcome.stderr
     assert snapshot(place, NEIGHBOURS) == before
     missing = [path for path in written if not (place / path).exists()]
     assert set(missing) <= {"trial/answers.json", "samples/labels.txt"} & set(written), missing

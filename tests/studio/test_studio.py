@@ -14,6 +14,7 @@ import pytest
 from starlette import testclient
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer
+from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.forgetting.painting import preview, untouched
 from dcgan_viz.annotations.concepts import CONCEPTS_FILE, open_concepts, save_concepts
 from dcgan_viz.data.images import to_pixels
@@ -91,6 +92,13 @@ def test_forgetting_is_the_librarys(client: Any, seeing_model: DCGAN, tiny_segme
     assert not np.array_equal(painted[5], pixels[5])
     measured = finished(client, "POST", "/forget/measure", json={**asked, "maps": ranked["maps"][:3]})
     assert [e["choice"] for e in measured["effects"]] == ["these maps", "as many random maps", "pixels dimmed alike"]
+
+
+def test_the_command_that_the_page_names_zeroes_the_maps_that_it_shows(client: Any, seeing_model: DCGAN) -> None:
+    ranked = finished(client, "POST", "/forget/rank", json={"object": "window", "ranking": "regression"})
+    found = forget(seeing_model, "window", top=3, samples=2, measured_samples=20)
+    assert ranked["maps"] == np.argsort(-found.scores[0], kind="stable").tolist()
+    assert set(ranked["maps"][:3]) == set(found.maps)
 
 
 def test_models_are_saved_under_names_that_the_server_chooses(client: Any, tmp_path: Path) -> None:
