@@ -225,10 +225,19 @@ def _refuse_what_is_open(verdict: Verdict) -> None:
         ways = "; or ".join(dict.fromkeys(", ".join(different(chosen, reading).values()) for reading in behind[:4]))
         raise _undecided(
             f"its statistics do not tell {', '.join(own[name] for name in names)} from {ways}: give "
-            + " and ".join(f"`{name}`" for name in names),
+            + " and ".join(dict.fromkeys(f"`{option}`" for r in behind for option in _options(chosen, r))),
             verdict,
             "generator",
         )
+
+
+def _options(chosen: Reading, rival: Reading) -> list[str]:
+    """Parameters that tell two readings apart: of geometries the side, or else the first list in which they differ."""
+    ways = chosen.geometry, rival.geometry
+    lists = {"strides": "stride", "upsamples": "upsample", "paddings": "padding", "output_paddings": "output_padding"}
+    moves = [name for name, of in lists.items() if len({tuple(getattr(s, of) for s in way.steps) for way in ways}) > 1]
+    moves = ["size"] if ways[0].sizes[-1] != ways[1].sizes[-1] else moves[:1]
+    return [option for name in different(chosen, rival) for option in (moves if name == "strides" else [name])]
 
 
 def _matters(chosen: Reading, rival: Reading) -> bool:
