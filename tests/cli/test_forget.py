@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import load
@@ -89,7 +90,7 @@ def test_with_a_segmenter_everything_is_measured(run, annotated: Path, tiny_segm
     assert [effect["choice"] for effect in printed["effects"]][:2] == ["chosen maps", "random maps"]
     assert {"dose-response", "insertion", "maps"} <= set(printed)
     best = {dose["ranking"]: dose for dose in printed["dose-response"]["best"]}
-    assert set(best) == {"regression", "iou", "difference", "causal", "learned", "random"}
+    assert set(best) == {*RANKINGS, "random"}
     for name in ("dose-response/dose-response.png", "insertion/insertion.png", "maps/maps.png"):
         assert (Path("results/forget") / name).is_file(), name
     assert json.loads(Path("trial/trial.json").read_text())["count"] == 18
@@ -119,7 +120,6 @@ def test_requests_that_do_not_go_together(refused, annotated: Path) -> None:
 
 
 def test_the_command_offers_every_ranking_that_is_registered() -> None:
-    from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
     from dcgan_viz.cli.forget import forget
 
     (option,) = (parameter for parameter in forget.params if parameter.name == "ranking")

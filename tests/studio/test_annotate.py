@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,24 +103,21 @@ def test_boxes_of_other_weights_or_objects_are_refused(tiny_model: DCGAN, path: 
         open_annotations(tiny_model, "window", path)
 
 
-@pytest.fixture
-def server(serving, tiny_folder: Path, path: Path) -> Iterator[Any]:
-    """The command, serving."""
+def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
+    serving, keeps_to_this_machine, interrupt, tiny_folder: Path, path: Path
+) -> None:
     line = f"annotate --object window --model {tiny_folder} --count 4 --out {path} --contributor me"
     with serving(*line.split()) as served:
         assert f"0 of 4 samples looked at; open {served.address}" in served.said
-        yield served
+        keeps_to_this_machine(served, *f"annotate --object window --model {tiny_folder} --out other.json".split())
+        assert f"--annotations {path}" in interrupt(served)
+    assert load_annotations(path).contributor == "me"
 
 
-def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
-    server, keeps_to_this_machine, interrupt, tiny_folder: Path, path: Path
-) -> None:
-    keeps_to_this_machine(server, *f"annotate --object window --model {tiny_folder} --out other.json".split())
-    assert f"--annotations {path}" in interrupt(server)
-
-
-def test_boxes_are_drawn_in_a_browser(visit, server, tiny_folder: Path, path: Path) -> None:
-    page, drag = visit(server.address, "sample 1 of 4")
+def test_boxes_are_drawn_in_a_browser(visit, at_once, tiny_folder: Path, path: Path) -> None:
+    model = load(tiny_folder)
+    annotations = open_annotations(model, "window", path, count=4, seed=3, contributor="me")
+    page, drag = visit(at_once(annotation_app(model, "window", annotations, path)), "sample 1 of 4")
     drag(2, 3, 8, 10)
     page.get_by_text("saved, 1 box in all").wait_for()
     drag(14, 12, 10, 9)

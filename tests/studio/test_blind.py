@@ -158,36 +158,38 @@ def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
         assert f"dcgan-viz blind {folder} --report" in interrupt(served)
 
 
-def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, folder: Path, run) -> None:
-    with serving("blind", folder, "--contributor", "me") as served:
-        page, drag = visit(served.address, "picture 1 of 6, 0 judged")
-        page.get_by_role("heading", name="Draw a box around every window").wait_for()
-        assert not page.get_by_role("button", name="yes").is_visible()
-        # What was not answered cannot be passed over.
-        page.keyboard.press("ArrowRight")
-        page.get_by_text("draw a box, or press N if there is none").wait_for()
-        drag(2, 3, 8, 10)
-        page.get_by_text("picture 1 of 6, 1 judged").wait_for()
-        drag(14, 12, 10, 9)
-        page.get_by_text("saved", exact=True).wait_for()
-        page.keyboard.press("n")
-        page.get_by_text("delete the boxes first").wait_for()
-        page.keyboard.press("Space")
-        page.get_by_text("picture 2 of 6, 1 judged").wait_for()
-        # A box that is taken away again leaves the picture unjudged.
-        drag(4, 2, 9, 9)
-        page.get_by_text("picture 2 of 6, 2 judged").wait_for()
-        page.keyboard.press("Delete")
-        page.get_by_text("picture 2 of 6, 1 judged").wait_for()
-        page.keyboard.press("n")
-        page.get_by_text("picture 3 of 6, 2 judged").wait_for()
-        page.keyboard.press("U")
-        page.get_by_text("picture 4 of 6, 3 judged").wait_for()
-        page.keyboard.press("ArrowLeft")
-        page.get_by_text("picture 3 of 6").wait_for()
-        assert page.get_by_role("button", name="unclear").get_attribute("aria-pressed") == "true"
-    sheet = load_sheet(folder)
-    answers = load_answers(folder / "answers.json", sheet)
+def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, at_once, folder: Path, run) -> None:
+    sheet, path = load_sheet(folder), folder / "answers.json"
+    save_answers(Answers(sheet.digest, "me"), path)
+    address = at_once(blind_app(sheet, path))
+    page, drag = visit(address, "picture 1 of 6, 0 judged")
+    page.get_by_role("heading", name="Draw a box around every window").wait_for()
+    assert not page.get_by_role("button", name="yes").is_visible()
+    # What was not answered cannot be passed over.
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("draw a box, or press N if there is none").wait_for()
+    drag(2, 3, 8, 10)
+    page.get_by_text("picture 1 of 6, 1 judged").wait_for()
+    drag(14, 12, 10, 9)
+    page.get_by_text("saved", exact=True).wait_for()
+    page.keyboard.press("n")
+    page.get_by_text("delete the boxes first").wait_for()
+    page.keyboard.press("Space")
+    page.get_by_text("picture 2 of 6, 1 judged").wait_for()
+    # A box that is taken away again leaves the picture unjudged.
+    drag(4, 2, 9, 9)
+    page.get_by_text("picture 2 of 6, 2 judged").wait_for()
+    page.keyboard.press("Delete")
+    page.get_by_text("picture 2 of 6, 1 judged").wait_for()
+    page.keyboard.press("n")
+    page.get_by_text("picture 3 of 6, 2 judged").wait_for()
+    page.keyboard.press("U")
+    page.get_by_text("picture 4 of 6, 3 judged").wait_for()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("picture 3 of 6").wait_for()
+    assert page.get_by_role("button", name="unclear").get_attribute("aria-pressed") == "true"
+    at_once.stop(address)
+    answers = load_answers(path, sheet)
     assert answers.contributor == "me"
     assert (answers.given[1], answers.given[2]) == ((), "unclear")
     assert np.array(answers.given[0]) == pytest.approx(np.array([(2, 3, 6, 7), (10, 9, 4, 3)]), abs=0.5)
@@ -215,33 +217,34 @@ def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, fold
     assert sum(presence["present"] for presence in numbers["presences"]) == 2
 
 
-def test_words_are_judged_in_a_browser_by_keyboard(visit, serving, tmp_path: Path) -> None:
+def test_words_are_judged_in_a_browser_by_keyboard(visit, at_once, tmp_path: Path) -> None:
     folder = save_trial(make_trial("yes-no"), tmp_path / "trial")
-    with serving("blind", folder) as served:
-        page, drag = visit(served.address, "picture 1 of 6, 0 judged")
-        drag(2, 3, 8, 10)
-        assert not page.get_by_role("button", name="delete box").is_visible()
-        page.keyboard.press("ArrowRight")
-        page.get_by_text("answer with Y, N or U").wait_for()
-        for number, key in enumerate(("y", "N", "u"), start=1):
-            page.keyboard.press(key)
-            page.get_by_text(f"picture {number + 1} of 6, {number} judged").wait_for()
-        # Keys that come faster than pictures do not judge what was not seen.
-        page.evaluate("for (let i = 0; i < 3; i++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y' }))")
-        page.get_by_text("picture 5 of 6, 4 judged").wait_for()
-        # Nor does a key that is held down.
-        page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y', repeat: true }))")
-        page.keyboard.press("ArrowLeft")
-        page.get_by_text("picture 4 of 6, 4 judged").wait_for()
-        page.keyboard.press("n")
-        page.get_by_text("picture 5 of 6, 4 judged").wait_for()
-        # Without the command an answer is not saved, and the page says so and stays.
-        served.process.kill()
-        served.process.wait()
-        page.keyboard.press("y")
-        page.get_by_text("not saved yet").wait_for()
-        assert page.get_by_text("picture 5 of 6, 4 judged").is_visible()
-    given = load_answers(folder / "answers.json", load_sheet(folder)).given
+    sheet, path = load_sheet(folder), folder / "answers.json"
+    save_answers(Answers(sheet.digest, "a tester"), path)
+    address = at_once(blind_app(sheet, path))
+    page, drag = visit(address, "picture 1 of 6, 0 judged")
+    drag(2, 3, 8, 10)
+    assert not page.get_by_role("button", name="delete box").is_visible()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("answer with Y, N or U").wait_for()
+    for number, key in enumerate(("y", "N", "u"), start=1):
+        page.keyboard.press(key)
+        page.get_by_text(f"picture {number + 1} of 6, {number} judged").wait_for()
+    # Keys that come faster than pictures do not judge what was not seen.
+    page.evaluate("for (let i = 0; i < 3; i++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y' }))")
+    page.get_by_text("picture 5 of 6, 4 judged").wait_for()
+    # Nor does a key that is held down.
+    page.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', { key: 'y', repeat: true }))")
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("picture 4 of 6, 4 judged").wait_for()
+    page.keyboard.press("n")
+    page.get_by_text("picture 5 of 6, 4 judged").wait_for()
+    # Without the server an answer is not saved, and the page says so and stays.
+    at_once.stop(address)
+    page.keyboard.press("y")
+    page.get_by_text("not saved yet").wait_for()
+    assert page.get_by_text("picture 5 of 6, 4 judged").is_visible()
+    given = load_answers(path, sheet).given
     assert given == {0: "yes", 1: "no", 2: "unclear", 3: "no"}
 
 

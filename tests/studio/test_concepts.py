@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,24 +71,22 @@ def test_wrong_concepts_change_nothing(client, path: Path, concepts: object, sen
     assert path.read_bytes() == before
 
 
-@pytest.fixture
-def server(serving, tiny_folder: Path) -> Iterator[Any]:
-    """The command, serving."""
-    line = f"concepts --model {tiny_folder} --count 12 --contributor me"
-    with serving(*line.split()) as served:
+def test_the_command_ends_with_ctrl_c(serving, interrupt, tiny_folder: Path) -> None:
+    with serving(*f"concepts --model {tiny_folder} --count 12 --contributor me".split()) as served:
         assert f"0 concepts so far; open {served.address}" in served.said
-        yield served
+        assert f"concepts in {tiny_folder / 'concepts.json'}" in interrupt(served)
+    saved = load_concepts(tiny_folder / "concepts.json")
+    assert (saved.count, saved.contributor) == (12, "me")
 
 
-def test_the_command_ends_with_ctrl_c(server, interrupt, tiny_folder: Path) -> None:
-    assert f"concepts in {tiny_folder / 'concepts.json'}" in interrupt(server)
-
-
-def test_concepts_are_picked_in_a_browser(browser, server, tiny_folder: Path) -> None:
+def test_concepts_are_picked_in_a_browser(browser, at_once, tiny_folder: Path) -> None:
+    model, path = load(tiny_folder), tiny_folder / "concepts.json"
+    concepts = open_concepts(model, path, count=12, contributor="me", method="by eye")
+    save_concepts(concepts, path)
     page = browser.new_page(viewport={"width": 900, "height": 900})
     answers = []
     page.on("dialog", lambda dialog: (answers.append(dialog.message), dialog.accept("smiling woman")))
-    page.goto(server.address)
+    page.goto(at_once(concepts_app(model, concepts, path)))
     page.get_by_text("sample 11").wait_for()
     assert page.locator("#grid img").first.bounding_box()["width"] >= 128
 
