@@ -37,7 +37,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Test images, if they lie elsewhere.")
 @click.option(
-    "--labels", metavar="FILE|utkface", help="A CSV file with columns file and label.  [default: a folder a class]"
+    "--labels", metavar="FILE|utkface", help="A CSV file with columns file and label.  [default: one folder per class]"
 )
 @click.option("--test-labels", metavar="FILE|utkface", help="The same for --test.")
 @click.option(

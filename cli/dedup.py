@@ -34,7 +34,7 @@ TRIED_STEPS = 20
     show_default=True,
     help="Minimum correlation of their pixels after one is aligned to the other.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one per core]")
 @shard_option
 @dry_run_option
 @seed_option

@@ -97,7 +97,7 @@ def overwrite_option(function: Function) -> Function:
     return click.option(
         "--overwrite",
         is_flag=True,
-        help="Replace an earlier result, and files of the same names, whosever they are; what goes is said.",
+        help="Replace an earlier result and any files of the same names, whoever wrote them; what is replaced is reported.",
     )(function)
 
 

@@ -36,7 +36,7 @@ def dry_run_option(function: Function) -> Function:
     return click.option(
         "--dry-run",
         is_flag=True,
-        help="Only say what would be done, how long it takes and how much room; write nothing.",
+        help="Only say what would be done, how long it would take and how much space; write nothing.",
     )(function)
 
 

@@ -24,7 +24,7 @@ SHOWN_REASONS = 10
 @click.option("--bits", type=click.IntRange(8, 32), help="Bits in use in 16- and 32-bit grey images, such as 12.")
 @keep_list_option
 @shard_option
-@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one per core]")
 @click.option("--strict", is_flag=True, help="Stop at the first image that does not decode, instead of leaving it out.")
 @dry_run_option
 @overwrite_option

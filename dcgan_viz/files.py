@@ -103,7 +103,7 @@ def refuse_existing(path: Path, overwrite: bool = False, is_ours: Callable[[Path
     ----------
     path : Path
     overwrite : bool
-        Whether a file may be replaced, whosever it is.
+        Whether a file may be replaced, whoever wrote it.
     is_ours : callable
         Whether an existing file is one that may be replaced anyway.
 

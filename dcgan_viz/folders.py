@@ -152,7 +152,7 @@ def check_folder(
     names : iterable of str
         Those of its files that are known.
     overwrite : bool
-        Whether an earlier result, and files of these names, may be replaced, whosever they are.
+        Whether an earlier result, and files of these names, may be replaced, whoever wrote them.
     again : bool
         Whether an earlier writing of the same kind may be replaced as far as nobody has changed it, as by a run that
         goes on.

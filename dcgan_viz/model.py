@@ -190,7 +190,7 @@ class DCGAN:
         ----------
         folder : path
         overwrite : bool
-            Replace files of the same names, whosever they are.
+            Replace files of the same names, whoever wrote them.
         exact : bool
             Keep kernels as they are, too; otherwise they become fp16, in half the space.
         again : bool

@@ -108,7 +108,7 @@ class Result:
         pages : mapping of str to str, optional
             HTML text by file name without ending.
         overwrite : bool
-            Replace an earlier result and files of the same names, whosever they are.
+            Replace an earlier result and files of the same names, whoever wrote them.
 
         Raises
         ------

@@ -87,7 +87,7 @@ def save_samples(
     smooth : bool
         Enlarge them smoothly, instead of making each pixel a square.
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
 
     Returns
     -------

@@ -242,7 +242,7 @@ def save_trial(trial: BlindTrial, folder: str | Path, overwrite: bool = False) -
     folder : path
         Made, or written into beside what lies there.
     overwrite : bool
-        Replace an earlier trial and files of the same names, whosever they are; answers never.
+        Replace an earlier trial and files of the same names, whoever wrote them; answers never.
 
     Returns
     -------

@@ -196,7 +196,7 @@ def prepare(
     keep_list : path, optional
         As of `open_images`: the names of the pictures to use.
     workers : int, optional
-        Processes; by default one a core.
+        Processes; by default one per core.
     strict : bool
         Stop at a broken picture instead of leaving it out.
     overwrite : bool

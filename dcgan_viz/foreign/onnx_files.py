@@ -39,7 +39,7 @@ def export_onnx(model: DCGAN, folder: Path, overwrite: bool = False) -> dict[str
         Edited ones too.
     folder : Path
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def export_pytorch(model: DCGAN, folder: Path, overwrite: bool = False) -> tuple
     model : DCGAN
     folder : Path
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
 
     Returns
     -------

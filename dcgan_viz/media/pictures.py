@@ -155,7 +155,7 @@ def check_picture(
     scale : int
         How many times it is enlarged.
     overwrite : bool
-        Whether a file may be replaced, whosever it is.
+        Whether a file may be replaced, whoever wrote it.
     again : bool
         Whether a PNG may be replaced that was written here, which a mark in it tells, and that nobody has changed.
 
@@ -206,7 +206,7 @@ def save_picture(
         Its ending decides: ``.png``, ``.jpg`` or ``.webp``.
     scale : int
     overwrite : bool
-        Replace a file that is there, whosever it is, and say so in a `Notice`.
+        Replace a file that is there, whoever wrote it, and say so in a `Notice`.
     again : bool
         As in `check_picture`.
 

@@ -265,7 +265,7 @@ def save_folder(network: nn.Module, card: Any, folder: str | Path, card_file: st
     card_file : str
         Its name tells the kind.
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
 
     Raises
     ------

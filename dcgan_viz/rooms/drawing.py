@@ -109,7 +109,7 @@ def save_rooms(count: int, folder: str | Path, size: int = 64, *, seed: int = 0,
     size, seed : int
         As in `draw_rooms`.
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
 
     Returns
     -------

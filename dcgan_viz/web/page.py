@@ -69,7 +69,7 @@ def export_web(model: DCGAN, folder: str | Path, overwrite: bool = False, *, pro
     model : DCGAN
     folder : path
     overwrite : bool
-        Replace files of the same names, whosever they are.
+        Replace files of the same names, whoever wrote them.
     progress : Progress
         Counts objects whose maps are ranked.
 

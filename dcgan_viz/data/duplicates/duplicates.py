@@ -160,7 +160,7 @@ def find_duplicates(
         To train the autoencoder for.
     seed : int
     workers : int, optional
-        Processes that decode; by default one a core.
+        Processes that decode; by default one per core.
     progress : Progress
 
     Returns

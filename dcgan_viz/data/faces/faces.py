@@ -108,7 +108,7 @@ def cut_faces(
     eyes : bool
         Leave out faces without both eyes: of the cascades' false alarms most have none.
     overwrite : bool
-        Whether files of the same names may be replaced, whosever they are.
+        Whether files of the same names may be replaced, whoever wrote them.
     progress : Progress
 
     Returns
