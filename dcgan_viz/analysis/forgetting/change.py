@@ -18,7 +18,6 @@ from dcgan_viz.analysis.forgetting.draws import draw_choices, draw_scaled_maps, 
 from dcgan_viz.analysis.forgetting.evidence import Evidence
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import SAMPLE_BATCH
-from dcgan_viz.networks.modules import Generator
 from dcgan_viz.statistics import (
     RESAMPLES,
     Estimate,
@@ -212,7 +211,7 @@ class AnnotatedSamples:
     @cached_property
     def _written_after(self) -> Tensor:
         """What the next convolution writes with the ablation's own maps scaled down."""
-        generator, written = cast(Generator, self.model.generator), cast(Tensor, self.written)
+        generator, written = self.model.generator, cast(Tensor, self.written)
         own, layer = self.ablation.factors, self.ablation.layer.number
         unscaled = torch.ones_like(own)
         parts = torch.arange(len(self)).split(SAMPLE_BATCH)

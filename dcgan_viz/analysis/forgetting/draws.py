@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -158,20 +159,41 @@ def draw_scaled_maps(
 
 @torch.no_grad()
 def rewrite_sums(
-    generator: Generator,
+    generator: GeneratorNetwork,
     maps: Tensor,
     written: Tensor,
     layer: int,
     before: Tensor,
     after: Tensor,
-    places: Tensor | None,
+    places: Tensor | None = None,
 ) -> Tensor:
-    """What the convolution above a layer writes of maps that are multiplied by other factors (C,) than when it wrote."""
+    """What the convolution above a layer writes of maps that are multiplied by other factors than when it wrote.
+
+    Parameters
+    ----------
+    generator : GeneratorNetwork
+        One of this package's own, whose next convolution is known: no other has sums.
+    maps : Tensor (N, C, h, w)
+        Activations of a layer, counted from 1.
+    written : Tensor (N, C above, h above, w above)
+        What the convolution wrote of the maps multiplied by `before`.
+    layer : int
+    before, after : Tensor (C,)
+    places : Tensor of bool (N, h, w), optional
+        Positions of the maps that are multiplied; everywhere by default.
+
+    Returns
+    -------
+    Tensor (N, C above, h above, w above)
+        On the device of the generator.
+    """
     which = torch.nonzero(after != before).flatten().to(maps.device)
     if not len(which):
         return written
     lost = maps[:, which] * (before - after).to(maps)[which][:, None, None]
-    taken = generator.write_sum(lost if places is None else lost * places[:, None].to(lost), layer, which)
+    taken = cast(Generator, generator).write_sum(
+        lost if places is None else lost * places[:, None].to(lost), layer, which
+    )
     return written.to(taken) - taken
 
 
