@@ -154,4 +154,4 @@ def test_pictures_are_decoded_to_know_how_long_that_takes(photographs: Path, mon
     monkeypatch.setattr("dcgan_viz.data.decoding.decode_square", count)
     (photographs / "broken.png").write_bytes(b"no picture")
     assert seconds_a_picture(open_images(photographs), 16, 3) > 0
-    assert [pixels.shape for pixels, _ in decoded] == [(16, 16, 3)] * 40
+    assert [pixels.shape for pixels, *_ in decoded] == [(16, 16, 3)] * 40
