@@ -194,12 +194,14 @@ def _accuracies(axes: Axes, result: Classification) -> None:
 
 
 def _curves(axes: Axes, result: Classification) -> None:
-    for score in result.scores:
+    for row, score in enumerate(result.scores):
         color = COLORS[score.method]
+        # Beside one another, so that no interval hides another.
+        aside = 1.04 ** (row - (len(result.scores) - 1) / 2)
         points = sorted(
             [*((p.labels, p.accuracy) for p in score.curve), (score.labels, score.accuracy)], key=lambda p: p[0]
         )
-        labels, estimates = [p[0] for p in points], [p[1] for p in points]
+        labels, estimates = [aside * p[0] for p in points], [p[1] for p in points]
         axes.plot(labels, [100 * e.value for e in estimates], color=color, linewidth=1)
         plot_estimates(axes, estimates, labels, color=color, upright=True, scale=100, label=NAMES[score.method])
     axes.set_xscale("log")
@@ -248,7 +250,9 @@ def _layers(axes: Axes, result: Classification) -> None:
     )
     axes.set_ylabel("right (%)", fontsize=LABEL_SIZE)
     axes.set_title("from one layer alone", fontsize=LABEL_SIZE + 1)
-    axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="best")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))
+    axes.legend(fontsize=LABEL_SIZE - 1, frameon=False, loc="upper right")
     finish_axes(axes)
 
 
