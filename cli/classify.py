@@ -59,7 +59,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
 @click.option(
     "--tune-per-class",
     type=click.IntRange(1),
-    help="Labelled images per class that C is chosen on.  [default: as many as are drawn]",
+    help="Labelled images per class that are fitted to while C is chosen, by other images.  [default: as many as are drawn]",
 )
 @click.option("--remeasure", is_flag=True, help="Re-estimate batch-norm statistics on the training images.")
 @click.option(
@@ -143,7 +143,7 @@ def classify(
     if "none" in baselines and len(baselines) > 1:
         raise click.BadParameter("none goes with no other", param_hint="--baseline")
     chosen = tuple(b for b in BASELINES if not baselines or b in baselines)
-    counts = None if curve is None else () if curve == "none" else parse_numbers(curve, "--curve")
+    counts = None if curve is None else parse_numbers(curve, "--curve", "none") or ()
     protocol = _protocol(**told)
     loaded = load(model, device)
     channels, size, _ = loaded.image_shape

@@ -157,7 +157,9 @@ def import_model(
             generator_known=_known(told, ""),
             discriminator_known=_known(told, "discriminator_"),
         )
-    if images is not None:
+    if images is not None and opponent is not None and opponent.measured:
+        echo(f"note: {discriminator} keeps its running statistics, which stay: --images is for files without", err=True)
+    elif images is not None:
         from dcgan_viz.data.images import load_images
 
         channels, size, _ = imported.generator.image_shape

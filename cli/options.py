@@ -185,15 +185,15 @@ def out_folder(out: Path | None, default: str) -> Path:
     return folder
 
 
-def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:
-    """``0-5,9`` as numbers, ``all`` as None.
+def parse_numbers(text: str, option: str, instead: str = "all") -> tuple[int, ...] | None:
+    """``0-5,9`` as numbers; None for ``all``, or what an option has instead.
 
     Raises
     ------
     click.BadParameter
         If it is neither.
     """
-    if text == "all":
+    if text == instead:
         return None
     numbers: list[int] = []
     try:
@@ -201,7 +201,9 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...] | None:
             first, _, last = part.partition("-")
             numbers.extend(range(int(first), int(last or first) + 1))
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers like 0-5,9 or all", param_hint=option) from error
+        raise click.BadParameter(
+            f"{text!r} is not a list of numbers like 0-5,9 or {instead}", param_hint=option
+        ) from error
     if not numbers:
         raise click.BadParameter(f"{text!r} names no number", param_hint=option)
     return tuple(dict.fromkeys(numbers))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -300,17 +303,28 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     return DCGAN(generator, discriminator, card, folder).to(place)
 
 
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Modules that lie in a folder can be imported, as by ``python folder/file.py``."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
 def _made_by(file: Path, function: str) -> DCGAN:
     """What a function of the user's own file returns; the file is run as their code."""
     if not file.is_file():
         raise UserError(f"there is no file {file} with a function {function}")
-    try:
-        make = runpy.run_path(str(file), run_name="dcgan_viz_model").get(function)
-    except (ImportError, SyntaxError) as error:
-        raise UserError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
-    if not callable(make):
-        raise UserError(f"{file} has no function {function}: give one that returns what dcgan_viz.wrap makes")
-    model = make()
+    with _importing_from(file.resolve().parent):
+        try:
+            make = runpy.run_path(str(file), run_name="dcgan_viz_model").get(function)
+        except (ImportError, SyntaxError) as error:
+            raise UserError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
+        if not callable(make):
+            raise UserError(f"{file} has no function {function}: give one that returns what dcgan_viz.wrap makes")
+        model = make()
     if not isinstance(model, DCGAN):
         raise UserError(f"{function} in {file} returned a {type(model).__name__}: return what dcgan_viz.wrap makes")
     return model

@@ -311,7 +311,14 @@ def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
     told = _Teller(verdict, {})
     told.add_habits(known)
     told.add_geometry(known)
-    return told.told
+    if verdict.agrees or verdict.distance is None:
+        return told.told
+    statistics = (
+        f"no reading of its weights produces its running statistics (the best is off by a distance of {verdict.distance:.3f}), "
+        "so the most usual one is taken, which is a guess: what you know of it settles it (--discriminator-strides, "
+        "--discriminator-paddings, --slope), and --check proves it"
+    )
+    return replace(told.told, statistics=statistics)
 
 
 class _Teller:
@@ -399,7 +406,10 @@ def check(imported: Imported, path: Path) -> dict[str, float]:
     differences: dict[str, float] = {}
     with torch.no_grad():
         if "z" in arrays:
-            drawn = imported.generator(arrays["z"].flatten(1))
+            z = arrays["z"].flatten(1)
+            # The network that is built draws from U(-1, 1) what the original drew from U(0, 1).
+            z = 2 * z - 1 if imported.verdicts["generator"].reading.habits.source == "unit" else z
+            drawn = imported.generator(z)
             if imported.generator.spec.output == "sigmoid":
                 drawn = (drawn + 1) / 2
             differences["images"] = _difference(drawn, arrays["images"], "images", path)

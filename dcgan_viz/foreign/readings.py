@@ -205,9 +205,11 @@ def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source
         raise _undecided(
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
             f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
-            f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones. It may be conditional, "
-            "interpolate between pixels, drop units out, or be no plain chain of layers. Give the network itself: dcgan_viz.wrap "
-            f"takes it; or all that is not certain: {missing}",
+            f"{', '.join(f'{fit.ratio:.2f}' for fit in verdict.fits)} times the stored ones (distance {verdict.distance:.3f}). "
+            "If it was saved while its weights still moved, they lag behind: let it draw a hundred batches in training mode "
+            "(`generator.train()`) and save its state_dict anew. It may also be conditional, interpolate between pixels, drop "
+            "units out, or be no plain chain of layers: give the network itself, dcgan_viz.wrap takes it; or all that is not "
+            f"certain: {missing}",
             verdict,
             "generator",
         )
@@ -248,7 +250,9 @@ def _matters(chosen: Reading, rival: Reading) -> bool:
 def read_discriminator(
     weights: Weights, known: Knowledge, size: int, pictures: Callable[[str], Tensor], sources: Sequence[str]
 ) -> Verdict:
-    """The reading of a discriminator's weights that agrees best with its statistics.
+    """The reading of a discriminator's weights that agrees best with its statistics; the most usual one where none does.
+
+    A discriminator has mostly seen photographs, and its generator's pictures may be too unlike them to tell anything.
 
     Parameters
     ----------
@@ -266,10 +270,13 @@ def read_discriminator(
     UserError
         As in `read_generator`.
     """
-    chains, found = _judged(weights, known, size, pictures, sources)
+    chains, readings, found = _judged(weights, known, size, pictures, sources)
     _ask_order(found, chains, "discriminator")
     _settle(found, known, "discriminator")
-    return found
+    if found.agrees or found.distance is None:
+        return found
+    # Which of all readings happens to be the least bad is then no evidence for its strides and slope.
+    return replace(found, reading=min(readings, key=lambda r: r.unusual + (r.habits.slope != 0.2)))
 
 
 def hear(
@@ -283,14 +290,14 @@ def hear(
         As in `read_discriminator`.
     """
     try:
-        return _judged(weights, known, size, pictures, sources)[1]
+        return _judged(weights, known, size, pictures, sources)[-1]
     except (RuntimeError, UserError):
         return None
 
 
 def _judged(
     weights: Weights, known: Knowledge, size: int, pictures: Callable[[str], Tensor], sources: Sequence[str]
-) -> tuple[Chains, Verdict]:
+) -> tuple[Chains, list[Reading], Verdict]:
     chains = find_chains(weights, "discriminator", known.order)
     geometries = {id(c): _usual(discriminator_geometries(c, size, known.wishes)) for c in chains.options}
     if not any(geometries.values()):
@@ -301,7 +308,8 @@ def _judged(
 
     readings = _readings(chains, geometries, known, sources, "discriminator")
     half = EXAMPLES // 2
-    return chains, judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
+    found = judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
+    return chains, readings, found
 
 
 def _readings(

@@ -96,6 +96,43 @@ def test_pairs_of_inputs_and_outputs_prove_an_import(run, refused, pair: tuple[n
     assert not Path("other").exists()
 
 
+def test_pairs_are_of_what_the_original_read(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    generator = settled(tutorial_generator(), [torch.rand(100, 12) for _ in range(6)])
+    torch.save(generator.state_dict(), "G.pth")
+    z = torch.rand(8, 12)
+    with torch.no_grad():
+        np.savez("pairs.npz", z=z.numpy(), images=generator(z).numpy())
+    outcome = run("import", "G.pth", "--prior", "unit", "--check", "pairs.npz", "--out", "model")
+    assert outcome.exit_code == 0, outcome.output
+    assert "checked: images differ" in outcome.stderr
+
+
+def test_statistics_that_a_file_keeps_stay(run, pair: tuple[nn.Module, nn.Module]) -> None:
+    Path("photographs").mkdir()
+    for number in range(4):
+        Image.new("RGB", (16, 16), (60 * number, 9, 200)).save(f"photographs/{number}.png")
+    outcome = run("import", "G.pth", "D.pth", "--images", "photographs", "--out", "model")
+    assert outcome.exit_code == 0, outcome.output
+    assert "keeps its running statistics, which stay" in outcome.stderr
+    with torch.no_grad():
+        images = pair[0](torch.randn(4, 12))
+        assert torch.allclose(torch.sigmoid(load("model").discriminator(images)), pair[1](images), atol=1e-5)
+
+
+def test_a_discriminator_that_nothing_explains_is_taken_to_be_usual(run, pair: tuple[nn.Module, nn.Module]) -> None:
+    stored = torch.load("D.pth", weights_only=True)
+    for name in [name for name in stored if name.endswith("running_var")]:
+        stored[name] *= 1 + 9 * torch.rand(stored[name].shape)
+    torch.save(stored, "D.pth")
+    outcome = run("import", "G.pth", "D.pth", "--out", "model")
+    assert outcome.exit_code == 0, outcome.output
+    assert "so the most usual one is taken, which is a guess" in outcome.stderr
+    assert "taken for granted: LeakyReLU 0.2, normalisation before it, epsilon 1e-05, strides 2,2" in outcome.stderr
+    assert any("is a guess" in weakness for weakness in load("model").card.weaknesses)
+
+
 def test_what_the_user_knows_settles_it(run, refused, pair: tuple[nn.Module, nn.Module]) -> None:
     given = (
         "import",

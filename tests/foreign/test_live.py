@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,13 @@ def test_the_command_line_takes_a_function_of_a_file(run, refused, tmp_path: Pat
     assert "has no function other" in refused("sample", "--model", "mine.py:other", "--out", "t.png")
     assert "there is no file none.py" in refused("sample", "--model", "none.py:make", "--out", "t.png")
     assert load(tmp_path / "mine.py:make_model").image_shape == (3, 8, 8)
+
+
+def test_such_a_file_imports_what_lies_beside_it(tmp_path: Path) -> None:
+    path = list(sys.path)
+    (tmp_path / "beside_mine.py").write_text(CODE)
+    (tmp_path / "mine.py").write_text(
+        "def make_model():\n    from beside_mine import make_model as make\n    return make()\n"
+    )
+    assert load(tmp_path / "mine.py:make_model").image_shape == (3, 8, 8)
+    assert sys.path == path
