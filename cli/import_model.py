@@ -165,6 +165,13 @@ def import_model(
         channels, size, _ = imported.generator.image_shape
         imported = importing.measure_discriminator(imported, load_images(images, size, channels).tensor(slice(10_000)))
     _say(imported)
+    heard = imported.verdicts.get("discriminator")
+    if heard is not None and heard.distance is not None and not heard.agrees:
+        echo(
+            "note: the discriminator is a guess: settle it by --discriminator-strides, --discriminator-paddings, "
+            "--discriminator-activation, --discriminator-norm, --slope and --eps, or prove it by --check",
+            err=True,
+        )
     if check is not None:
         for what, difference in importing.check(imported, check).items():
             echo(f"checked: {what} differ from the original's by {difference:.1g} at most", err=True)

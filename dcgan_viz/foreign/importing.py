@@ -315,8 +315,7 @@ def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
         return told.told
     statistics = (
         f"no reading of its weights produces its running statistics (the best is off by a distance of {verdict.distance:.3f}), "
-        "so the most usual one is taken, which is a guess: what you know of it settles it (--discriminator-strides, "
-        "--discriminator-paddings, --slope), and --check proves it"
+        "so the most usual one is taken, which is a guess"
     )
     return replace(told.told, statistics=statistics)
 
