@@ -21,7 +21,8 @@ from dcgan_viz.cli.options import (
     parse_numbers,
     seed_option,
 )
-from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option
+from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_of
+from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from dcgan_viz.analysis.features.classification import Classification
@@ -196,11 +197,7 @@ def _plan(
 
     extractor = discriminator_extractor(model.discriminator, "auto")
     batch = model.sample(TRIED_PICTURES)
-    # The first batch pays for what is made once.
-    extractor.compute(batch)
-    start = time.perf_counter()
-    extractor.compute(batch)
-    a_picture = (time.perf_counter() - start) / len(batch)
+    a_picture = seconds_of(lambda: extractor.compute(batch)) / len(batch)
     columns = {
         "the discriminator": extractor.size,
         **({"random weights": extractor.size} if "random" in baselines else {}),
@@ -209,12 +206,11 @@ def _plan(
     }
     images = len(task.numbers)
     written = " and ".join(f"{count:,} of {name}" for name, count in columns.items())
-    draws = f"{protocol.draws} draw{'s' * (protocol.draws != 1)}"
     networks = cnn_settings * (cnn_settings > 1) + min(protocol.draws, CNN_DRAWS)
-    trained = f", and train {networks} supervised network{'s' * (networks != 1)}" if "cnn" in baselines else ""
+    trained = f", and train {counted(networks, 'supervised network')}" if "cnn" in baselines else ""
     return Planned(
-        does=f"write features of {images:,} images ({written}), fit linear classifiers to each on {draws} of the labels of "
-        f"{task.pool:,}, and test on {images - task.training:,}{trained}",
+        does=f"write features of {images:,} images ({written}), fit linear classifiers to each on "
+        f"{counted(protocol.draws, 'draw')} of the labels of {task.pool:,}, and test on {images - task.training:,}{trained}",
         seconds=reading + (1 + ("random" in baselines)) * images * a_picture,
         measured=f"reading the images and the features of {len(batch)} samples; fits and what is trained come on top",
         size=2 * images * sum(columns.values()),

@@ -166,7 +166,7 @@ def import_model(
         imported = importing.measure_discriminator(imported, load_images(images, size, channels).tensor(slice(10_000)))
     _say(imported)
     heard = imported.verdicts.get("discriminator")
-    if heard is not None and heard.distance is not None and not heard.agrees:
+    if heard is not None and heard.contradicted:
         echo(
             "note: the discriminator is a guess: settle it by --discriminator-strides, --discriminator-paddings, "
             "--discriminator-activation, --discriminator-norm, --slope and --eps, or prove it by --check",

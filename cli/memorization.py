@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ from dcgan_viz.cli.options import (
     out_option,
     seed_option,
 )
-from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture
+from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture, seconds_of
 from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
@@ -141,7 +139,7 @@ def _plan(model: DCGAN, data: Path | None, held_out: Path | None, samples: int, 
         reading = count * seconds_a_picture(found, size, channels)
     elif drawn is not None:
         count = drawn
-        a_room = _seconds(lambda: draw_rooms(TRIED_PICTURES, size)) / TRIED_PICTURES
+        a_room = seconds_of(lambda: draw_rooms(TRIED_PICTURES, size)) / TRIED_PICTURES
         reading = (count + (0 if held_out else references)) * a_room
     else:
         count = len(training_images(model))
@@ -152,13 +150,13 @@ def _plan(model: DCGAN, data: Path | None, held_out: Path | None, samples: int, 
     walks = analysis.WALKS * analysis.WALK_STEPS
     looked_for = samples + 2 * references + len(ALTERATIONS) * analysis.PLANTED
     batch = model.sample(TRIED_PICTURES)
-    a_sample = _seconds(lambda: model.sample(TRIED_PICTURES)) / TRIED_PICTURES
-    features = _seconds(lambda: feature_vectors(model.discriminator, batch)) / TRIED_PICTURES
-    views = _seconds(lambda: image_views(batch)) / TRIED_PICTURES
+    a_sample = seconds_of(lambda: model.sample(TRIED_PICTURES)) / TRIED_PICTURES
+    features = seconds_of(lambda: feature_vectors(model.discriminator, batch)) / TRIED_PICTURES
+    views = seconds_of(lambda: image_views(batch)) / TRIED_PICTURES
     numbers = torch.arange(BLOCK).numpy()
     vectors = pixel_vectors(batch).repeat(BLOCK // TRIED_PICTURES, 1)
     search = NearestSearch(vectors[None])
-    a_pair = _seconds(lambda: search.add(vectors, numbers)) / BLOCK**2
+    a_pair = seconds_of(lambda: search.add(vectors, numbers)) / BLOCK**2
     return Planned(
         does=f"compare {samples:,} samples, {references:,} other images, planted copies and {walks:,} steps of walks with "
         f"{count:,} training images",
@@ -173,11 +171,3 @@ def _plan(model: DCGAN, data: Path | None, held_out: Path | None, samples: int, 
         place=out,
         memory=count * size**2 * channels,
     )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """How long something takes that has been done once already, and so has made what is made once."""
-    work()
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

@@ -311,13 +311,11 @@ def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:
     told = _Teller(verdict, {})
     told.add_habits(known)
     told.add_geometry(known)
-    if verdict.agrees or verdict.distance is None:
-        return told.told
-    statistics = (
-        f"no reading of its weights produces its running statistics (the best is off by a distance of {verdict.distance:.3f}), "
-        "so the most usual one is taken, which is a guess"
-    )
-    return replace(told.told, statistics=statistics)
+    if verdict.contradicted:
+        return replace(
+            told.told, statistics=_statistics(verdict, guess="the most usual one is taken, which is a guess")
+        )
+    return told.told
 
 
 class _Teller:
@@ -370,7 +368,7 @@ class _Teller:
         return Told(tuple(self.given), tuple(self.decided), tuple(self.granted), _statistics(self.verdict))
 
 
-def _statistics(verdict: Verdict) -> str:
+def _statistics(verdict: Verdict, guess: str = "the best of them is a guess") -> str:
     """How the statistics fit, in a sentence without its full stop."""
     if verdict.distance is None:
         return "it keeps no running statistics, so none could be compared with what its layers produce"
@@ -378,7 +376,7 @@ def _statistics(verdict: Verdict) -> str:
     numbers = f"distance {verdict.distance:.3f}, deviations {ratios} times the stored ones"
     if verdict.agrees:
         return f"its running statistics are what these layers produce ({numbers})"
-    return f"no reading of its weights produces its running statistics, and the best of them is a guess ({numbers})"
+    return f"no reading of its weights produces its running statistics, and {guess} ({numbers})"
 
 
 def check(imported: Imported, path: Path) -> dict[str, float]:

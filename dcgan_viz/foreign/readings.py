@@ -201,7 +201,7 @@ def _refuse_what_never_ran(verdict: Verdict, known: Knowledge, source: Source | 
 def _refuse_what_does_not_fit(verdict: Verdict, known: Knowledge, source: Source | None) -> None:
     """Raise where none of several readings of a generator gives its statistics."""
     missing = _missing(known, source)
-    if missing and verdict.distance is not None and not verdict.agrees and verdict.considered > 1:
+    if missing and verdict.contradicted and verdict.considered > 1:
         raise _undecided(
             f"no way to read these weights gives their running statistics: in the best of {verdict.considered:,} "
             f"({', '.join(traits(verdict.reading).values())}) they are too far off, by deviations "
@@ -273,10 +273,11 @@ def read_discriminator(
     chains, readings, found = _judged(weights, known, size, pictures, sources)
     _ask_order(found, chains, "discriminator")
     _settle(found, known, "discriminator")
-    if found.agrees or found.distance is None:
+    if not found.contradicted:
         return found
     # Which of all readings happens to be the least bad is then no evidence for its strides and slope.
-    return replace(found, reading=min(readings, key=lambda r: r.unusual + (r.habits.slope != 0.2)))
+    usual = min(readings, key=lambda r: r.unusual + (r.habits.slope != 0.2))
+    return replace(judge([usual], _turns(pictures), discriminator_layer), considered=found.considered)
 
 
 def hear(
@@ -307,9 +308,13 @@ def _judged(
         )
 
     readings = _readings(chains, geometries, known, sources, "discriminator")
+    return chains, readings, judge(readings, _turns(pictures), discriminator_layer)
+
+
+def _turns(pictures: Callable[[str], Tensor]) -> Callable[[str, int], Tensor]:
+    """One half of the pictures for the search, the other for those that it leaves."""
     half = EXAMPLES // 2
-    found = judge(readings, lambda name, turn: pictures(name)[min(turn, 1) * half :][:half], discriminator_layer)
-    return chains, readings, found
+    return lambda name, turn: pictures(name)[min(turn, 1) * half :][:half]
 
 
 def _readings(

@@ -194,6 +194,11 @@ class Verdict:
         """Whether the statistics are there and fit."""
         return self.drift is not None and self.drift <= FITS and all(fit.strain <= STRAINED for fit in self.fits)
 
+    @property
+    def contradicted(self) -> bool:
+        """Whether the statistics are there and do not fit."""
+        return self.distance is not None and not self.agrees
+
     def decided(self, value: Callable[[Reading], Hashable]) -> bool:
         """Whether all readings that are not told apart have the same value."""
         return self.distance is not None and len({value(r) for r in self.tied}) == 1

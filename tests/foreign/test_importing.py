@@ -128,7 +128,7 @@ def test_a_discriminator_that_nothing_explains_is_taken_to_be_usual(run, pair: t
     torch.save(stored, "D.pth")
     outcome = run("import", "G.pth", "D.pth", "--out", "model")
     assert outcome.exit_code == 0, outcome.output
-    assert "so the most usual one is taken, which is a guess" in outcome.stderr
+    assert "and the most usual one is taken, which is a guess" in outcome.stderr
     assert "settle it by --discriminator-strides" in outcome.stderr
     assert "taken for granted: LeakyReLU 0.2, normalisation before it, epsilon 1e-05, strides 2,2" in outcome.stderr
     assert any("is a guess" in weakness for weakness in load("model").card.weaknesses)
