@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -74,3 +74,20 @@ def attack(name: str, random: Random) -> str | None:
         return read_bounded(name, folder)
     finally:
         shutil.rmtree(folder)
+
+
+def attack_often(name: str, seed: int, cases: int) -> dict[str, list[int]]:
+    """Attack one format with `cases` cases; which of them escaped, by what went wrong."""
+    escaped: dict[str, list[int]] = {}
+    for case in range(cases):
+        if failure := attack(name, Random(f"{seed} {name} {case}")):
+            escaped.setdefault(failure.split(":")[0], []).append(case)
+    return escaped
+
+
+def describe(escaped: Mapping[str, list[int]]) -> str:
+    """What went wrong, how often, and the first case that shows it."""
+    return "; ".join(
+        f"{failure} {len(cases)} time{'s' * (len(cases) > 1)}, first in case {cases[0]}"
+        for failure, cases in escaped.items()
+    )
