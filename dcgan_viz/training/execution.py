@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
+from torch import distributed
 
 from dcgan_viz.devices import computes_bf16, find_device
 from dcgan_viz.untrusted import EXACT
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Precision = Literal["auto", "fp32", "bf16"]
+
+LETTING_GO = 0.25
+"""Seconds in which a thread that is due lets go of a tensor, on a busy machine too."""
 
 
 @dataclass(frozen=True)
@@ -123,3 +130,20 @@ def launch(device: str, execution: Execution) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """Around the work of a process of several: the threads of its group end before the process does.
+
+    Such a thread lets go of the last tensor that it summed a moment after the sum is known, and needs the interpreter
+    for it. If that is at its end by then, the process aborts after all its work is done; if it is waiting for the
+    thread, in the destructor of the group, both wait for ever.
+    """
+    try:
+        yield
+    finally:
+        if distributed.is_initialized():
+            time.sleep(LETTING_GO)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
