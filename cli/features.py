@@ -12,6 +12,7 @@ import click
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, shard_option
 from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture
+from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
     from dcgan_viz.model import DCGAN
@@ -107,7 +108,7 @@ def features(
         echo(f"{written.path} already holds these features, and stays as it is")
         return
     again = f", {written.first:,} of them by an earlier run" if written.first else ""
-    echo(f"{columns:,} features of {rows:,} images{again}, {chosen}, written to {written.path}")
+    echo(f"{counted(columns, 'feature')} of {counted(rows, 'image')}{again}, {chosen}, written to {written.path}")
 
 
 def _plan(model: DCGAN, data: Path, out: Path, precision: str, shard: str | None) -> Planned:

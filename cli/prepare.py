@@ -11,6 +11,7 @@ import click
 from dcgan_viz.cli.command import Command, echo, in_options
 from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option, shard_option
 from dcgan_viz.cli.planning import Planned, announce, dry_run_option, seconds_a_picture
+from dcgan_viz.words import counted
 
 SHOWN_REASONS = 10
 """Of why pictures were left out, the most frequent first; the JSON beside the array has them all."""
@@ -82,16 +83,16 @@ def prepare(
     )
     if as_json:
         reasons = by_reason((picture.name, picture.reason) for picture in result.broken)
-        broken, counted = (
+        broken, shares = (
             [{**asdict(one), "reason": in_options(one.reason)} for one in some] for some in (result.broken, reasons)
         )
-        echo(json.dumps({**asdict(result), "path": str(result.path), "broken": broken, "reasons": counted}))
+        echo(json.dumps({**asdict(result), "path": str(result.path), "broken": broken, "reasons": shares}))
         return
-    echo(f"{result.pictures:,} pictures of {size}x{size} written to {result.path}")
+    echo(f"{counted(result.pictures, 'picture')} of {size}x{size} written to {result.path}")
     if result.left_out:
         echo(f"not read: {', '.join(result.left_out)}")
     if result.enlarged:
-        echo(f"{result.enlarged:,} of them are smaller than that and were enlarged")
+        echo(f"{result.enlarged:,} smaller than that and enlarged")
     for what, pictures in (
         ("left out", result.broken),
         ("with unreadable metadata, not turned", result.unturned),

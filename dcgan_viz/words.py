@@ -11,9 +11,9 @@ def counted(number: int, noun: str) -> str:
     Examples
     --------
     >>> counted(1, "row"), counted(3, "box"), counted(0, "batch"), counted(12000, "sample")
-    ('1 row', '3 boxes', '0 batches', '12000 samples')
+    ('1 row', '3 boxes', '0 batches', '12,000 samples')
     """
-    return f"{number} {noun if number == 1 else plural(noun)}"
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def plural(noun: str) -> str:

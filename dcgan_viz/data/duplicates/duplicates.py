@@ -28,6 +28,7 @@ from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate, share_estimate, stream
 from dcgan_viz.untrusted import printable
+from dcgan_viz.words import counted
 
 RADIUS = 24
 """Bits of 128 in which codes may differ: nearly all crops of 5 % are within it, and one in 100,000 pairs of other pictures."""
@@ -205,7 +206,7 @@ def find_duplicates(
     stages = (
         check.search("equal codes", equal),
         check.search(f"codes within {radius} bits", candidates[distances > 0]),
-        check.search(f"of these, pixels that correlate by {threshold:g}", same),
+        check.search(f"of both, pixels that correlate by {threshold:g}", same),
     )
     shown = _shown(group, seed)
     names = tuple(found.names[index] for index in places)
@@ -350,14 +351,14 @@ def sentences(result: Duplicates) -> str:
     str
     """
     lines = [
-        f"{result.pictures:,} pictures, {result.groups:,} groups of duplicates: {result.removed:,} can be left out, "
-        f"{result.pictures - result.removed:,} are on the keep-list"
+        f"{counted(result.pictures, 'picture')}, {counted(result.groups, 'group')} of duplicates: {result.removed:,} can be "
+        f"left out, {result.pictures - result.removed:,} are on the keep-list"
     ]
     if result.broken:
         lines.append(f"{result.broken:,} do not decode, and are not on it either")
     for stage in result.stages:
         share = f"; false, in a sample: {stage.false:.1%}" if stage.false.n else ""
-        lines.append(f"{stage.name}: {stage.pairs:,} pairs{share}")
+        lines.append(f"{stage.name}: {counted(stage.pairs, 'pair')}{share}")
     if result.groups:
         first = result.members()[0]
         lines.append(f"such as {' and '.join(printable(result.names[i]) for i in first[:2])}")

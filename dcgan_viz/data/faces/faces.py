@@ -20,6 +20,7 @@ from dcgan_viz.folders import check_folder, staged_folder
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import printable
 from dcgan_viz.versions import versions
+from dcgan_viz.words import counted
 
 KIND = "Faces"
 FOLDER, BOXES, SKIPPED, SUMMARY = "faces", "annotations.json", "skipped.jsonl", "faces.json"
@@ -272,7 +273,7 @@ def sentences(result: Faces) -> str:
     4 faces of 10 pictures, found by cascades
     left out: 6 no face
     """
-    lines = [f"{result.faces:,} faces of {result.pictures:,} pictures, found by {result.detector}"]
+    lines = [f"{counted(result.faces, 'face')} of {counted(result.pictures, 'picture')}, found by {result.detector}"]
     if result.skipped:
         lines.append("left out: " + ", ".join(f"{count:,} {printable(why)}" for why, count in result.skipped.items()))
     return "\n".join(lines)
