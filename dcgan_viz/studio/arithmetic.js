@@ -7,7 +7,7 @@ const STEPS = 7, NAMES = ["A", "B", "C"], MOST = 12;
 
 export function show(view, about, address) {
   const bins = Object.fromEntries(NAMES.map(name => [name, parse(address.values.get(name))]));
-  let t = Number(address.values.get("t") ?? 1), scrubbing = null;
+  let t = Number(address.values.get("t") ?? 1), chosen = null;
 
   function parse(text) {
     return (text ?? "").split(",").filter(Boolean).map(part => {
@@ -33,11 +33,15 @@ export function show(view, about, address) {
     steps.forEach((step, k) => paint(step, pictures, k));
     return false;
   });
+  // What is put into a term has been drawn on the wall, unless the address or a concept names it.
+  const drawn = new Map();
+  const keep = (samples, pictures) => samples.forEach((sample, number) => drawn.set(sampleName(sample), { pictures, number }));
   const drawBin = (place, samples, name) => guarded(async () => {
-    const pictures = samples.length ? await askPictures("draw", { points: samples }) : null;
+    const missing = samples.filter(sample => !drawn.has(sampleName(sample)));
+    if (missing.length) keep(missing, await askPictures("draw", { points: missing }));
     place.replaceChildren(...samples.map((sample, k) => {
-      const picture = canvas();
-      paint(picture, pictures, k);
+      const picture = canvas(), { pictures, number } = drawn.get(sampleName(sample));
+      paint(picture, pictures, number);
       return make("button", {
         type: "button", title: "take it out", "aria-label": `take sample ${sampleName(sample)} out of ${name}`,
         onclick: () => { bins[name].splice(k, 1); update(); },
@@ -64,7 +68,10 @@ export function show(view, about, address) {
         box.classList.remove("over");
         try { put(name, JSON.parse(event.dataTransfer.getData("text/plain"))); } catch { /* Not one of our samples. */ }
       },
-    }, make("h2", {}, { A: "A", B: "− B", C: "+ C" }[name]), places[name], ...concept(name));
+    }, make("h2", {}, { A: "A", B: "− B", C: "+ C" }[name]), places[name], ...concept(name),
+    // Neither a finger nor every keyboard can drag.
+    make("button", { type: "button", className: "put", "aria-label": `put the sample that is chosen into ${name}`,
+      onclick: () => { if (chosen) put(name, chosen.sample); } }, "put here"));
     return box;
   });
 
@@ -99,15 +106,20 @@ export function show(view, about, address) {
     if (text) download(new Blob([text], { type: "text/x-python" }), "drawn_again.py");
   }
 
-  const samples = wall(points => guarded(() => askPictures("draw", { points })), (sample, _, button) => {
-    scrubbing = button;
+  const draw = points => guarded(async () => {
+    const pictures = await askPictures("draw", { points });
+    keep(points, pictures);
+    return pictures;
+  });
+  const samples = wall(draw, (sample, _, button) => {
+    chosen = button;
     for (const other of samples.grid.children) other.setAttribute("aria-pressed", String(other === button));
   });
   function key(event) {
     const name = event.key.toUpperCase();
-    const chosen = document.activeElement?.sample ?? scrubbing?.sample;
-    if (!NAMES.includes(name) || !chosen || event.ctrlKey || event.altKey || event.target.matches("select, input")) return;
-    put(name, chosen);
+    const sample = document.activeElement?.sample ?? chosen?.sample;
+    if (!NAMES.includes(name) || !sample || event.ctrlKey || event.altKey || event.target.matches("select, input")) return;
+    put(name, sample);
   }
   addEventListener("keydown", key);
   view.replaceChildren(make("div", { className: "two" },
@@ -117,7 +129,7 @@ export function show(view, about, address) {
         make("button", { type: "button", onclick: () => { for (const name of NAMES) bins[name] = []; update(); } }, "empty"),
         make("button", { type: "button", onclick: film }, "film"),
         make("button", { type: "button", onclick: script }, "script")),
-      make("p", { className: "hint" }, "Drag samples into A, B and C, or press a, b or c on one. The paper averages three of each: single ones ",
+      make("p", { className: "hint" }, "Drag samples into A, B and C; or click one, and press a, b or c or ", make("i", {}, "put here"), ". The paper averages three of each: single ones ",
         "are unstable. The sum is drawn where it lies, also outside the cube that z is drawn from.")),
     samples.element));
   update();

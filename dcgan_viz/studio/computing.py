@@ -91,17 +91,25 @@ class Jobs(Generic[T]):
             If the computation failed; it is tried again when it is asked for again.
         """
         with self._lock:
-            if name not in self._jobs:
-                future, waiting = Future[T](), Waiting()
-                self._jobs[name] = future, waiting
-                # A daemon: Ctrl-C does not wait for a table that nobody will see.
-                threading.Thread(target=self._work, args=(future, waiting, compute), name=JOB, daemon=True).start()
-            future, waiting = self._jobs[name]
+            future, waiting = self._begun(name, compute)
             if not future.done():
                 return waiting
             if future.exception() is not None:
                 del self._jobs[name]
         return future.result()
+
+    def begin(self, name: Any, compute: Callable[[Callable[..., Any]], T]) -> Future[T]:
+        """The result to come, for which nobody has to ask again; the parameters are those of `result`."""
+        with self._lock:
+            return self._begun(name, compute)[0]
+
+    def _begun(self, name: Any, compute: Callable[[Callable[..., Any]], T]) -> tuple[Future[T], Waiting]:
+        if name not in self._jobs:
+            future, waiting = Future[T](), Waiting()
+            self._jobs[name] = future, waiting
+            # A daemon: Ctrl-C does not wait for a table that nobody will see.
+            threading.Thread(target=self._work, args=(future, waiting, compute), name=JOB, daemon=True).start()
+        return self._jobs[name]
 
     def _work(self, future: Future[T], waiting: Waiting, compute: Callable[[Callable[..., Any]], T]) -> None:
         with self._turn:

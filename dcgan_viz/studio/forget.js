@@ -16,12 +16,14 @@ export function show(view, about, address) {
       "Draw boxes under Annotate, then: ", make("code", {}, `dcgan-viz forget --model ${about.model} --object ${about.annotated} --annotations ${about.annotated}-boxes.json`)));
     return null;
   }
-  const values = address.values, { layer, shown } = about;
+  const values = address.values, { shown } = about;
   const state = {
     object: about.objects.includes(values.get("object")) ? values.get("object") : about.objects.includes("window") ? "window" : about.objects[0],
+    layer: (about.generator.find(l => l.number === Number(values.get("layer"))) ?? about.layer).number,
     ranking: about.rankings.includes(values.get("ranking")) ? values.get("ranking") : about.rankings[0],
     page: Number(values.get("page") ?? 0), tool: "everywhere", brush: { remove: 0, insert: 0 }, masks: true, before: false,
   };
+  let layer = about.generator.find(l => l.number === state.layer);
   let ranked = null, pictures = null, seen = null, present = true, cursor = { sample: 0, row: 0, column: 0 }, painting = null;
   // What can be undone: how many maps are zeroed everywhere, and the strokes.
   let past = history({ zeroed: Number(values.get("maps") ?? 0), strokes: [] });
@@ -29,6 +31,14 @@ export function show(view, about, address) {
   const choose = (label, name, options) => make("label", {}, label, make("select", {
     onchange(event) { state[name] = event.target.value; past = history({ zeroed: 0, strokes: [] }); rank(); },
   }, ...options.map(option => make("option", { selected: option === state[name] }, option))));
+  const layers = make("label", {}, "in", make("select", { "aria-label": "layer", onchange(event) {
+    layer = about.generator[event.target.selectedIndex];
+    state.layer = layer.number;
+    count.input.max = layer.channels;
+    cursor = { sample: 0, row: 0, column: 0 };
+    past = history({ zeroed: 0, strokes: [] });
+    rank();
+  } }, ...about.generator.map(l => make("option", { selected: l.number === state.layer }, `layer ${l.number}${l.number === about.layer.number ? ", the paper's" : ""}`))));
   const tools = Object.entries(TOOLS).map(([tool, text]) => make("button", {
     type: "button", "aria-pressed": String(tool === state.tool),
     onclick() {
@@ -63,7 +73,7 @@ export function show(view, about, address) {
 
   const maps = number => ranked.maps.slice(0, number);
   const body = ({ zeroed, strokes }) => ({
-    maps: maps(zeroed), page: state.page, count: shown,
+    maps: maps(zeroed), layer: state.layer, page: state.page, count: shown,
     strokes: [...strokes, ...(painting ? [painting] : [])].map(s => ({ ...s, maps: maps(s.maps), object: state.object, places: [...s.places] })),
   });
   // The pictures at once; what the judge sees in them takes longer, and follows a few times a second.
@@ -95,12 +105,13 @@ export function show(view, about, address) {
     cells.forEach(({ picture }, k) => paint(picture, pictures, state.before ? k : shown + k));
   }
   function tabulate() {
-    const rows = seen.objects.map(o => make("tr", {},
+    const row = o => make("tr", {},
       make("td", { className: o.object === state.object ? "subject" : "" }, key(o.object), o.object),
-      make("td", {}, percent(o.removed)), make("td", {}, `${o.before} → ${o.after}`)));
-    table.replaceChildren(make("thead", {}, make("tr", {}, make("th", {}, "object"), make("th", {}, "pixels gone"), make("th", {}, `seen in, of ${shown}`))),
-      make("tbody", {}, ...rows));
-    table.hidden = !rows.length;
+      make("td", {}, percent(o.removed)), make("td", {}, `${o.before} → ${o.after}`));
+    const head = (...words) => make("tr", {}, ...words.map(word => make("th", {}, word)));
+    const [own, others] = [true, false].map(is => seen.objects.filter(o => (o.object === state.object) === is).map(row));
+    table.replaceChildren(make("tbody", {}, ...(own.length ? [head("removed", "pixels gone", `seen in, of ${shown}`), ...own] : []), head("collateral", own.length ? "" : "pixels gone", ""), ...others));
+    table.hidden = !seen.objects.length;
   }
   const colour = name => COLOURS[about.seen.indexOf(name) % COLOURS.length];
   function key(name) {
@@ -182,34 +193,34 @@ export function show(view, about, address) {
     redo.disabled = !past.canRedo;
     showCount();
     measured.replaceChildren();
-    command.textContent = zeroed
-      ? `dcgan-viz forget --model ${about.model} --object ${state.object} --rank-by ${state.ranking} --top ${zeroed}`
-      : `dcgan-viz forget --model ${about.model} --object ${state.object} --rank-by ${state.ranking}`;
+    command.textContent = `dcgan-viz forget --model ${about.model} --object ${state.object} --rank-by ${state.ranking}${
+      state.layer === about.layer.number ? "" : ` --layer ${state.layer}`}${zeroed ? ` --top ${zeroed}` : ""}`;
     save.disabled = measure.disabled = !zeroed;
     save.title = strokes.length ? "what is painted belongs to one sample and is not saved" : "";
-    address.say({ object: state.object, ranking: state.ranking, maps: zeroed || null, page: state.page || null });
+    address.say({ object: state.object, ranking: state.ranking, layer: state.layer === about.layer.number ? null : state.layer, maps: zeroed || null, page: state.page || null });
     update(past.now);
   }
   async function rank() {
     ranked = null;
     waiting.textContent = `ranking the maps by ${state.ranking}: the first time this takes some seconds, causal and learned minutes…`;
-    const asked = `${state.object} ${state.ranking}`;
-    const found = await guarded(() => made("forget/rank", { object: state.object, ranking: state.ranking },
-      () => {}, () => present && asked === `${state.object} ${state.ranking}`));
-    if (!present || asked !== `${state.object} ${state.ranking}`) return;
+    const question = () => ({ object: state.object, ranking: state.ranking, layer: state.layer });
+    const asked = JSON.stringify(question()), current = () => present && asked === JSON.stringify(question());
+    const found = await guarded(() => made("forget/rank", question(), () => {}, current));
+    if (!current()) return;
     waiting.textContent = "";
     if (!found) return;
     ranked = found;
     // Few maps draw an object where there is none; to be rid of it takes many.
     state.brush = { remove: ranked.positive, insert: Math.ceil(layer.channels / 4) };
-    waiting.textContent = `The paper zeroes all maps with a positive weight in the regression: ${ranked.positive} of ${layer.channels}.`;
+    waiting.textContent = `The paper zeroes all maps with a positive weight in the regression: ${ranked.positive} of ${layer.channels}.${
+      about.seen.length ? "" : ` ${about.model} has no segmenter that would count what goes; the command below compares what changes inside and outside of boxes.`}`;
     settled();
   }
   const interval = ([value, low, high]) => [percent(value), " ", make("span", { className: "interval" }, `[${percent(low)}, ${percent(high)}]`)];
   const measure = make("button", { type: "button", async onclick() {
     const { zeroed } = past.now;
     measured.replaceChildren(make("p", { className: "hint" }, "measuring…"));
-    const found = await guarded(() => made("forget/measure", { object: state.object, ranking: state.ranking, maps: maps(zeroed) },
+    const found = await guarded(() => made("forget/measure", { object: state.object, ranking: state.ranking, layer: state.layer, maps: maps(zeroed) },
       () => {}, () => present && past.now.zeroed === zeroed));
     if (!found?.effects) { measured.replaceChildren(); return; }
     const [own, random] = found.effects;
@@ -221,7 +232,7 @@ export function show(view, about, address) {
       make("tr", {}, make("td", {}, "SSIM elsewhere"), make("td", {}, own.similarity[0]?.toFixed(2) ?? "–"), make("td", {}, random.similarity[0]?.toFixed(2) ?? "–")))));
   } }, "measure on new samples");
   const save = make("button", { type: "button", async onclick() {
-    const found = await guarded(() => ask("forget/save", { object: state.object, ranking: state.ranking, maps: maps(past.now.zeroed) }));
+    const found = await guarded(() => ask("forget/save", { object: state.object, ranking: state.ranking, layer: state.layer, maps: maps(past.now.zeroed) }));
     if (found) saved.textContent = `saved: dcgan-viz sample --model ${found.folder}`;
   } }, "save as a model");
 
@@ -236,7 +247,7 @@ export function show(view, about, address) {
   const toggle = (text, name) => make("label", {}, make("input", { type: "checkbox", checked: state[name], onchange: event => { state[name] = event.target.checked; if (pictures) { show(); overlay(); } } }), text);
   view.replaceChildren(make("div", { className: "two" },
     make("section", { className: "panel" },
-      make("div", { className: "row" }, choose("forget", "object", about.objects), choose("by", "ranking", about.rankings)),
+      make("div", { className: "row" }, choose("forget", "object", about.objects), choose("by", "ranking", about.rankings), layers),
       make("div", { className: "row", role: "group", "aria-label": "where" }, ...tools), count,
       make("div", { className: "row" }, undo, redo, ...(about.seen.length ? [toggle("masks", "masks")] : []), toggle("before", "before"),
         make("button", { type: "button", onclick: () => { state.page += 1; seen = null; overlay(); past = history({ ...past.now, strokes: [] }); settled(); } }, "other samples")),

@@ -74,41 +74,42 @@ class _View:
 
     def __init__(self, model: DCGAN, segmenter: Segmenter | None, place: Path, turns: Turns) -> None:
         self.model, self.segmenter, self.place, self.turns = model, segmenter, place, turns
-        self.layer, self.objects = choose_layer(model, None), objects_of(model, segmenter)
+        self.objects = objects_of(model, segmenter)
         self.rankings: Jobs[tuple[list[int], int]] = Jobs()
         self.measured: Jobs[list[dict[str, Any]]] = Jobs()
         # Of this view alone: cached methods would keep it for as long as the process runs.
         self.evidence = lru_cache(maxsize=16)(self._gather)
         self.start = lru_cache(maxsize=8)(self._untouched)
 
-    def _gather(self, label: str) -> Evidence:
+    def _gather(self, layer: Layer, label: str) -> Evidence:
         boxes = find_boxes(self.model, [label], self.segmenter)
         # By the same other positions as the command that the page names, whose seed is 0.
         seed = stream(0, EVIDENCE)
-        return gather_evidence(self.model, self.layer, boxes, label, segmenter=self.segmenter, seed=seed)
+        return gather_evidence(self.model, layer, boxes, label, segmenter=self.segmenter, seed=seed)
 
     def _untouched(self, layer: Layer, shown: int, seed: int) -> Untouched:
         return untouched(self.model, layer, self.model.latents(shown, seed), self.segmenter)
 
-    def levels(self, label: str) -> NDArray[np.float32]:
+    def levels(self, layer: Layer, label: str) -> NDArray[np.float32]:
         """What maps are raised to where an object is painted."""
-        found = self.evidence(label)
+        found = self.evidence(layer, label)
         return strong_levels(found.maps, found.inside)
 
-    def chosen(self, data: Any) -> tuple[str, str]:
-        """The object and the ranking of a request."""
-        return one_of(data, "object", self.objects), one_of(data, "ranking", tuple(RANKINGS))
+    def chosen(self, data: Any) -> tuple[Layer, str, str]:
+        """The layer, the object and the ranking of a request."""
+        label, ranking = one_of(data, "object", self.objects), one_of(data, "ranking", tuple(RANKINGS))
+        return _layer(self.model, data), label, ranking
 
     async def rank(self, request: Request) -> Response:
         """All maps in the order of a ranking, and how many have a positive weight."""
-        label, ranking = self.chosen(await read_request(request))
+        layer, label, ranking = self.chosen(await read_request(request))
 
         def compute(progress: Callable[..., Any]) -> tuple[list[int], int]:
-            found = self.evidence(label)
+            found = self.evidence(layer, label)
             scores = score_maps(ranking, found)
             return np.argsort(-scores, kind="stable").tolist(), len(positive_maps(found.weights))
 
-        found = self.rankings.result((label, ranking), compute)
+        found = self.rankings.result((layer, label, ranking), compute)
         if isinstance(found, Waiting):
             return json_reply({"waiting": True})
         return json_reply({"maps": found[0], "positive": found[1]})
@@ -118,9 +119,7 @@ class _View:
         data = await read_request(request)
         of = _layer(self.model, data)
         ablation = Ablation(of, _maps(data, "maps", of))
-        strokes = [_stroke(one, self.layer, self.objects, self.levels) for one in some(data, "strokes", MOST_STROKES)]
-        if strokes and of != self.layer:
-            raise UserError(f"places are painted in layer {self.layer.number}")
+        strokes = [_stroke(one, of, self.objects, self.levels) for one in some(data, "strokes", MOST_STROKES)]
         seed = FIRST_SEED + whole_number(data, "page", 0, MOST_SEEDS - 1)
         shown = whole_number(data, "count", 1, SHOWN)
         # To read the pictures takes longer than to draw them: a page that is in a hurry does without.
@@ -143,21 +142,21 @@ class _View:
     async def measure(self, request: Request) -> Response:
         """What zeroing maps does to new samples, counted by the segmenter."""
         data = await read_request(request)
-        label, _ = self.chosen(data)
+        layer, label, _ = self.chosen(data)
         segmenter = self.segmenter
         if segmenter is None or label not in segmenter.objects:
             raise UserError(f"nobody can count {label} in this model's pictures: it has no segmenter that knows it")
-        maps = _maps(data, "maps", self.layer)
+        maps = _maps(data, "maps", layer)
         found = self.measured.result(
-            (label, maps), lambda progress: _measure(self.model, self.layer, maps, segmenter, label)
+            (layer, label, maps), lambda progress: _measure(self.model, layer, maps, segmenter, label)
         )
         return json_reply({"waiting": True} if isinstance(found, Waiting) else {"effects": found, "samples": MEASURED})
 
     async def save(self, request: Request) -> Response:
         """Write the model that draws without maps, and say where it is."""
         data = await read_request(request)
-        label, _ = self.chosen(data)
-        maps = _maps(data, "maps", self.layer)
+        layer, label, _ = self.chosen(data)
+        maps = _maps(data, "maps", layer)
         if not maps:
             raise UserError("no map is zeroed: there is nothing to save")
 
@@ -165,7 +164,7 @@ class _View:
             # The page chooses no names: what is written where is decided here.
             folder = new_folder(self.place / f"{self.model.card.name}-without-{label}")
             try:
-                return str(edited(self.model, Ablation(self.layer, maps)).save(folder))
+                return str(edited(self.model, Ablation(layer, maps)).save(folder))
             except OSError as error:
                 raise RefusedError(f"{folder} cannot be written: {error.strerror}", 503) from error
 
@@ -186,7 +185,7 @@ def _maps(data: Any, name: str, layer: Layer) -> tuple[int, ...]:
 
 
 def _stroke(
-    data: Any, layer: Layer, objects: tuple[str, ...], levels: Callable[[str], NDArray[np.float32]]
+    data: Any, layer: Layer, objects: tuple[str, ...], levels: Callable[[Layer, str], NDArray[np.float32]]
 ) -> Callable[[], Stroke]:
     """Checks a stroke, and gives what makes it once it is its turn."""
     if not isinstance(data, dict):
@@ -200,7 +199,7 @@ def _stroke(
             raise UserError(f"places should be numbers from 0 to {len(places) - 1}")
         places[position] = True
     square = places.reshape(layer.size, layer.size)
-    return lambda: Stroke(sample, maps, square, levels(label) if kind == "insert" else None)
+    return lambda: Stroke(sample, maps, square, levels(layer, label) if kind == "insert" else None)
 
 
 def _measure(

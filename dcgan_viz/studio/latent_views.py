@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from torch import Tensor
 
-from dcgan_viz.analysis.latent.points import is_moved, locate, read_point, script, steering_directions
+from dcgan_viz.analysis.latent.points import Point, is_moved, locate, read_point, script, steering_directions
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.errors import UserError
 from dcgan_viz.media.film import save_film
 from dcgan_viz.model import DCGAN
-from dcgan_viz.studio.computing import Turns, pictures_reply, read_request, some
+from dcgan_viz.studio.computing import Jobs, Turns, pictures_reply, read_request, some
 
 DIRECTIONS = 8
 MOST_POINTS = 64
@@ -37,27 +37,28 @@ def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
     """
     count = min(DIRECTIONS, model.latent_dim)
 
-    @cache
-    def directions() -> Tensor:
-        return steering_directions(model, count)
+    jobs: Jobs[Tensor] = Jobs()
 
-    def latents(data: Any, most: int) -> Callable[[], Tensor]:
-        points = [read_point(point) for point in some(data, "points", most)]
-        if not points:
-            raise UserError("there are no points to draw")
-        moved = any(is_moved(point) for point in points)
-        return lambda: locate(model, points, directions() if moved else None)
+    async def directions(points: Sequence[Point]) -> Tensor | None:
+        # Begun with the first picture and not when a slider first moves: they take seconds.
+        found = jobs.begin("directions", lambda progress: steering_directions(model, count))
+        if not any(is_moved(point) for point in points):
+            return None
+        return await asyncio.wrap_future(found)
 
     async def draw(request: Request) -> Response:
-        place = latents(await read_request(request), MOST_POINTS)
-        pixels = await turns(lambda: to_pixels(model.generate(place())))
+        points = _points(await read_request(request), MOST_POINTS)
+        # Others are drawn while this one waits for the directions.
+        known = await directions(points)
+        pixels = await turns(lambda: to_pixels(model.generate(locate(model, points, known))))
         return pictures_reply([pixels])
 
     async def film(request: Request) -> Response:
-        place = latents(await read_request(request), MOST_FRAMES)
+        points = _points(await read_request(request), MOST_FRAMES)
+        known = await directions(points)
 
         def make() -> bytes:
-            frames = to_pixels(model.generate(place()))
+            frames = to_pixels(model.generate(locate(model, points, known)))
             with tempfile.TemporaryDirectory() as folder:
                 return save_film([*frames, *frames[::-1]], Path(folder) / "film.webp").read_bytes()
 
@@ -65,7 +66,7 @@ def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
 
     async def write(request: Request) -> Response:
         data = await read_request(request)
-        latents(data, MOST_FRAMES)
+        _points(data, MOST_FRAMES)
         return Response(script(name, data["points"], count), media_type="text/x-python")
 
     return [
@@ -73,3 +74,10 @@ def latent_routes(model: DCGAN, name: str, turns: Turns) -> list[BaseRoute]:
         Route("/film", film, methods=["POST"]),
         Route("/script", write, methods=["POST"]),
     ]
+
+
+def _points(data: Any, most: int) -> list[Point]:
+    points = [read_point(point) for point in some(data, "points", most)]
+    if not points:
+        raise UserError("there are no points to draw")
+    return points

@@ -17,7 +17,7 @@ export function show(view, about, address) {
     along: (values.get("along") ?? "").split(",").map(Number),
   };
   state.along = Array.from({ length: about.directions }, (_, k) => state.along[k] || 0);
-  let playing = 0;
+  let playing = 0, ending = false;
 
   const picture = canvas("the sample that is held");
   const title = make("h2", { className: "hint" });
@@ -25,11 +25,13 @@ export function show(view, about, address) {
   const play = make("button", { type: "button", onclick: () => (playing ? stop() : start()) }, "play");
   const walkRow = make("div", {}, way, make("div", { className: "row" }, play,
     make("button", { type: "button", onclick: () => { state.from = state.to = null; stop(); update(); mark(); } }, "end the walk")));
+  // As shift-click does: a finger has no shift.
+  const begin = make("button", { type: "button", onclick: () => { Object.assign(state, { from: state.hold, to: null }); ending = true; mark(); update(); } }, "walk to…");
   const sliders = state.along.map((amount, k) => slider(`direction ${k + 1}`,
     { min: -4, max: 4, step: 0.1, value: amount, format: v => v.toFixed(1) }, to => { state.along[k] = to; update(); }));
   const panel = make("section", { className: "panel", "aria-label": "the sample that is held" }, title, picture, walkRow, ...sliders,
     make("div", { className: "row" },
-      make("button", { type: "button", onclick: reset }, "reset"),
+      begin, make("button", { type: "button", onclick: reset }, "reset"),
       make("button", { type: "button", onclick: film }, "film"),
       make("button", { type: "button", onclick: script }, "script")),
     make("p", { className: "hint" }, "Click a sample to hold it, shift-click two to walk between them (with keys: enter and ",
@@ -45,7 +47,10 @@ export function show(view, about, address) {
   function update() {
     const walking = Boolean(state.from && state.to);
     walkRow.hidden = !walking;
-    title.textContent = walking ? `from ${sampleName(state.from)} to ${sampleName(state.to)}` : `sample ${sampleName(state.hold)} (seed:number)`;
+    begin.hidden = walking;
+    title.textContent = walking ? `from ${sampleName(state.from)} to ${sampleName(state.to)}`
+      : state.from ? `from ${sampleName(state.from)} to … ${ending ? "click" : "shift-click"} another sample`
+        : `sample ${sampleName(state.hold)} (seed:number)`;
     address.say({
       hold: sampleName(state.hold),
       from: state.from && sampleName(state.from), to: state.to && sampleName(state.to), t: walking ? state.t : null,
@@ -64,9 +69,11 @@ export function show(view, about, address) {
   }
   function press(sample, shift) {
     stop();
-    if (!shift) Object.assign(state, { hold: sample, from: null, to: null });
+    if (ending) state.to = sample;
+    else if (!shift) Object.assign(state, { hold: sample, from: null, to: null });
     else if (!state.from || state.to) Object.assign(state, { from: sample, to: null });
     else state.to = sample;
+    ending = false;
     mark();
     update();
   }

@@ -48,6 +48,7 @@ async function show() {
   leave?.();
   leave = null;
   complain(null);
+  document.getElementById("speed").textContent = "";
   view.classList.remove("framed");
   view.replaceChildren(make("p", { className: "hint" }, "…"));
   for (const link of document.querySelectorAll("nav a")) {

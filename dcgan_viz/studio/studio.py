@@ -113,7 +113,8 @@ def studio_app(
     def blind() -> Starlette:
         if trial is None:
             raise UserError(
-                "there is no trial to judge: make one with dcgan-viz forget --blind, and open the studio with it"
+                f"there is no trial to judge: make one with dcgan-viz forget --model {name} --object {label} --blind "
+                f"trials/{label}, and open it with dcgan-viz studio --model {name} --trial trials/{label}"
             )
         sheet, path = load_sheet(trial), trial / ANSWERS_FILE
         if not path.exists():
@@ -155,7 +156,7 @@ def studio_app(
         Route("/about", about),
         *latent_routes(model, name, turns),
         *forgetting_routes(model, segmenter, folder / "models", turns),
-        *units_routes(model, segmenter, dissection_digest(model, segmenter), turns),
+        *units_routes(model, segmenter, dissection_digest(model, segmenter)),
         Mount("/annotate", Later(annotate)),
         Mount("/concepts", Later(concepts)),
         Mount("/blind", Later(blind)),

@@ -51,8 +51,9 @@ export function arrows(grid) {
   });
 }
 
-// An endless wall of samples: buttons with pictures, more of them when its end comes into sight.
-export function wall(draw, press, { page = 48 } = {}) {
+// An endless wall of samples: buttons with pictures, more of them when its end comes into sight. Few at once: what is
+// moved meanwhile waits for them.
+export function wall(draw, press, { page = 16 } = {}) {
   const grid = make("div", { className: "wall", role: "group", "aria-label": "samples" });
   const end = make("p", { className: "hint" }, "more…");
   let count = 0, busy = false;

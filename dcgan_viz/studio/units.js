@@ -10,7 +10,7 @@ export function show(view, about, address) {
   const values = address.values, layers = { generator: about.generator, discriminator: about.discriminator };
   const state = {
     side: values.get("side") === "discriminator" ? "discriminator" : "generator",
-    layer: Number(values.get("layer") ?? 0), sort: values.get("sort") ?? "gain", up: values.get("up") === "1", search: values.get("search") ?? "",
+    layer: Number(values.get("layer") ?? 0), sort: values.get("sort") ?? (about.seen.length ? "gain" : "effect0"), up: values.get("up") === "1", search: values.get("search") ?? "",
     zeroed: new Set((values.get("zeroed") ?? "").split(",").filter(Boolean).map(Number)),
   };
   let found = null, present = true;
@@ -18,7 +18,7 @@ export function show(view, about, address) {
   const network = make("select", { "aria-label": "network", onchange() { state.side = network.value; state.layer = 0; fresh(); } },
     ...Object.keys(layers).map(side => make("option", { selected: side === state.side }, side)));
   const layer = make("select", { "aria-label": "layer", onchange() { state.layer = Number(layer.value); fresh(); } });
-  const search = make("input", { type: "search", placeholder: "an object or a map", "aria-label": "search", value: state.search,
+  const search = make("input", { type: "search", placeholder: about.seen.length ? "an object or a map" : "a map", "aria-label": "search", value: state.search,
     oninput() { state.search = search.value; list(); } });
   const goes = make("select", { "aria-label": "what goes", onchange: () => list() },
     ...about.seen.map(name => make("option", { value: name, selected: name === "window" }, `what goes: ${name}`)));
@@ -37,7 +37,7 @@ export function show(view, about, address) {
   function fresh() {
     const own = layers[state.side];
     if (!own.some(l => l.number === state.layer)) state.layer = state.side === "generator" && own.some(l => l.number === about.layer.number) ? about.layer.number : own[0].number;
-    layer.replaceChildren(...own.map(l => make("option", { value: l.number, selected: l.number === state.layer }, `${l.number}: ${l.kind}, ${l.channels} maps of ${l.size}×${l.size}`)));
+    layer.replaceChildren(...own.map(l => make("option", { value: l.number, selected: l.number === state.layer }, `layer ${l.number}: ${l.channels} maps of ${l.size}×${l.size}`)));
     state.zeroed = new Set([...state.zeroed].filter(m => m < chosenLayer().channels));
     fetchTable();
   }
@@ -59,6 +59,7 @@ export function show(view, about, address) {
     found = table;
     const { settings: s } = table;
     waiting.textContent = `${s.samples} samples, each map zeroed on ${s.zeroed_samples}. Threshold and object ${s.threshold_and_object}; chance: ${s.chance}.`;
+    if (!about.seen.length) waiting.textContent = `${s.samples} samples, each map zeroed on ${s.zeroed_samples}. ${about.model} has no segmenter: which objects its maps agree with is not known.`;
     list();
   }
   // Pixels or the logit, and the one object that is chosen.

@@ -46,7 +46,7 @@ def dissection_of(
     return found
 
 
-def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: Turns) -> list[BaseRoute]:
+def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str) -> list[BaseRoute]:
     """Tables and pictures of maps.
 
     Parameters
@@ -55,8 +55,9 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str, turns: 
     segmenter : Segmenter, optional
     digest : str
         Of the model and the segmenter: what is kept belongs to them.
-    turns : Turns
     """
+    # Of their own: a page asks for dozens of strips, and the picture that a click changes must not wait for them.
+    turns = Turns()
     layers: dict[tuple[str, int], Layer] = {
         (layer.side, layer.number): layer for layer in (*model.generator_layers[:-1], *model.discriminator_layers)
     }

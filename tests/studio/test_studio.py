@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from starlette import testclient
 from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer
 from dcgan_viz.analysis.forgetting.forgetting import forget
 from dcgan_viz.analysis.forgetting.painting import preview, untouched
+from dcgan_viz.analysis.latent.points import steering_directions
 from dcgan_viz.annotations.concepts import CONCEPTS_FILE, open_concepts, save_concepts
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import Segmenter
@@ -69,6 +72,45 @@ def test_points_are_drawn_as_the_library_draws_them(client: Any, seeing_model: D
     film = client.post("/film", json={"points": [{"seed": 0, "number": k} for k in range(4)]})
     assert film.headers["content-type"] == "image/webp"
     assert film.content[:4] == b"RIFF"
+
+
+def test_directions_are_begun_with_the_first_picture_and_nobody_else_waits_for_them(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(model: DCGAN, count: int) -> Any:
+        begun.set()
+        assert go.wait(30)
+        return steering_directions(model, count)
+
+    monkeypatch.setattr("dcgan_viz.studio.latent_views.steering_directions", slow)
+    still = {"seed": 0, "number": 0}
+    with client:
+        assert client.post("/draw", json={"points": [still]}).status_code == 200
+        assert begun.wait(30)
+        with ThreadPoolExecutor(1) as another:
+            moved = another.submit(client.post, "/draw", json={"points": [{"start": still, "along": [[0, 1.0]]}]})
+            assert client.post("/draw", json={"points": [still]}).status_code == 200
+            assert not moved.done()
+            go.set()
+            assert moved.result(30).status_code == 200
+
+
+def test_any_layer_can_be_made_to_forget(client: Any, seeing_model: DCGAN, tmp_path: Path) -> None:
+    asked = {"object": "window", "ranking": "difference", "layer": 2}
+    ranked = finished(client, "POST", "/forget/rank", json=asked)
+    other = choose_layer(seeing_model, 2)
+    assert other != choose_layer(seeing_model, None)
+    assert sorted(ranked["maps"]) == list(range(other.channels))
+    stroke = {"sample": 0, "kind": "insert", "object": "window", "maps": ranked["maps"][:2], "places": [0]}
+    body = {"maps": [], "layer": 2, "strokes": [stroke], "page": 0, "count": 2, "seen": False}
+    _, pixels = unpack(client.post("/forget/draw", json=body).content)
+    assert not np.array_equal(pixels[2], pixels[0])
+    found = forget(seeing_model, "window", layer=2, ranking="difference", top=1, samples=2, measured_samples=20)
+    assert set(ranked["maps"][:1]) == set(found.maps)
+    folder = client.post("/forget/save", json={**asked, "maps": [0]}).json()["folder"]
+    assert "layer 2" in load(folder).card.weaknesses[-1]
 
 
 def test_forgetting_is_the_librarys(client: Any, seeing_model: DCGAN, tiny_segmenter: Segmenter) -> None:
@@ -152,7 +194,7 @@ def test_a_page_that_others_reach_asks_for_its_token(seeing_model: DCGAN) -> Non
 def test_what_is_not_there_is_a_sentence(client: Any) -> None:
     assert client.get("/units/generator/9").status_code == 404
     assert client.get("/units/elsewhere/1").status_code == 404
-    assert "forget --blind" in client.get("/blind/").json()["problem"]
+    assert "--object window --blind trials/window" in client.get("/blind/").json()["problem"]
     for path in ("/../studio.py", "/studio.py", "/units/generator/1/../x.png", "/annotate/../../x"):
         assert client.get(path).status_code in (400, 404)
 
@@ -303,6 +345,34 @@ def test_units_are_sorted_searched_and_zeroed(page: Any, tmp_path: Path) -> None
     assert kept == ["discriminator-1", "generator-1"]
 
 
+def test_what_a_mouse_and_a_keyboard_do_a_finger_can_do(page: Any) -> None:
+    page.goto(page.address)
+    tiles = page.locator(".wall button")
+    tiles.nth(10).wait_for()
+    tiles.nth(2).click()
+    page.get_by_role("button", name="walk to…").click()
+    page.get_by_text("from 0:2 to … click another sample").wait_for()
+    tiles.nth(7).click()
+    page.get_by_text("from 0:2 to 0:7").wait_for()
+    page.goto(f"{page.address}#/arithmetic")
+    tiles.nth(10).wait_for()
+    tiles.nth(5).click()
+    page.get_by_label("put the sample that is chosen into C").click()
+    until(page, "location.hash.includes('C=0%3A5')")
+    page.get_by_label("take sample 0:5 out of C").wait_for()
+
+
+def test_without_a_segmenter_the_views_say_so(browser: Any, at_once: Any, make_model: Any, tmp_path: Path) -> None:
+    model = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True))
+    page = browser.new_page()
+    address = at_once(studio_app(model, "tiny", folder=tmp_path))
+    page.goto(f"{address}#/units")
+    page.get_by_text("tiny has no segmenter").wait_for()
+    assert page.locator("th[aria-sort=descending]").inner_text().startswith("zeroed: grey levels")
+    effects = [float(text.split("\n")[0]) for text in page.locator("tbody td:last-child").all_inner_texts()]
+    assert effects == sorted(effects, reverse=True)
+
+
 def test_samples_are_added_and_taken_away(page: Any, seeing_model: DCGAN) -> None:
     page.goto(f"{page.address}#/arithmetic")
     tiles = page.locator(".wall button")
@@ -336,7 +406,7 @@ def test_the_other_pages_are_in_the_frame_and_wrong_addresses_are_sentences(page
     page.get_by_text("there is no view nonsense").wait_for()
     page.problems.clear()
     page.goto(f"{page.address}#/blind")
-    page.get_by_text("make one with dcgan-viz forget --blind").wait_for()
+    page.get_by_text("make one with dcgan-viz forget --model").wait_for()
     page.problems.clear()
 
 
