@@ -59,13 +59,15 @@ def _print_outlines(model: DCGAN, segmenter: Segmenter) -> None:
             if drawn["category_id"] == category["id"]:
                 truth[drawn["image_id"]] |= polygon_mask(drawn["segmentation"], *found.shape[1:])
         seen = found == segmenter.label(category["name"])
-        both, either = (seen & truth).sum((1, 2)), (seen | truth).sum((1, 2))
-        chosen = np.random.default_rng(0).integers(0, len(both), (2000, len(both)))
-        low, high = np.quantile(both[chosen].sum(1) / either[chosen].sum(1), [0.025, 0.975])
-        print(
-            f"{len(both)} generated rooms outlined by eye, {category['name']}: IoU "
-            f"{both.sum() / either.sum():.2f} [{low:.2f}, {high:.2f}]"
-        )
+        clear = np.array([category["name"] not in image["unclear"] for image in outlines["images"]])
+        for which, chosen in (("", np.ones_like(clear)), (" in which the eye was sure", clear)):
+            both, either = (seen & truth)[chosen].sum((1, 2)), (seen | truth)[chosen].sum((1, 2))
+            again = np.random.default_rng(0).integers(0, len(both), (2000, len(both)))
+            low, high = np.quantile(both[again].sum(1) / either[again].sum(1), [0.025, 0.975])
+            print(
+                f"{len(both)} generated rooms outlined by eye{which}, {category['name']}: IoU "
+                f"{both.sum() / either.sum():.2f} [{low:.2f}, {high:.2f}]"
+            )
 
 
 if __name__ == "__main__":
