@@ -9,6 +9,7 @@ import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.words import counted
 
 
 @click.command(cls=Command, short_help="Join what several machines have written with --shard.")
@@ -34,12 +35,12 @@ def merge(out: Path, overwrite: bool, as_json: bool) -> None:
         from dcgan_viz.analysis.features.extraction import merge_features
 
         features = merge_features(out, about={"command": command_line()}, overwrite=overwrite, progress=show)
-        rows, what = len(features.values), "images' features"
+        rows, what = len(features.values), "feature row"
     else:
         from dcgan_viz.data.prepare import merge_prepared
 
-        rows, what = merge_prepared(out, overwrite=overwrite, progress=show).pictures, "pictures"
+        rows, what = merge_prepared(out, overwrite=overwrite, progress=show).pictures, "picture"
     if as_json:
         echo(json.dumps({"path": str(out), "rows": rows, "parts": len(parts)}))
     else:
-        echo(f"{rows:,} {what} of {len(parts)} parts joined in {out}; the parts can be removed")
+        echo(f"{counted(rows, what)} of {counted(len(parts), 'part')} joined in {out}; the parts can be removed")

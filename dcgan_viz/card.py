@@ -171,6 +171,11 @@ def find_model(name: str | Path) -> Path:
     if str(name) in bundled_models():
         # Bundled models are plain folders in every supported way of installing.
         return Path(str(resources.files("dcgan_viz.trained") / str(name)))
+    if (Path(name) / "checkpoints").is_dir():
+        raise UserError(
+            f"{name} is a training run that has not written its model yet: let it end, or go on with it by "
+            f"dcgan-viz train DATA --out {name} --resume"
+        )
     raise UserError(
         f"there is no model {name}: give one of {', '.join(bundled_models()) or 'no bundled models'}, "
         f"or a folder with {CARD_FILE} and weights"

@@ -39,9 +39,21 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"cannot write {path}: {_obstacle(path) or error.strerror}; choose another place") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"cannot write {path}: {reason}; choose another place or free some space") from error
+
+
+def _obstacle(path: Path) -> str | None:
+    """What lies where a folder is needed."""
+    for place in (*reversed(path.parents), path):
+        if place.is_symlink() and not place.exists():
+            return f"{place} is a link that leads nowhere"
+        if place.exists() and not place.is_dir():
+            return f"{place} is a file, and a folder is needed there"
+    return None
 
 
 @contextmanager

@@ -278,11 +278,12 @@ def _exchange(stage: Path, target: Path, manifest: Manifest) -> str:
     Returns what was replaced, in words.
     """
     earlier = read_manifest(target)
+    foreign = [MANIFEST_FILE] if earlier is None and (target / MANIFEST_FILE).exists() else []
     if earlier is None or not earlier.is_of(manifest.kind):
         earlier = Manifest(manifest.kind, {})
     old = {**earlier.files, **earlier.replaced}
     present = {name: digest for name in old if (digest := _unchanged(target, name, earlier)) is not None}
-    foreign = [name for name in manifest.files if name not in present and (target / name).exists()]
+    foreign += [name for name in manifest.files if name not in present and (target / name).exists()]
     _write_manifest(replace(manifest, finished=False, replaced=present), target / MANIFEST_FILE)
     for name in manifest.files:
         place = target / name

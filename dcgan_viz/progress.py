@@ -153,7 +153,7 @@ def leads() -> bool:
 
 def _line(stage: Stage, done: int, seconds: float) -> str:
     left = (stage.total - done) * seconds / max(done - stage.first, 1)
-    words = f"{stage.what}: {done} of {counted(stage.total, stage.unit)} in {duration(seconds)}"
+    words = f"{stage.what}: {done:,} of {counted(stage.total, stage.unit)} in {duration(seconds)}"
     if left > 0:
         words += f", about {duration(left)} left"
     note = stage.note()

@@ -14,6 +14,7 @@ import pytest
 from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, free_path, refuse_existing, temporary_name
+from dcgan_viz.locking import only_process
 from dcgan_viz.model import load
 
 
@@ -86,6 +87,16 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_lies_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    sentence = "taken is a file, and a folder is needed there; choose another place"
+    with pytest.raises(UserError, match=sentence), atomic_file(tmp_path / "taken" / "new" / "a.txt"):
+        pass
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match="link is a link that leads nowhere"), only_process(tmp_path / "link"):
+        pass
 
 
 @pytest.mark.parametrize(

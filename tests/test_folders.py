@@ -97,7 +97,8 @@ def test_a_file_in_the_place_of_an_output_is_refused_by_name(name: str, tmp_path
     ):
         write(tmp_path, {"a": "1", "sub/b": "2"})
     assert snapshot(tmp_path) == before
-    write(tmp_path, {"a": "1", "sub/b": "2"}, overwrite=True)
+    with pytest.warns(Notice, match=f"1 file overwritten that somebody else had written or changed: {name}"):
+        write(tmp_path, {"a": "1", "sub/b": "2"}, overwrite=True)
     assert contents(tmp_path).keys() == {"a", "sub/b", MANIFEST_FILE}
 
 

@@ -56,6 +56,12 @@ def test_an_unknown_model_names_the_bundled_ones() -> None:
         load("nothing")
 
 
+def test_a_run_that_has_not_ended_is_said_to_have_no_model_yet(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"has not written its model yet: .* train DATA --out .*run --resume"):
+        load(tmp_path / "run")
+
+
 def test_a_device_that_is_not_here_is_refused(tiny_folder: Path, refused) -> None:
     assert "tpu is not a device: choose cpu, cuda or mps" in refused(
         "sample", "--model", tiny_folder, "--device", "tpu"

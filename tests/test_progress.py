@@ -31,8 +31,8 @@ def test_the_silent_one_gives_the_items_themselves() -> None:
 
 def test_a_log_gets_a_line_every_ten_seconds_and_later_every_minute() -> None:
     told = written(1, Stage("training", 3600, note=lambda: "D 1.2"), 3600)
-    assert told[0] == "training: 10 of 3600 steps in 10 s, about 60 min left; D 1.2"
-    assert told[-1] == "training: 3600 of 3600 steps in 60 min; D 1.2"
+    assert told[0] == "training: 10 of 3,600 steps in 10 s, about 60 min left; D 1.2"
+    assert told[-1] == "training: 3,600 of 3,600 steps in 60 min; D 1.2"
     assert 60 < len(told) < 100
     assert max(map(len, told)) < 100
 

@@ -17,6 +17,7 @@ from dcgan_viz.files import atomic_file, json_holds, refuse_existing, say_replac
 from dcgan_viz.model import DCGAN
 from dcgan_viz.networks.spec import MAXIMUM_SIDE
 from dcgan_viz.untrusted import LENIENT, read_json, shown
+from dcgan_viz.words import counted
 
 MAXIMUM_SAMPLES = 100_000
 """Samples that one file can be about; nobody looks at more."""
@@ -238,7 +239,7 @@ def save_annotations(annotations: Annotations, path: str | Path, overwrite: bool
     refuse_existing(target, overwrite, lambda file: json_holds(file, "info", "dcgan_viz", "generator_digest"))
     data = {
         "info": {
-            "description": f"{', '.join(annotations.looked_for)} in {annotations.count} samples",
+            "description": f"{', '.join(annotations.looked_for)} in {counted(annotations.count, 'sample')}",
             "contributor": annotations.contributor,
             "dcgan_viz": {
                 "seed": annotations.seed,

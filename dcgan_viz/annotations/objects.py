@@ -20,6 +20,7 @@ from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import load_plain, read_text, shown
+from dcgan_viz.words import counted
 
 Size = tuple[int, int]
 """Width and height of a photograph the right way up."""
@@ -56,8 +57,11 @@ class PhotographObjects:
     cut: int
 
     def __str__(self) -> str:
-        said = f"{self.boxes} boxes of {self.label} ({self.format}) on {len(self.images)} of {self.found} photographs"
-        lost = f"{self.outside} lie outside of the centre crop and {self.cut} are cut by it"
+        said = (
+            f"{counted(self.boxes, 'box')} of {self.label} ({self.format}) on {len(self.images)} of "
+            f"{counted(self.found, 'photograph')}"
+        )
+        lost = f"{self.outside} outside of the centre crop, {self.cut} cut by it"
         return f"{said}; {lost if self.outside or self.cut else 'all lie in the centre crop'}"
 
 
@@ -224,7 +228,7 @@ def _places(foreign: Foreign, source: Source, path: Path) -> list[int]:
         missing += [] if found else [shown(known_as(picture.name), quoted=False)]
     if missing:
         raise UserError(
-            f"{path} has boxes for {len(missing)} pictures that are not in {source.path} ({some(missing)}): give the "
+            f"{path} has boxes for {counted(len(missing), 'picture')} not found in {source.path} ({some(missing)}): give the "
             "photographs that were annotated"
         )
     return places

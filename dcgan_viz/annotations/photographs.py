@@ -20,6 +20,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.files import atomic_file, json_holds, refuse_existing
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import LENIENT, read_json, shown
+from dcgan_viz.words import counted
 
 MAXIMUM_PHOTOGRAPHS = 20_000
 
@@ -252,7 +253,7 @@ def save_photograph_boxes(boxes: PhotographBoxes, path: str | Path) -> Path:
     refuse_existing(target, is_ours=lambda file: json_holds(file, "info", "dcgan_viz", "photographs"))
     data = {
         "info": {
-            "description": f"{', '.join(boxes.looked_for)} in {len(boxes.photographs)} photographs",
+            "description": f"{', '.join(boxes.looked_for)} in {counted(len(boxes.photographs), 'photograph')}",
             "contributor": boxes.contributor,
             "dcgan_viz": {
                 "photographs": len(boxes.photographs),

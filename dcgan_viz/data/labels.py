@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import read_text, shown
+from dcgan_viz.words import counted
 
 UNLABELLED = -1
 UTKFACE = "utkface"
@@ -114,7 +115,7 @@ def _read_table(path: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
     if strangers:
         listed = ", ".join(shown(name, quoted=False) for name in strangers[:3])
         raise UserError(
-            f"{path} names {len(strangers)} pictures that are not there ({listed}): name them as they are in the folder or "
-            f"zip, such as {names[0]}"
+            f"{path} names {counted(len(strangers), 'picture')} not found there ({listed}): name them as they are in the "
+            f"folder or zip, such as {names[0]}"
         )
     return {name: entry for name, entry in entries.items() if entry[0]}

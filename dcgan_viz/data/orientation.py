@@ -11,6 +11,8 @@ import struct
 
 from PIL import Image, TiffImagePlugin
 
+from dcgan_viz.words import counted
+
 TAG = 0x0112
 SHORT, LONG = 3, 4
 TURNS = {
@@ -50,7 +52,7 @@ def exif_orientation(exif: bytes) -> int | None:
             if tag != TAG:
                 continue
             if kind not in (SHORT, LONG) or not 1 <= values <= 2:
-                raise ValueError(f"its orientation is {values} values of type {kind}")
+                raise ValueError(f"its orientation is {counted(values, 'value')} of type {kind}")
             return _checked(*struct.unpack_from(f"{order}{'H' if kind == SHORT else 'I'}", exif, place + 8))
     except struct.error as error:
         raise ValueError("it is cut off") from error

@@ -39,6 +39,7 @@ from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing,
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.untrusted import EXACT, LENIENT, parse_json, printable, read_text
 from dcgan_viz.versions import versions
+from dcgan_viz.words import counted
 
 SHARD, SHARD_BYTES = 512, 2**23
 """Pictures that are decoded, written and noted together: fewer where so many take more bytes."""
@@ -231,7 +232,7 @@ def prepare(
     if part is not None:
         rows = part.rows(len(found))
         if not rows:
-            raise UserError(f"{source} has {len(found)} pictures, too few for {part.of} parts: make fewer")
+            raise UserError(f"{source} has {counted(len(found), 'picture')}, too few for {part.of} parts: make fewer")
         plan = replace(plan, pictures=len(rows), first=rows.start, part=(part.number, part.of))
     if reuse and (earlier := _finished(target, plan)) is not None:
         return earlier
@@ -494,7 +495,8 @@ class _Partial:
                 raise UserError(
                     _strictly(broken[0])
                     if strict
-                    else f"none of the {len(broken)} images decodes, such as {printable(broken[0].name)}: {broken[0].reason}"
+                    else f"of {counted(len(broken), 'image')} none decodes, such as {printable(broken[0].name)}: "
+                    f"{broken[0].reason}"
                 )
             self.array.seek(0)
             self.array.write(_header(self.plan, count))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from dcgan_viz.data.duplicates import Duplicates
 from dcgan_viz.figures.style import CONTROL_COLOR, SUBJECT_COLOR, caption, new_figure
+from dcgan_viz.words import counted
 
 MOST_POINTS = 20_000
 
@@ -42,8 +43,8 @@ def duplicates_figure(result: Duplicates) -> Figure:
         axes.legend(loc="lower left", frameon=False)
     caption(
         figure,
-        f"{len(result.candidates):,} pairs of {result.pictures:,} pictures whose codes are equal or near. Those whose 32x32 "
-        f"pixels correlate by {threshold:g} or more (dashed) once one is fitted to the other are duplicates: {result.groups:,} "
-        f"groups, {result.removed:,} pictures to leave out.",
+        f"{counted(len(result.candidates), 'pair')} of {result.pictures:,} pictures whose codes are equal or near. Those whose "
+        f"32x32 pixels correlate by {threshold:g} or more (dashed) once one is fitted to the other are duplicates: "
+        f"{counted(result.groups, 'group')}, {counted(result.removed, 'picture')} to leave out.",
     )
     return figure

@@ -151,10 +151,15 @@ def _modules(weights: Weights) -> tuple[list[Link], list[Norm], list[Link | Norm
     for name, tensor in weights.tensors.items():
         module, _, entry = name.rpartition(".")
         grouped.setdefault(module, {})[entry] = tensor
-    _check_hidden_norms(weights.versions, grouped)
-    sequence: list[Link | Norm] = []
-    for name, entries in grouped.items():
-        sequence.append(_norm(name, entries, weights.measured) if "running_mean" in entries else _layer(name, entries))
+    try:
+        _check_hidden_norms(weights.versions, grouped)
+        sequence = [
+            _norm(name, entries, weights.measured) if "running_mean" in entries else _layer(name, entries)
+            for name, entries in grouped.items()
+        ]
+    except UserError as error:
+        # Of the generator or of the discriminator: one command reads both.
+        raise UserError(f"{weights.source}: {error}") from error
     layers = [s for s in sequence if isinstance(s, Link)]
     norms = [s for s in sequence if isinstance(s, Norm)]
     if not any(layer.weight.ndim == 4 for layer in layers):
@@ -183,11 +188,13 @@ def _norm(name: str, entries: Mapping[str, Tensor], measured: bool) -> Norm:
     known = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
     if variance is None or not set(entries) <= known:
         raise UserError(
-            f"the batch normalisation {name} has the entries {', '.join(entries)} instead of the usual ones"
+            f"the batch normalisation {name} has the entries {', '.join(entries)} instead of the usual ones: {_LIVE}"
         )
     if mean.ndim != 1 or any(t.shape != mean.shape for t in (gain, shift, variance)):
         shapes = ", ".join(f"{n} {tuple(t.shape)}" for n, t in entries.items())
-        raise UserError(f"the entries of the batch normalisation {name} do not fit together: {shapes}")
+        raise UserError(
+            f"the entries of the batch normalisation {name} do not fit together ({shapes}): the file is damaged"
+        )
     if (variance < 0).any():
         raise UserError(f"the batch normalisation {name} has negative variances: the file is damaged")
     counter = entries.get("num_batches_tracked")

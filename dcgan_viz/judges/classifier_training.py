@@ -19,6 +19,7 @@ from dcgan_viz.judges.classifier_network import ClassifierNetwork
 from dcgan_viz.judges.splitting import hold_out, near_duplicates
 from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.versions import versions
+from dcgan_viz.words import counted
 
 LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING = 3e-3, 0.05, 0.05
 ROTATION, ZOOM, SHIFT = 0.15, 0.12, 0.08
@@ -135,7 +136,9 @@ def train_classifier(
 
 def _check(classes: tuple[str, ...], learned: NDArray[np.int64], aside: NDArray[np.int64], batch_size: int) -> None:
     if len(learned) < batch_size:
-        raise UserError(f"{len(learned)} pictures are left to train on, and a batch is {batch_size}: give more")
+        raise UserError(
+            f"{counted(len(learned), 'picture')} to train on cannot fill a batch of {batch_size}: give more"
+        )
     for number, name in enumerate(classes):
         for part, numbers in (("train on", learned), ("measure it on", aside)):
             if not (numbers == number).any():

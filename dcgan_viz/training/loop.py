@@ -557,7 +557,7 @@ def check_new(folder: Path, overwrite: bool = False) -> None:
     steps = list_checkpoints(folder / CHECKPOINTS)
     if steps:
         raise UserError(
-            f"{folder} already holds a run ({steps[-1]} steps): add `resume=True` to go on, or choose another folder"
+            f"{folder} already holds a run ({counted(steps[-1], 'step')}): add `resume=True` to go on, or choose another folder"
         )
     for place in (folder / name for name in (CHECKPOINTS, SAMPLES, MODEL, BEST, TENSORBOARD)):
         if place.exists() and not place.is_dir():
@@ -604,7 +604,7 @@ def _check_resumable(saved: SavedRun, images: ImageSet, steps: int) -> None:
         )
     if saved.step > steps:
         raise UserError(
-            f"the run has already done {saved.step} steps: ask for more with `steps`, or go back with `from_step`"
+            f"the run has already done {counted(saved.step, 'step')}: ask for more with `steps`, or go back with `from_step`"
         )
 
 

@@ -154,7 +154,8 @@ def test_every_format_gives_the_same_masks_and_says_what_the_crop_took(
         with Image.open(folder / name) as original:
             assert np.array_equal(picture, square(original, SIZE, 3))
     assert (found.boxes, found.outside, found.cut, found.found) == (counts[0], counts[1], counts[2], 5)
-    said = f"{counts[0]} boxes of {label} ({found.format}) on 4 of 5 photographs; {counts[1]} lie outside"
+    number = "1 box" if counts[0] == 1 else f"{counts[0]} boxes"
+    said = f"{number} of {label} ({found.format}) on 4 of 5 photographs; {counts[1]} outside of the centre crop"
     assert str(found).startswith(said)
 
 
@@ -196,7 +197,7 @@ def test_a_tiny_box_is_a_pixel(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (("wide.jpg", "gone.jpg"), r"has boxes for 1 pictures that are not in .* \(gone.jpg\)"),
+        (("wide.jpg", "gone.jpg"), r"has boxes for 1 picture not found in .* \(gone.jpg\)"),
         (("wide.jpg", "tall.png"), "has tall.png twice"),
         (("<width>96<", "<width>90<"), "wide.jpg was annotated at 90x48 pixels, but is 96x48: annotate"),
         (

@@ -48,7 +48,7 @@ def test_requests_that_cannot_be_met(refused: Callable[..., str], tiny_folder: P
     assert "none goes with no other" in says("--baseline", "none", "--baseline", "pixels")
     assert "not a list of numbers like 0-5,9 or none" in says("--curve", "few")
     Path("labels.csv").write_text("file,label\nday/00.png,a\nsomewhere.png,b\n")
-    assert "names 1 pictures that are not there (somewhere.png)" in says("--labels", "labels.csv")
+    assert "names 1 picture not found there (somewhere.png)" in says("--labels", "labels.csv")
     Path("labels.csv").write_bytes(b"\xff\xfe\x00")
     assert "labels.csv" in says("--labels", "labels.csv")
     assert not Path("results").exists()

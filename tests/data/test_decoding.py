@@ -174,7 +174,7 @@ def test_damaged_exif_says_how() -> None:
         (b"", "does not begin"),
         (exif(b"\0\x06")[:14], "cut off"),
         (exif(b"\0\x09"), "orientation is 9"),
-        (exif(b"6", kind=2), "1 values of type 2"),
+        (exif(b"6", kind=2), "1 value of type 2"),
         (exif(b"\0\x06", values=2**31), "2147483648 values"),
     ):
         with pytest.raises(ValueError, match=reason):

@@ -41,7 +41,7 @@ def test_a_table_names_labels_and_subsets(tmp_path: Path) -> None:
     [
         ("name,label\n1.png,cat\n", "not a readable table"),
         ("file,label\n1.png\n", "not a readable table"),
-        ("file,label\nother.png,cat\n", r"1 pictures that are not there \(other.png\)"),
+        ("file,label\nother.png,cat\n", r"1 picture not found there \(other.png\)"),
         ("file,label\n1.png,cat\n2.png,cat\n", "fewer than two classes"),
         ("", "fewer than two classes"),
     ],

@@ -63,7 +63,7 @@ def test_where_nothing_decodes_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").write_bytes(b"none")
     for _ in range(2):
-        with pytest.raises(UserError, match="none of the 1 images decodes"):
+        with pytest.raises(UserError, match="of 1 image none decodes"):
             prepare(tmp_path / "pictures", tmp_path / "a.npy", 16, workers=1)
         assert [file.name for file in tmp_path.iterdir()] == ["pictures"]
 
@@ -100,7 +100,7 @@ def test_broken_pictures_are_listed_with_their_reasons_or_end_it(pictures: Path,
     assert about["prepared"]["size"] == 16
     for file in pictures.rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(UserError, match=r"none of the 21 images decodes, such as a/00.png: the file is empty"):
+    with pytest.raises(UserError, match=r"of 21 images none decodes, such as a/00.png: the file is empty"):
         prepare(pictures, tmp_path / "b.npy", 16)
     assert not (tmp_path / "b.npy").exists()
 

@@ -20,6 +20,7 @@ from dcgan_viz.networks.layers import Layer
 from dcgan_viz.networks.protocol import DiscriminatorNetwork
 from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import Estimate, resampled_units, stream
+from dcgan_viz.words import counted
 
 FORWARD_BATCH = 64
 REPORTED = 12
@@ -151,7 +152,9 @@ def rank_maps(
         raise UserError(f"the masks are {masks.shape}, but the images are {tuple(images.shape)}")
     shows: NDArray[np.bool_] = np.asarray(masks.any((1, 2)))
     if shows.sum() < 4:
-        raise UserError(f"{int(shows.sum())} images show {label!r}, and at least 4 are needed to rank and to test maps")
+        raise UserError(
+            f"{label!r} is on {counted(int(shows.sum()), 'image')}, and at least 4 are needed to rank and to test maps"
+        )
     activations = _activations(model.discriminator, layer.number, images)
     covered = covered_shares(masks, layer.size)
     ranking_half, test_half = balanced_halves(shows, seed)

@@ -160,9 +160,7 @@ def dissect(
     if layer.side == "generator" and layer.number == len(model.generator_layers):
         raise UserError(f"layer {layer.number} is the image itself: choose a layer below it")
     if samples < 8:
-        raise UserError(
-            f"{samples} samples are too few to choose on one half and measure on the other: draw at least 8"
-        )
+        raise UserError(f"too few samples ({samples}) to choose on one half and measure on the other: draw at least 8")
     latents = model.latents(samples, seed)
     images = model.generate(latents)
     maps = read_maps(model, layer, latents, images)

@@ -147,7 +147,7 @@ def ask(
             f"{chosen_layer.channels - 1}: there is no map {wrong[0]}"
         )
     if len(images) < at_least:
-        raise UserError(f"{len(images)} images are too few: give at least {at_least}")
+        raise UserError(f"too few images ({len(images)}): give at least {at_least}")
     pictures = TensorImages(images) if isinstance(images, Tensor) else images
     shape = tuple(pictures.tensor(slice(1)).shape[1:])
     if shape != model.image_shape:

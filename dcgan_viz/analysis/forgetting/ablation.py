@@ -16,6 +16,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.judges.segmenter import Segmenter, segment
 from dcgan_viz.model import DCGAN, SAMPLE_BATCH
 from dcgan_viz.networks.layers import Layer, find_layer
+from dcgan_viz.words import counted
 
 Where = Literal["everywhere", "object"]
 
@@ -67,7 +68,7 @@ class Ablation:
             raise UserError(f"maps cannot be zeroed {self.where!r}: choose everywhere or object")
 
     def __str__(self) -> str:
-        return f"{len(self.maps)} maps of generator layer {self.layer.number} {self.done}"
+        return f"{counted(len(self.maps), 'map')} of generator layer {self.layer.number} {self.done}"
 
     @property
     def done(self) -> str:

@@ -30,6 +30,7 @@ from dcgan_viz.data.sources.zip_directory import (
     read_record,
 )
 from dcgan_viz.errors import UserError
+from dcgan_viz.words import counted
 
 ZIP_METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
 MAXIMUM_SHARDS, MAXIMUM_CLASS, MAXIMUM_HEADER = 100_000, 256, 2**20
@@ -210,7 +211,7 @@ def _list(shard: Path, left_out: LeftOut) -> _Files:
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError("no entry begins where one should")
     except Exception as error:
-        raise UserError(f"{shard} is damaged or cut off after {len(files.names)} files: {error}") from error
+        raise UserError(f"{shard} is damaged or cut off after {counted(len(files.names), 'file')}: {error}") from error
     return files
 
 

@@ -19,6 +19,7 @@ from dcgan_viz.figures.style import (
     reach,
     with_minus,
 )
+from dcgan_viz.words import counted
 
 OTHER_COLORS = ("#16a085", "#d35400", "#34495e")
 """Of rankings that are not registered."""
@@ -66,7 +67,7 @@ def _best_doses(axes: Axes, result: DoseResponse) -> None:
             100 * dose.removed.value, place, xerr=ends, fmt="o", color=color, markersize=7, fillstyle="none", capsize=2
         )
     labels = [
-        f"{dose.ranking}\n{dose.maps} maps, {result.spared} {with_minus(f'{100 * dose.spared_loss.value:.0f}')} %"
+        f"{dose.ranking}\n{counted(dose.maps, 'map')}, {result.spared} {with_minus(f'{100 * dose.spared_loss.value:.0f}')} %"
         for dose in result.best
     ]
     axes.set_yticks(places, labels)
@@ -104,7 +105,7 @@ def _curves(axes: Axes, result: DoseResponse, index: int) -> None:
 def _caption(result: DoseResponse) -> tuple[str, str]:
     settings = result.settings
     best = "; ".join(
-        f"{dose.ranking} {dose.maps} maps, {dose.removed:.0%} of "
+        f"{dose.ranking} {counted(dose.maps, 'map')}, {dose.removed:.0%} of "
         f"{result.object} at {100 * dose.spared_loss.value:.0f} % of {result.spared}"
         for dose in result.best
     )

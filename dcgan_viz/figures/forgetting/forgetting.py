@@ -32,6 +32,7 @@ from dcgan_viz.figures.style import (
     show_row,
     with_minus,
 )
+from dcgan_viz.words import counted
 
 LARGEST_CHANGE = 128
 """Grey levels that are drawn brightest, as all that is above."""
@@ -228,7 +229,8 @@ def _caption(result: Forgetting) -> tuple[str, str]:
         chosen = f"the {settings['top']} maps that rank highest by {settings['ranking']} are chosen"
     kept = f"; {len(result.kept_maps)} were spared to keep {', '.join(settings['kept'])}" if settings["kept"] else ""
     fitted = "; ".join(
-        f"{o.positives} positions inside {o.boxes} {o.object} boxes in {o.annotated_images} samples"
+        f"{counted(o.positives, 'position')} inside {counted(o.boxes, f'{o.object} box')} in "
+        f"{counted(o.annotated_images, 'sample')}"
         for o in result.objects
     )
     controls = "; ".join(

@@ -23,6 +23,7 @@ from dcgan_viz.figures.style import (
     show_picture,
     with_minus,
 )
+from dcgan_viz.words import counted
 
 
 def insertion_figure(result: Insertion) -> Figure:
@@ -39,7 +40,7 @@ def insertion_figure(result: Insertion) -> Figure:
     count = len(result.before)
     figure = new_figure(1.35 + 0.8 * count + 3.6, 4.9)
     figure.suptitle(
-        f"Raising {len(result.maps)} {result.object} maps of generator layer {result.layer.number} at one place",
+        f"Raising {counted(len(result.maps), f'{result.object} map')} of generator layer {result.layer.number} at one place",
         fontsize=TITLE_SIZE + 1,
     )
     left, right = figure.subfigures(1, 2, width_ratios=[1.35 + 0.8 * count, 3.6], squeeze=False)[0]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dcgan_viz.analysis.latent.inversion import Inversion, Inverted
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, label_row, new_figure, show_picture
+from dcgan_viz.words import counted
 
 FOUND_COLOR, NEAREST_COLOR, UNRELATED_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
 SHOWN = 8
@@ -88,7 +89,7 @@ def _caption(result: Inversion) -> tuple[str, str]:
     count = min(len(result.inverted), SHOWN)
     shown = "" if count == len(result.inverted) else f"the first {count} of "
     what = (
-        f"Model {settings['model']}, seed {settings['seed']}: {shown}{len(result.inverted)} photographs, and "
+        f"Model {settings['model']}, seed {settings['seed']}: {shown}{counted(len(result.inverted), 'photograph')}, and "
         f"{len(result.own)} of the model's own samples, which can be drawn. Above the "
         f"pictures: root mean square in grey levels · distance in features. Bars: means; dashed: {settings['unrelated_pairs']} "
         f"pairs of unrelated samples. {result.verdict.replace('`', '')}"

@@ -82,7 +82,7 @@ def test_it_repeats_with_its_seed(tiny_model: DCGAN, scenes) -> None:
 def test_too_few_objects_are_refused(tiny_model: DCGAN, scenes) -> None:
     images, masks = scenes
     masks[6:] = False
-    with pytest.raises(UserError, match="3 images show 'square', and at least 4"):
+    with pytest.raises(UserError, match="'square' is on 3 images, and at least 4"):
         rank(tiny_model, (images, masks))
     with pytest.raises(UserError, match="the masks are"):
         rank(tiny_model, (images[:5], masks))
