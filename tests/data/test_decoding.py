@@ -175,7 +175,7 @@ def test_damaged_exif_says_how() -> None:
         (exif(b"\0\x06")[:14], "cut off"),
         (exif(b"\0\x09"), "orientation is 9"),
         (exif(b"6", kind=2), "1 value of type 2"),
-        (exif(b"\0\x06", values=2**31), "2147483648 values"),
+        (exif(b"\0\x06", values=2**31), "2,147,483,648 values"),
     ):
         with pytest.raises(ValueError, match=reason):
             exif_orientation(data)
