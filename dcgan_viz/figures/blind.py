@@ -28,6 +28,8 @@ from dcgan_viz.statistics import Estimate, probability
 COLUMNS = 10
 COLORS = ("#2c5d8f", "#c0392b", "#7f8c8d", "#b8860b", "#4b8b3b", "#6c4a8b")
 BOX_COLOR = "#39ff14"
+LINE = 0.115
+"""Inches that a line of a label takes."""
 
 
 def blind_figure(result: BlindResult) -> Figure:
@@ -44,9 +46,11 @@ def blind_figure(result: BlindResult) -> Figure:
     """
     names = [presence.condition for presence in result.presences]
     latents = _examples(result)
-    figure = new_figure(1.5 + 0.85 * COLUMNS, 0.9 + len(names) * 0.98 + 3.4)
+    labels = _difference_labels(result)
+    rows, plot_height = len(names) * 0.98, max(2.7, 0.7 + LINE * sum(label.count("\n") + 2 for label in labels))
+    figure = new_figure(1.5 + 0.85 * COLUMNS, 1.6 + rows + plot_height)
     figure.suptitle(f"Judged blind: {result.question}", fontsize=TITLE_SIZE + 1, wrap=True)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[len(names) * 0.98, 2.7], squeeze=False)[:, 0]
+    top, bottom = figure.subfigures(2, 1, height_ratios=[rows, plot_height], squeeze=False)[:, 0]
     axes = top.subplots(len(names), COLUMNS, squeeze=False)
     for number, (row, name) in enumerate(zip(axes, names, strict=True)):
         for axis in row:
@@ -59,7 +63,7 @@ def blind_figure(result: BlindResult) -> Figure:
     _plot_presence(plots[0], result)
     if with_area:
         _plot_area(plots[1], result)
-    _plot_differences(plots[-1], result)
+    _plot_differences(plots[-1], result, labels)
     caption(figure, *_caption(result, len(latents)))
     return figure
 
@@ -99,14 +103,17 @@ def _plot_area(axis: Axes, result: BlindResult) -> None:
     axis.set_title("area in boxes", fontsize=LABEL_SIZE + 1)
 
 
-def _plot_differences(axis: Axes, result: BlindResult) -> None:
-    shares = [change.share for change in result.differences]
-    plot_estimates(axis, shares, range(len(shares)), color="black", scale=100)
-    axis.axvline(0, color="black", linewidth=0.6)
-    labels = [
+def _difference_labels(result: BlindResult) -> list[str]:
+    return [
         f"{_wrap(d.condition)}\n− {_wrap(d.reference)}\nn = {d.pairs}, {probability(d.p_value)}{_unclear(d)}"
         for d in result.differences
     ]
+
+
+def _plot_differences(axis: Axes, result: BlindResult, labels: list[str]) -> None:
+    shares = [change.share for change in result.differences]
+    plot_estimates(axis, shares, range(len(shares)), color="black", scale=100)
+    axis.axvline(0, color="black", linewidth=0.6)
     axis.set_xlim(-105, 105)
     axis.set_xlabel("percentage points", fontsize=LABEL_SIZE)
     axis.set_title("difference of presence", fontsize=LABEL_SIZE + 1)

@@ -32,7 +32,7 @@ def random_answers(trial: BlindTrial, *, share: float = 1.0, unclear: float = 0.
     for index in range(len(trial.pictures)):
         if random.random() >= share:
             continue
-        found = random.random() < (0.8, 0.3, 0.7)[trial.condition[index]]
+        found = random.random() < (0.8, 0.3, 0.7, 0.5)[trial.condition[index]]
         if random.random() < unclear:
             given[index] = "unclear"
         elif trial.answer_kind == "yes-no":

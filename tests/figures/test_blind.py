@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,14 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
         [100 * p.share.value for p in result.presences]
     )
     assert differences.lines[0].get_xdata() == pytest.approx([100 * d.share.value for d in result.differences])
+
+
+def test_labels_of_many_differences_do_not_run_into_one_another() -> None:
+    trial = make_trial("yes-no", conditions=4)
+    figure = blind_figure(unblind(trial, random_answers(trial)))
+    figure.draw_without_rendering()
+    labels = figure.axes[-1].get_yticklabels()
+    assert len(labels) == 6
+    assert all("unclear" in label.get_text() for label in labels)
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(above.overlaps(below) for above, below in itertools.pairwise(boxes))
