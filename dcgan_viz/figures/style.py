@@ -42,6 +42,9 @@ FINE = 128
 
 CAPTION_SIZE, LABEL_SIZE, TITLE_SIZE = 8, 8, 10
 
+PAPER_WIDTH, PAPER_SIZE = 7.0, 6.0
+"""Inches of both columns of a paper, and the points that a letter has there at least in a figure without its caption."""
+
 
 class PlainFigure(Figure):
     """A figure whose words are shown as they are: the dollar signs of an object's or a model's name are no formula."""
@@ -107,10 +110,20 @@ def caption(figure: PlainFigure, text: str, details: str = "") -> None:
     apart = _APART.get()
     if apart is not None:
         apart.append(figure.said)
+        _enlarge(figure, PAPER_SIZE * figure.get_figwidth() / PAPER_WIDTH)
         return
     # An 8-point letter is about 0.062 inches wide on average.
     lines = textwrap.wrap(text, int(figure.get_figwidth() / 0.062))
     figure.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, x=0.01, ha="left", linespacing=1.35)
+
+
+def _enlarge(figure: Figure, least: float) -> None:
+    """Have no letter smaller than so many points: the figure goes into a paper or a report, which make it narrower."""
+    for text in _texts(figure):
+        text.set_fontsize(max(text.get_fontsize(), least))
+    for axis in (axis for axes in figure.axes if axes.axison for axis in (axes.xaxis, axes.yaxis)):
+        # Ticks are made anew when a figure is drawn, and look as they were told to.
+        axis.set_tick_params(labelsize=max(axis.get_tick_params().get("labelsize", least), least))
 
 
 def show_picture(

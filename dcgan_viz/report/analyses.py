@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
 from dcgan_viz.analysis.attribution.sanity import check_layer
-from dcgan_viz.analysis.forgetting.forgetting import forget
+from dcgan_viz.analysis.forgetting.forgetting import Forgetting, forget
 from dcgan_viz.analysis.latent.arithmetic import arithmetic
 from dcgan_viz.analysis.latent.directions import directions
 from dcgan_viz.analysis.latent.turn import turn
@@ -131,12 +131,15 @@ class Found:
         Does the same, or with ``less`` the same in full.
     less : str
         What the report does less of than the command.
+    answer : str
+        To the question of the chapter, in a sentence that stands at the top of the report; empty if there is none.
     """
 
     result: Result
     figures: tuple[Figure, ...]
     command: str
     less: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,12 @@ def _quality(subject: Subject) -> Found:
         progress=subject.progress,
     )
     command = subject.command("evaluate", "--data", subject.images_named)
-    return Found(result, (evaluation_figure(result),), command, "500 samples instead of 2,000" if subject.fast else "")
+    less = "500 samples instead of 2,000" if subject.fast else ""
+    return Found(result, (evaluation_figure(result),), command, less, _first_line(result))
+
+
+def _first_line(result: Result) -> str:
+    return result.sentences().splitlines()[0]
 
 
 def _excites(subject: Subject) -> Found:
@@ -194,7 +202,8 @@ def _excites(subject: Subject) -> Found:
 def _sanity(subject: Subject) -> Found:
     source = f"samples of the model (seed {subject.seed})"
     result = check_layer(subject.model, subject.exciting, seed=subject.seed, source=source)
-    return Found(result, (sanity_figure(result),), subject.command("guided-backprop", "--sanity"))
+    command = subject.command("guided-backprop", "--sanity")
+    return Found(result, (sanity_figure(result),), command, answer=result.warning or _first_line(result))
 
 
 def _object(subject: Subject) -> str | None:
@@ -212,7 +221,22 @@ def _forgets(subject: Subject) -> Found:
             less = f"the segmenter measures on {FEWER_MEASURED} new samples instead of 1,000"
     else:
         result = forget(subject.model, label, seed=subject.seed)
-    return Found(result, (forgetting_figure(result),), subject.command("forget", "--object", label), less)
+    command = subject.command("forget", "--object", label)
+    return Found(result, (forgetting_figure(result),), command, less, _forgotten(result))
+
+
+def _forgotten(result: Forgetting) -> str:
+    """How much is gone, where a segmenter counts it, and how much changes inside the boxes, both beside random maps."""
+    said = f"With {len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed "
+    if result.effects:
+        gone = [
+            f"{found.removed:.0%} of the {found.object} pixels are gone ({effect.choice})"
+            for effect in result.effects[:2]
+            for found in effect.objects[:1]
+        ]
+        return said + ", ".join(gone)
+    said += f"the picture changes {result.change.ratio:.2f} times as much inside the {result.names} boxes as outside"
+    return said + "".join(f"; with as many random maps {control.ratio:.2f} times" for control in result.controls[:1])
 
 
 def _walks(subject: Subject) -> Found:
@@ -224,12 +248,17 @@ def _walks(subject: Subject) -> Found:
         progress=subject.progress,
     )
     rows = ["--rows", "4"] if subject.fast else []
-    return Found(result, (walk_figure(result),), subject.command("walk", *rows))
+    return Found(result, (walk_figure(result),), subject.command("walk", *rows), answer=_first_line(result))
 
 
 def _directs(subject: Subject) -> Found:
     result = directions(subject.model, seed=subject.seed)
-    return Found(result, (directions_figure(result),), subject.command("directions"))
+    reached = [found.changes[0].distance.value for found in result.found]
+    answer = (
+        f"the directions that are found change the picture by {min(reached):.1f} to {max(reached):.1f} grey levels, random ones "
+        f"by {result.random_changes[0].distance:.1f}"
+    )
+    return Found(result, (directions_figure(result),), subject.command("directions"), answer=answer)
 
 
 PAPERS, WANTED = ("smiling woman", "neutral woman", "neutral man"), "smiling man"
@@ -270,7 +299,9 @@ def _adds(subject: Subject) -> Found:
     asked = [*(word for name in judges for word in ("--expect", name)), *(["--wanted", wanted] if wanted else [])]
     less = f"{trials} trials instead of 100, and {FEWER_RESAMPLES} other choices of exemplars instead of {RESAMPLES}"
     command = subject.command("arithmetic", expression, *asked)
-    return Found(result, (arithmetic_figure(result),), command, less if subject.fast else "")
+    verdicts = result.measurements[-1].sentences() if result.measurements else []
+    answer = "; ".join(verdicts) or _first_line(result)
+    return Found(result, (arithmetic_figure(result),), command, less if subject.fast else "", answer)
 
 
 def _turns(subject: Subject) -> Found:
@@ -286,7 +317,8 @@ def _turns(subject: Subject) -> Found:
         progress=subject.progress,
     )
     less = f"{directions} random directions instead of 999 to compare with, and {resamples} other choices of exemplars"
-    return Found(result, (turn_figure(result),), subject.command("turn"), less if subject.fast else "")
+    figures = (turn_figure(result),)
+    return Found(result, figures, subject.command("turn"), less if subject.fast else "", _first_line(result))
 
 
 def _memorizes(subject: Subject) -> Found:
@@ -316,7 +348,7 @@ def _memorizes(subject: Subject) -> Found:
         progress=progress,
     )
     figures = memorization_figure(result), nearest_figure(result)
-    return Found(result, figures, subject.command("memorization", *given), less)
+    return Found(result, figures, subject.command("memorization", *given), less, result.verdict)
 
 
 def _lacks_training(subject: Subject) -> str:

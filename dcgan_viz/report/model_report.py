@@ -31,6 +31,8 @@ SAMPLES = 48
 MAXIMUM_BYTES = 10 * 10**6
 QUALITY, MARGIN = 82, 8
 """Of the WebPs, and around a figure in pixels."""
+AROUND = 1.5
+"""Inches beside a figure in which something of it may stand."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Chapter:
         The figures.
     said : tuple of Said
     rows : tuple of Row
-    command, less : str
+    command, less, answer : str
         As in `Found`.
     numbers : mapping
         All of the result, as it is saved by its own command.
@@ -93,6 +95,7 @@ class Chapter:
     rows: tuple[Row, ...] = ()
     command: str = ""
     less: str = ""
+    answer: str = ""
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
@@ -198,6 +201,7 @@ def _chapter(analysis: Analysis, subject: Subject) -> Chapter:
         rows=estimates_of(found.result),
         command=found.command,
         less=found.less,
+        answer=found.answer,
         numbers=found.result.numbers(),
     )
 
@@ -220,9 +224,12 @@ def _sentence(line: str) -> str:
 
 
 def _encode(figure: Figure) -> Picture:
-    """A figure, cut to what is drawn: here, since matplotlib would draw it twice for that."""
+    """A figure, cut to what is drawn: here, since matplotlib would draw it twice for that.
+
+    Labels may stand out of the figure, so that what is around it is drawn too.
+    """
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
+    figure.savefig(file, format="png", dpi=DPI, bbox_inches=figure.bbox_inches.padded(AROUND))
     with Image.open(file) as image:
         pixels = image.convert("RGB")
     drawn = ImageChops.difference(pixels, Image.new("RGB", pixels.size, "white")).getbbox()
@@ -263,7 +270,9 @@ def _imported(subject: Subject) -> list[tuple[str, str]]:
 def _number(value: float) -> str:
     if not np.isfinite(value):
         return "–"
-    return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+    # With the zeros at its end: an interval from 0.72 to 0.743 would look measured in two ways.
+    text = f"{value:#.3g}".removesuffix(".") if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "−")
 
 
 def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: str, command: str) -> str:

@@ -5,16 +5,22 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
 from dcgan_viz.figures.latent.walks import MEASURE_STYLES
 from dcgan_viz.figures.style import (
     CONTROL_COLOR,
     MATCHED_COLOR,
+    PAPER_SIZE,
+    PAPER_WIDTH,
     REFERENCE_COLOR,
     REST_COLOR,
     SUBJECT_COLOR,
     caption,
+    captions_apart,
+    finish_axes,
+    label_row,
     new_figure,
     outline,
     outline_row,
@@ -55,6 +61,25 @@ def test_names_are_shown_as_they_are(name: str) -> None:
     assert not any(text.get_parse_math() for text in (title, axes.get_xticklabels()[0]) if "$" in name)
     # Powers of ten stay formulas.
     assert all(text.get_parse_math() for text in axes.get_yticklabels())
+
+
+@pytest.mark.parametrize("width", [4, 11])
+def test_a_figure_for_a_paper_can_be_read_there(width: float) -> None:
+    with captions_apart():
+        figure = new_figure(width, 4)
+        first, second = figure.subplots(1, 2)
+        first.plot([0, 1], label="a line")
+        finish_axes(first)
+        first.legend(fontsize=6)
+        first.set_title("large", fontsize=20)
+        show_picture(second, np.zeros((4, 4, 3), np.uint8), "a picture")
+        label_row(second, "a row", 5)
+        caption(figure, "What was done.")
+    figure.savefig(io.BytesIO())
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert {"0.0", "a line", "a picture", "a row"} < {text.get_text() for text in texts}
+    assert min(text.get_fontsize() for text in texts) * PAPER_WIDTH / width >= PAPER_SIZE * 0.99
+    assert max(text.get_fontsize() for text in texts) == 20
 
 
 def test_an_outline_runs_between_what_is_inside_and_what_is_not() -> None:

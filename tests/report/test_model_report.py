@@ -17,6 +17,7 @@ from dcgan_viz.analysis.attribution.sanity import RandomisedDepth, Similarity
 from dcgan_viz.analysis.latent.arithmetic import Ahead
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.errors import UserError
+from dcgan_viz.figures.style import label_row, new_figure, show_picture
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan
@@ -59,7 +60,9 @@ def test_a_report_needs_nothing_else_and_says_what_it_left_out(tiny_model: DCGAN
             image.load()
     # Numbers of the page are those of the JSON.
     found = report.chapters["directions"][0]["found"][0]["changes"][0]["distance"]
-    assert f"{found['value']:.3g}" in page
+    assert f"{found['value']:#.3g}".removesuffix(".") in page
+    # What answers a question stands at the top too.
+    assert page.index("The directions that are found change the picture by") < page.index('id="model"')
     assert json.dumps(report.numbers())
     assert "factorised: " in page  # what the command prints stands in the page too
 
@@ -76,6 +79,15 @@ def test_an_imported_model_shows_how_well_its_weights_fit(
     [picture] = re.findall(r'base64,([^"]+)" alt="stored and computed deviations of the generator', page)
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         assert image.size == (60, 40)
+
+
+def test_what_stands_out_of_a_figure_is_in_its_picture() -> None:
+    figure = new_figure(2, 1)
+    axes = figure.add_subplot()
+    show_picture(axes, np.zeros((4, 4, 3), np.uint8))
+    narrow = module._encode(figure).width
+    label_row(axes, "a label that is longer than the figure has room for", 12)
+    assert module._encode(figure).width > narrow + 100
 
 
 def test_two_models_stand_side_by_side(tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch) -> None:
