@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
 from collections import Counter
@@ -425,6 +426,8 @@ def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Lay
     if any(walk.padding) and layer.kind in _TOUCHES_ZEROS:
         raise _strange(walk, layer, "reads zeros of a ZeroPadding2D that it does not keep")
     if layer.kind == "Dense":
+        if arrays["kernel"].ndim != 2:
+            raise _strange(walk, layer, f"has a kernel of shape {tuple(arrays['kernel'].shape)}")
         _dense(walk, arrays, rest)
     elif layer.kind in ("Conv2D", "Conv2DTranspose"):
         _convolution(walk, layer, arrays, rest)
@@ -438,9 +441,9 @@ def _take(walk: _Walk, layer: _Layer, arrays: dict[str, Tensor], rest: list[_Lay
     elif layer.kind == "BatchNormalization":
         _normalisation(walk, layer, arrays)
     elif layer.kind == "Reshape":
-        *sides, channels = settings["target_shape"]
+        *sides, channels = _target_shape(layer) or (0,)
         if len(sides) != 2 or sides[0] != sides[1]:
-            raise _strange(walk, layer, f"makes {settings['target_shape']}")
+            raise _strange(walk, layer, f"reshapes to {settings.get('target_shape')}")
         walk.side, walk.channels, walk.order = sides[0], channels, None
     elif layer.kind == "Flatten":
         walk.flattened = walk.side > 0
@@ -478,10 +481,17 @@ def _folding(units: int, rest: list[_Layer]) -> NDArray[np.int64] | None:
         if layer.kind in ("Dense", "Conv2D", "Conv2DTranspose"):
             return None
         if layer.kind == "Reshape":
-            shape = layer.settings["target_shape"]
-            if len(shape) == 3 and int(np.prod(shape)) == units:
+            shape = _target_shape(layer)
+            if len(shape) == 3 and math.prod(shape) == units:
                 return np.arange(units).reshape(shape).transpose(2, 0, 1).ravel()
     return None
+
+
+def _target_shape(layer: _Layer) -> tuple[int, ...]:
+    """What a layer reshapes to; nothing where its settings do not say it."""
+    shape = layer.settings.get("target_shape")
+    whole = isinstance(shape, list | tuple) and all(type(side) is int for side in shape)
+    return tuple(shape) if whole else ()
 
 
 def _add(walk: _Walk, weight: Tensor, bias: Tensor | None) -> None:
