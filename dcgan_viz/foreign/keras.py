@@ -490,8 +490,9 @@ def _folding(units: int, rest: list[_Layer]) -> NDArray[np.int64] | None:
 def _target_shape(layer: _Layer) -> tuple[int, ...]:
     """What a layer reshapes to; nothing where its settings do not say it."""
     shape = layer.settings.get("target_shape")
-    whole = isinstance(shape, list | tuple) and all(type(side) is int for side in shape)
-    return tuple(shape) if whole else ()
+    if isinstance(shape, list | tuple) and all(type(side) is int for side in shape):
+        return tuple(shape)
+    return ()
 
 
 def _add(walk: _Walk, weight: Tensor, bias: Tensor | None) -> None:
