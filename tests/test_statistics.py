@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
+from scipy.stats import binomtest
 
 from dcgan_viz.statistics import (
     Estimate,
@@ -33,6 +35,14 @@ def test_wilsons_interval_is_where_the_score_test_does_not_reject(successes: int
     found = share_estimate(successes, trials)
     assert (found.value, found.n) == (successes / trials, trials)
     assert (found.low, found.high) == pytest.approx((accepted.min(), accepted.max()), abs=2e-5)
+
+
+@pytest.mark.parametrize("method", ["wilson", "exact"])
+def test_intervals_of_shares_are_those_of_scipy(method: Literal["wilson", "exact"]) -> None:
+    for successes, trials in [(0, 1), (1, 1), (0, 10), (3, 10), (9, 10), (10, 10), (57, 300), (9999, 10_000)]:
+        expected = binomtest(successes, trials).proportion_ci(0.95, method=method)
+        found = share_estimate(successes, trials, method=method)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 @pytest.mark.parametrize(

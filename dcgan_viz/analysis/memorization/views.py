@@ -59,7 +59,9 @@ def image_views(images: Tensor) -> Tensor:
     small = functional.adaptive_avg_pool2d(images, side)
     views = [pixel_vectors(images)]
     for placement in PLACEMENTS[1:]:
-        grid = functional.affine_grid(placement.expand(len(small), 2, 3), list(small.shape), align_corners=False)
+        # The same for all images, and computed once.
+        grid = functional.affine_grid(placement[None], list(small[:1].shape), align_corners=False)
+        grid = grid.expand(len(small), -1, -1, -1)
         views.append(pixel_vectors(functional.grid_sample(small, grid, padding_mode="reflection", align_corners=False)))
     grey = images.mean(1, keepdim=True).expand_as(images)
     return torch.stack([*views, pixel_vectors(grey)])

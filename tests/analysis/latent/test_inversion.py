@@ -180,8 +180,8 @@ def test_photographs_of_faces_come_nearer_than_random_samples(realdata) -> None:
     from dcgan_viz import load, load_images
 
     photographs = load_images(realdata / "utkface_9780.zip", 64, limit=1).tensor(slice(None))
-    found = invert(load("faces"), photographs, starts=4, steps=60, samples=512, own=3)
+    found = invert(load("faces"), photographs, starts=1, steps=60, samples=64, own=1)
     for inverted in found.inverted:
         assert inverted.found.features < inverted.nearest.features
         assert inverted.found.pixels < inverted.nearest.pixels
-    assert found.recovered.value >= 2 / 3
+    assert found.recovered.value == 1

@@ -19,7 +19,7 @@ from dcgan_viz.networks import dcgan
 from dcgan_viz.networks.modules import Generator
 from dcgan_viz.rooms.drawing import draw_rooms
 
-SAMPLES = 400
+SAMPLES = 200
 NETWORKS = dcgan(64, width=4, latent_dim=8)
 
 
@@ -51,10 +51,15 @@ def rooms() -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.fixture(autouse=True)
 def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer planted copies of each kind, and walks for those tests alone that are about them."""
-    module = "dcgan_viz.analysis.memorization.memorization"
-    for name, number in (("PLANTED", 60), ("WALKS", 2), ("WALK_STEPS", 8)):
-        monkeypatch.setattr(f"{module}.{name}", number)
+    """Fewer planted copies of each kind and fewer permutations; walks for those tests alone that are about them."""
+    few = {
+        "memorization": {"PLANTED": 60, "WALKS": 2, "WALK_STEPS": 8},
+        "data_copying": {"RESAMPLES": 200},
+        "two_sample": {"PERMUTATIONS": 200},
+    }
+    for module, numbers in few.items():
+        for name, number in numbers.items():
+            monkeypatch.setattr(f"dcgan_viz.analysis.memorization.{module}.{name}", number)
 
 
 def judge(model: DCGAN, training: Tensor, held_out: Tensor | None) -> Memorization:
@@ -66,13 +71,13 @@ def judge(model: DCGAN, training: Tensor, held_out: Tensor | None) -> Memorizati
 def test_copies_among_the_samples_are_found(drawing, rooms, kind: str) -> None:
     """A quarter of the samples are copies of training rooms, each altered in the same way."""
     training, held_out, others = rooms
-    drawn = torch.cat([ALTERATIONS[kind](training[50:150]), others[: SAMPLES - 100]])
+    drawn = torch.cat([ALTERATIONS[kind](training[25:75]), others[: SAMPLES - 50]])
     found = judge(drawing(drawn), training, held_out)
     assert found.copies
     assert found.verdict.startswith("The generator copies: ")
     planted = next(p for p in found.planted if p.kind == kind)
     assert planted.pixels.share.value > 0.8
-    assert planted.detectable_share < 0.08
+    assert planted.detectable_share < 0.12
     assert found.near[0].samples.share.value == pytest.approx(planted.pixels.share.value / 4, abs=0.04)
 
 
@@ -99,26 +104,26 @@ def test_new_rooms_are_no_copies_however_blurred_or_pale(drawing, rooms) -> None
 
 @pytest.mark.realdata
 def test_blurred_photographs_are_no_copies_and_copies_are(drawing, realdata: Path) -> None:
-    pixels = load_images(realdata / "lsun_bedrooms_10k.zip", 64, limit=5 * SAMPLES).pixels
+    pixels = load_images(realdata / "lsun_bedrooms_10k.zip", 64, limit=4 * SAMPLES).pixels
     images = to_tensor(pixels[np.random.default_rng(0).permutation(len(pixels))])
-    training, held_out, others = images.split([3 * SAMPLES, SAMPLES, SAMPLES])
-    for deviation in (1.0, 2.0, 4.0):
+    training, held_out, others = images.split([2 * SAMPLES, SAMPLES, SAMPLES])
+    for deviation in (1.0, 4.0):
         assert not judge(drawing(blur(others, deviation)), training, held_out).copies
     assert not judge(drawing(others), training, held_out).copies
     for kind in ("exact", "cropped to 80 %"):
-        drawn = torch.cat([ALTERATIONS[kind](training[:60]), others[60:]])
+        drawn = torch.cat([ALTERATIONS[kind](training[:40]), others[40:]])
         assert judge(drawing(drawn), training, held_out).copies
 
 
 def test_a_copied_duplicate_is_found(drawing, rooms) -> None:
-    """One of the training images is there twenty times, and a twelfth of the samples are that image."""
+    """One of the training images is there twenty times, and a tenth of the samples are that image."""
     training, held_out, others = rooms
-    repeated = torch.cat([training[:380], training[7].expand(20, -1, -1, -1)])
-    drawn = torch.cat([training[7].expand(34, -1, -1, -1), others[:366]])
+    repeated = torch.cat([training[:180], training[7].expand(20, -1, -1, -1)])
+    drawn = torch.cat([training[7].expand(20, -1, -1, -1), others[:180]])
     found = judge(drawing(drawn), repeated, held_out)
     assert found.copies
     assert (found.duplicates.repeated, found.duplicates.largest) == (20, 21)
-    assert found.near[0].samples.near >= 34
+    assert found.near[0].samples.near >= 20
     assert {s.training_in_pixels for s in found.shown[:8]} == {7}
     honest = judge(drawing(others), repeated, None)
     assert not honest.copies
@@ -151,7 +156,7 @@ def test_an_encoder_measures_instead_of_the_models_own_discriminator(drawing, ro
 
 def test_sixty_four_training_images_are_enough(drawing, rooms) -> None:
     training, held_out, others = rooms
-    copier, honest = drawing(training[:50].repeat(8, 1, 1, 1)), drawing(others)
+    copier, honest = drawing(training[:50].repeat(4, 1, 1, 1)), drawing(others)
     for reference in (held_out, None):
         assert judge(copier, training[:64], reference).copies
         found = judge(honest, training[:64], reference)
@@ -165,11 +170,11 @@ def test_sixty_four_training_images_are_enough(drawing, rooms) -> None:
 def test_results_do_not_depend_on_blocks(drawing, rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     """Except that folds are dealt otherwise; and every query finds the same image."""
     training, held_out, others = rooms
-    drawn = torch.cat([training[:100], others[:300]])
+    drawn = torch.cat([training[:50], others[:150]])
     whole = judge(drawing(drawn), training, held_out)
     monkeypatch.setattr("dcgan_viz.analysis.memorization.image_vectors.FEATURE_BATCH", 50)
     monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.FEATURE_BATCH", 50)
-    monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 160)
+    monkeypatch.setattr("dcgan_viz.analysis.memorization.copy_search.BLOCK", 80)
     parts = judge(drawing(drawn), training, held_out)
     assert parts.copies == whole.copies
     assert [p.pixels.share.value for p in parts.planted] == pytest.approx(
@@ -182,12 +187,12 @@ def test_results_do_not_depend_on_blocks(drawing, rooms, monkeypatch: pytest.Mon
 
 def test_the_pictures_show_what_was_found(drawing, rooms) -> None:
     training, held_out, others = rooms
-    drawn = torch.cat([training[:200].flip(-1), others[:200]])
+    drawn = torch.cat([training[:100].flip(-1), others[:100]])
     found = judge(drawing(drawn), training, held_out)
     assert len(found.shown) == len(found.pictures) == 16
     for shown, picture, nearest in zip(found.shown[:8], found.pictures, found.nearest_in_pixels, strict=False):
         # Mirrored copies, shown facing the same way.
-        assert shown.sample == shown.training_in_pixels < 200
+        assert shown.sample == shown.training_in_pixels < 100
         assert shown.pixels < 0.01
         assert np.array_equal(picture, nearest)
     assert len({s.sample for s in found.shown[8:]}) == 8

@@ -53,8 +53,8 @@ def test_the_power_is_what_planted_copies_show(references: int, near_references:
         return near_copies("pixels", distances(near, 600), reference, reference).copies
 
     def found(planted: float) -> float:
-        near = random.binomial(600, planted * recognised, 1000)
-        usual = random.beta(near_references + 0.5, references - near_references + 0.5, 1000)
+        near = random.binomial(600, planted * recognised, 400)
+        usual = random.beta(near_references + 0.5, references - near_references + 0.5, 400)
         others = random.binomial(references, usual)
         return float(np.mean([is_called(int(k), int(o)) for k, o in zip(near, others, strict=True)]))
 
