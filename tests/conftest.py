@@ -86,7 +86,7 @@ def photographs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What analyses measure on, unless told otherwise, is as little as they take."""
+    """What analyses measure on, unless told otherwise, is as little as they take, and figures are small."""
     from dcgan_viz.analysis.forgetting.dose_response import dose_response
     from dcgan_viz.analysis.forgetting.forgetting import forget
     from dcgan_viz.analysis.forgetting.insertion import insert
@@ -94,6 +94,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcgan_viz.analysis.latent.arithmetic import arithmetic
     from dcgan_viz.analysis.latent.directions import directions
     from dcgan_viz.analysis.latent.turn import turn
+    from dcgan_viz.data.duplicates.duplicates import find_duplicates
 
     for function, parameter, value in (
         (forget, "measured_samples", 70),
@@ -103,10 +104,21 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
         (arithmetic, "resamples", 10),
         (directions, "measured_samples", 2),
         (turn, "resamples", 39),
+        (find_duplicates, "steps", 20),
     ):
         defaults = inspect.unwrap(function).__kwdefaults__  # type: ignore[arg-type]
         assert parameter in defaults
         monkeypatch.setitem(defaults, parameter, value)
+    for name, value in {
+        "figures.style.DPI": 60,
+        "data.duplicates.duplicates.CONTROLS": 40,
+        "analysis.memorization.memorization.PLANTED": 40,
+        "analysis.memorization.memorization.WALKS": 2,
+        "analysis.memorization.memorization.WALK_STEPS": 8,
+        "analysis.memorization.data_copying.RESAMPLES": 100,
+        "analysis.memorization.two_sample.PERMUTATIONS": 100,
+    }.items():
+        monkeypatch.setattr(f"dcgan_viz.{name}", value)
 
 
 @pytest.fixture

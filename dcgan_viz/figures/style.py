@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,34 @@ class PlainFigure(Figure):
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
+        self._show_words_as_they_are()
+        super().draw(renderer)
+
+    def _show_words_as_they_are(self) -> None:
         for text in _texts(self):
             words = text.get_text()
             # Powers of ten are formulas that matplotlib writes itself, on ticks.
             if "$" in words and not words.startswith(TICK_FORMULA):
                 text.set_parse_math(False)
-        super().draw(renderer)
+
+    def savefig(self, fname: Any, **kwargs: Any) -> None:
+        """Save it as `matplotlib.figure.Figure.savefig` does, but lay it out and then draw it.
+
+        With a layout engine matplotlib draws twice, the first time only to have the figure laid out.
+        """
+        engine = self.get_layout_engine()
+        # Vectors, other resolutions and parts of a figure have a layout of their own.
+        kind = kwargs.get("format", Path(str(fname)).suffix.removeprefix("."))
+        if engine is None or kind != "png" or "bbox_inches" in kwargs or kwargs.get("dpi", self.dpi) != self.dpi:
+            super().savefig(fname, **kwargs)
+            return
+        self._show_words_as_they_are()
+        engine.execute(self)
+        self.set_layout_engine(None)
+        try:
+            super().savefig(fname, **kwargs)
+        finally:
+            self.set_layout_engine(engine)
 
 
 def _texts(artist: Artist) -> Iterator[Text]:

@@ -20,7 +20,6 @@ from dcgan_viz.annotations.concepts import Concepts, save_concepts
 from dcgan_viz.blind.answers import Answers, save_answers
 from dcgan_viz.blind.trials import prepare_trial, save_trial
 from dcgan_viz.cli.main import main
-from dcgan_viz.data.duplicates.duplicates import find_duplicates
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.data.parts import Part
 from dcgan_viz.data.prepare import prepare
@@ -225,7 +224,6 @@ def snapshot(place: Path, names: tuple[str, ...]) -> dict[str, tuple[bytes, int]
 def typed(workspace: Path, little: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Runs one of the commands in an empty folder, of which it writes into `place`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(find_duplicates.__kwdefaults__, "steps", 20)
     monkeypatch.setitem(train_encoder.__kwdefaults__, "widths", (4, 6, 8))
     shutil.copytree(workspace / "trial", tmp_path / "place" / "kept" / "trial")
     (tmp_path / "place" / "kept" / "trial" / "answers.json").unlink()

@@ -66,7 +66,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 
 @pytest.mark.slow
 def test_loops_are_foretold_by_their_first_steps(run, labelled: Path, tiny_folder: Path) -> None:
-    assert run("rooms", 80, "--size", 32, "--out", "rooms").exit_code == 0
+    assert run("rooms", 70, "--size", 32, "--out", "rooms").exit_code == 0
     sides = ["--set", "looking left=3,17,42,9", "--set", "looking right=1,2,5,6,8"]
     assert run("concepts", "--model", tiny_folder, *sides, "--out", "concepts.json").exit_code == 0
     before = sorted(Path().rglob("*"))

@@ -270,16 +270,16 @@ def test_pairs_of_a_small_set_are_not_measured_by_pairs_like_them(tmp_path: Path
 @pytest.mark.realdata
 def test_planted_copies_of_photographs_are_found(realdata: Path, tmp_path: Path) -> None:
     source = open_images(realdata / "lsun_bedrooms_10k.zip")
-    for k in range(150):
-        entry = source.entry(60 * k)
+    for k in range(60):
+        entry = source.entry(150 * k)
         assert isinstance(entry, bytes)
         (tmp_path / f"{k:03}.jpg").write_bytes(entry)
-        if k < 30:
+        if k < 12:
             picture = Image.open(io.BytesIO(entry)).convert("RGB")
             width, height = picture.size
             picture.crop((0, 0, round(0.96 * width), round(0.96 * height))).save(tmp_path / f"z{k:03}.jpg", quality=60)
-    found = find_duplicates(tmp_path, steps=200, workers=1)
+    found = find_duplicates(tmp_path, steps=100, workers=1)
     groups = [[found.names[i] for i in members] for members in found.members()]
-    expected = [[f"{k:03}.jpg", f"z{k:03}.jpg"] for k in range(30)]
-    assert len([group for group in groups if group in expected]) >= 29
+    expected = [[f"{k:03}.jpg", f"z{k:03}.jpg"] for k in range(12)]
+    assert len([group for group in groups if group in expected]) >= 11
     assert len([group for group in groups if group not in expected]) <= 1

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dcgan_viz.analysis.forgetting.ranking_registry import RANKINGS
@@ -17,6 +18,7 @@ from dcgan_viz.figures.style import (
     REFERENCE_COLOR,
     REST_COLOR,
     SUBJECT_COLOR,
+    PlainFigure,
     caption,
     captions_apart,
     finish_axes,
@@ -160,3 +162,25 @@ def test_colours_of_a_figure_are_told_apart_by_the_colour_blind(colors: list[str
     # A difference of 2.3 is just noticeable, one of 20 is plain in a thin line.
     seen = [lab(color, DEFICIENCIES[deficiency]) for color in colors]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 20
+
+
+def test_a_saved_figure_is_drawn_once_and_as_matplotlib_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def figure() -> PlainFigure:
+        made = new_figure(3, 2)
+        left, right = made.subplots(1, 2)
+        left.plot([1, 20_000], label="costs $1 or $2")
+        left.legend()
+        right.imshow(np.eye(3))
+        right.set_title("a $name$")
+        caption(made, "what was done")
+        return made
+
+    expected, found = io.BytesIO(), io.BytesIO()
+    Figure.savefig(figure(), expected, format="png")
+    draws: list[object] = []
+    monkeypatch.setattr(Figure, "draw", lambda *args, draw=Figure.draw: draws.append(args) or draw(*args))
+    once = figure()
+    once.savefig(found, format="png")
+    assert found.getvalue() == expected.getvalue()
+    assert len(draws) == 1
+    assert once.get_layout_engine() is not None
