@@ -7,6 +7,9 @@ import os
 import pytest
 
 SLOW = (
+    "dcgan_viz/analysis/forgetting/forgetting.py",
+    "dcgan_viz/analysis/latent/directions.py",
+    "dcgan_viz/analysis/latent/walks.py",
     "notebooks/",
     "tests/analysis/memorization/",
     "tests/foreign/",
@@ -24,7 +27,8 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is long is slow too, and so are whole folders."""
+    """What is long is slow too, and so are whole folders; notebooks come first, since each of them takes long."""
+    items.sort(key=lambda item: not item.nodeid.startswith("notebooks/"))
     for item in items:
         if item.get_closest_marker("long") or item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)

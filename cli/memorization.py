@@ -122,7 +122,7 @@ def _plan(model: DCGAN, data: Path | None, held_out: Path | None, samples: int, 
 
     from dcgan_viz.analysis.memorization import memorization as analysis
     from dcgan_viz.analysis.memorization.copy_search import BLOCK
-    from dcgan_viz.analysis.memorization.image_vectors import feature_vectors, pixel_vectors
+    from dcgan_viz.analysis.memorization.image_vectors import pixel_vectors, quarter_features
     from dcgan_viz.analysis.memorization.nearest import FOLDS, NearestSearch
     from dcgan_viz.analysis.memorization.planted import ALTERATIONS
     from dcgan_viz.analysis.memorization.views import image_views
@@ -151,7 +151,7 @@ def _plan(model: DCGAN, data: Path | None, held_out: Path | None, samples: int, 
     looked_for = samples + 2 * references + len(ALTERATIONS) * analysis.PLANTED
     batch = model.sample(TRIED_PICTURES)
     a_sample = seconds_of(lambda: model.sample(TRIED_PICTURES)) / TRIED_PICTURES
-    features = seconds_of(lambda: feature_vectors(model.discriminator, batch)) / TRIED_PICTURES
+    features = seconds_of(lambda: quarter_features(model.discriminator, batch)) / TRIED_PICTURES
     views = seconds_of(lambda: image_views(batch)) / TRIED_PICTURES
     numbers = torch.arange(BLOCK).numpy()
     vectors = pixel_vectors(batch).repeat(BLOCK // TRIED_PICTURES, 1)

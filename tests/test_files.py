@@ -99,6 +99,7 @@ def test_what_lies_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -229,6 +229,7 @@ def crash_points(do: Callable[[], object], prepare: Callable[[], object]) -> Ite
         yield point
 
 
+@pytest.mark.slow
 def test_after_a_kill_at_any_moment_everything_is_somebodys_and_the_command_goes_through(tmp_path: Path) -> None:
     folder = tmp_path / "result"
     first, second = {"a": "1", "sub/b": "2", "old": "3"}, {"a": "4", "sub/b": "5", "new": "6"}
@@ -247,6 +248,7 @@ def test_after_a_kill_at_any_moment_everything_is_somebodys_and_the_command_goes
         assert [f.name for f in tmp_path.iterdir()] == ["result"]
 
 
+@pytest.mark.slow
 def test_a_model_can_be_loaded_at_every_moment_of_its_exchange(make_model, tmp_path: Path) -> None:
     """Also where the two have other networks, which a card of the one and weights of the other would not fit."""
     old, new = make_model(dcgan(16, width=4, latent_dim=8), "old"), make_model(dcgan(16, width=2, latent_dim=4), "new")

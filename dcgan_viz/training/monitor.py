@@ -122,7 +122,7 @@ def diversity(images: Tensor) -> float:
 
 
 def diagnose(
-    health: Health, step: int, images_seen: int, means: StepMeans, sample_spread: float, real_spread: float
+    health: Health, step: int, images_seen: int, means: StepMeans, sample_diversity: float, real_diversity: float
 ) -> tuple[Health, Changes]:
     """Judge a run at a checkpoint.
 
@@ -137,7 +137,7 @@ def diagnose(
         How far it is.
     means : StepMeans
         Losses, D(x) and D(G(z)) of the last tick.
-    sample_spread, real_spread : float
+    sample_diversity, real_diversity : float
         `diversity` of samples and of as many real images.
 
     Returns
@@ -157,7 +157,7 @@ def diagnose(
     >>> health.last_healthy, changes.begun
     (500, ('step 1500: the samples have collapsed: ...',))
     """
-    alike = not sample_spread >= COLLAPSE_RATIO * real_spread
+    alike = not sample_diversity >= COLLAPSE_RATIO * real_diversity
     found: dict[Kind, str] = {}
     if means.loss_d < WON_LOSS:
         found["won"] = (
@@ -166,8 +166,8 @@ def diagnose(
         )
     if alike and (health.varied or images_seen >= WARM_UP_IMAGES):
         found["collapsed"] = (
-            f"step {step}: the samples have collapsed: they differ by {sample_spread:.3f} a pixel where photographs "
-            f"differ by {real_spread:.3f}"
+            f"step {step}: the samples have collapsed: they differ by {sample_diversity:.3f} a pixel where photographs "
+            f"differ by {real_diversity:.3f}"
         )
     watched = replace(_take_in(health, step, found), varied=health.varied or not alike)
     return watched, Changes(

@@ -363,6 +363,7 @@ def test_the_report_does_not_depend_on_the_order_in_which_pictures_were_shown() 
     assert [d.share for d in results[0].differences] == [d.share for d in results[1].differences]
 
 
+@pytest.mark.slow
 def test_a_report_without_pairs_says_that_nothing_is_known(tmp_path: Path) -> None:
     trial = make_trial()
     result = unblind(trial, Answers(trial.digest, "me", {place(trial, 0, 3): (), place(trial, 1, 4): "unclear"}))

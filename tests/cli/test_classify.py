@@ -23,6 +23,7 @@ def animals(tmp_path: Path) -> Path:
     return tmp_path / "animals"
 
 
+@pytest.mark.slow
 def test_classes_of_a_folder(run: Callable[..., Result], tiny_folder: Path, animals: Path) -> None:
     options = ("--per-class", 5, "--draws", 3, "--baseline", "pixels", "--curve", "2", "--features", "kept")
     done = run("classify", tiny_folder, animals, *options, "--out", "found")

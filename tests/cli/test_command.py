@@ -74,6 +74,7 @@ def test_names_stay_names_and_what_lies_on_disk_gets_its_full_path(recorded, tmp
     assert {f"{tmp_path}/mine", f"{tmp_path}/labels.csv"} < set(found)
 
 
+@pytest.mark.slow
 def test_figures_are_saved_as_asked_and_without_captions(run, tiny_folder) -> None:
     line = ("directions", "--model", tiny_folder, "--count", 1, "--samples", 1)
     assert run(*line, "--format", "svg", "--format", "pdf", "--out", "asked").exit_code == 0

@@ -242,6 +242,7 @@ def test_every_command_is_here() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_lies_beside_the_outputs_stays(name: str, typed) -> None:
     command, written = COMMANDS[name]
@@ -318,6 +319,7 @@ def test_overwrite_replaces_the_outputs_and_nothing_else(name: str, typed) -> No
     assert "replaced" in again.stderr
 
 
+@pytest.mark.slow
 def test_default_places_are_numbered_and_said(typed) -> None:
     said = [typed("blind {w}/trial --report").stdout.splitlines()[-1] for _ in range(2)]
     assert said == ["written to results/blind", "written to results/blind-2"]

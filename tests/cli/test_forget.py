@@ -80,6 +80,7 @@ def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
     assert run("walk", "--model", "edited", "--rows", 1, "--steps", 3).exit_code == 0
 
 
+@pytest.mark.slow
 def test_with_a_segmenter_everything_is_measured(run, annotated: Path, tiny_segmenter: Segmenter) -> None:
     tiny_segmenter.save(annotated / "segmenter")
     outcome = run(
@@ -99,6 +100,7 @@ def test_with_a_segmenter_everything_is_measured(run, annotated: Path, tiny_segm
     assert "pixels that are gone, by " in plain.stdout
 
 
+@pytest.mark.slow
 def test_without_boxes_the_segmenter_draws_them(run, refused, tiny_folder: Path, tiny_segmenter: Segmenter) -> None:
     words = f"forget --model {tiny_folder} --layer 1 --samples 2 --object window --object bed"
     assert "has no boxes of 'window'" in refused(*words.split())

@@ -11,6 +11,7 @@ from dcgan_viz.annotations.boxes import Annotations, Box, save_annotations
 from dcgan_viz.model import load
 
 
+@pytest.mark.slow
 def test_guided_backprop_writes_figure_and_numbers(run, tiny_folder) -> None:
     outcome = run("guided-backprop", "--model", tiny_folder, "--layer", 3, "--count", 20)
     assert outcome.exit_code == 0, outcome.output
@@ -92,6 +93,7 @@ def annotated(tiny_folder: Path) -> Path:
     return tiny_folder
 
 
+@pytest.mark.slow
 def test_everything_at_once(run, annotated: Path) -> None:
     line = f"guided-backprop --model {annotated} --layer 2 --object window --top 1 --count 16"
     outcome = run(*f"{line} --sanity --method all".split())
@@ -110,6 +112,7 @@ def test_everything_at_once(run, annotated: Path) -> None:
     assert json.loads(outcome.stdout)["detection"]["object"] == "window"
 
 
+@pytest.mark.slow
 def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, photographs: Path) -> None:
     names = sorted(f.name for f in photographs.iterdir())
     sizes = [Image.open(photographs / name).size for name in names]
@@ -129,6 +132,7 @@ def test_maps_are_ranked_on_photographs_with_coco_boxes(run, tiny_folder: Path, 
     assert 0 < settings["boxes_cut_by_crop"] < 20
 
 
+@pytest.mark.slow
 def test_boxes_drawn_on_samples_are_taken_from_a_file(run, refused, annotated: Path, photographs: Path) -> None:
     boxes = (annotated / "annotations" / "window.json").rename("boxes.json")
     line = f"guided-backprop --model {annotated} --object window --annotations {boxes} --top 1 --count 8"

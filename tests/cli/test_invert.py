@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 QUICK = ("--starts", 1, "--steps", 4, "--samples", 64, "--own", 2)
 
 
+@pytest.mark.slow
 def test_photographs_can_be_walked_between(run, tiny_folder, photographs) -> None:
     files = sorted(photographs.iterdir())[:2]
     outcome = run("invert", *files, "--images", photographs, "--count", 3, "--model", tiny_folder, *QUICK)

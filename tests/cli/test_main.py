@@ -85,6 +85,7 @@ def test_sentences_of_the_library_speak_of_options(refused, tiny_folder) -> None
     assert "choose --device cpu" in refused("sample", "--model", tiny_folder, "--device", "mps")
 
 
+@pytest.mark.slow
 def test_the_library_speaks_of_parameters() -> None:
     """Sentences of the library name no option; a command that is to be typed has its own."""
     package = Path(dcgan_viz.__file__).parent

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.model import load
@@ -12,6 +13,7 @@ from dcgan_viz.networks import dcgan
 from dcgan_viz.rooms.training_sets import ROOMS
 
 
+@pytest.mark.slow
 def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Path) -> None:
     model = load(tiny_folder)
     np.save(tmp_path / "training.npy", to_pixels(model.sample(150, seed=1)))
@@ -39,12 +41,14 @@ def test_the_verdict_its_rule_and_the_files(run, tiny_folder: Path, tmp_path: Pa
     assert len(numbers["shown"]) == 16
 
 
+@pytest.mark.slow
 def test_copies_are_called_so(run, tiny_folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "training.npy", to_pixels(load(tiny_folder).sample(150, seed=0)))
     outcome = run("memorization", "--model", tiny_folder, "--data", "training.npy", "--samples", 150, "--json")
     assert json.loads(outcome.stdout)["copies"] is True
 
 
+@pytest.mark.slow
 def test_models_of_procedural_rooms_need_no_data(run, make_model, tmp_path: Path) -> None:
     model = make_model(dcgan(32, width=4, latent_dim=8))
     card = replace(model.card, training={ROOMS: {"seed": 0, "first": 0, "count": 40}})

@@ -227,6 +227,7 @@ def test_start_from_takes_the_models_networks(run: Run, refused: Callable[..., s
 # --- Keeping the best ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_monitor_keeps_the_best_and_names_it(run: Run, refused: Callable[..., str], array: Path) -> None:
     from dcgan_viz.judges.encoder import Encoder, EncoderCard
     from dcgan_viz.judges.encoder_network import EncoderNetwork
@@ -352,6 +353,7 @@ def test_a_second_process_is_refused_by_its_number_before_images_are_read(
     assert f"process {os.getpid()} is at work in run: wait for it to end, stop it, or choose another folder" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", "--resume"])
 def test_the_first_process_is_at_work_in_the_folder_while_it_reads_images(
     more: str, run: Run, photographs: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ def named(run, tiny_folder: Path) -> Path:
     return tiny_folder
 
 
+@pytest.mark.slow
 def test_turn_writes_a_whole_result(run, named: Path) -> None:
     line = [
         "turn",

@@ -21,7 +21,7 @@ def test_walk_writes_figure_numbers_and_film(run, tiny_folder) -> None:
         "walk.png",
     ]
     numbers = json.loads((folder / "result.json").read_text())
-    assert f"differ by {numbers['spreads'][0]['unrelated']:.1f}" in outcome.stdout
+    assert f"differ by {numbers['usual'][0]['unrelated']:.1f}" in outcome.stdout
     assert len(numbers["rows"]) == 2
     assert np.load(folder / "arrays.npz")["latents"].shape == (2, 3, 8)
     with Image.open("walk.webp") as film:

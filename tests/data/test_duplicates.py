@@ -101,6 +101,7 @@ def test_equal_codes_alone_find_fewer(result: Duplicates, folder: Path) -> None:
     assert alone.stages[0].pairs == result.stages[0].pairs
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same(result: Duplicates, folder: Path) -> None:
     again = find_duplicates(folder, steps=STEPS, workers=1)
     for name, array in result.arrays().items():
@@ -236,6 +237,7 @@ def test_what_makes_no_sense_is_refused(options: dict, sentence: str, folder: Pa
         find_duplicates(folder, **options)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder_and_goes_on_in_it(
     run: Callable[..., Result], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +269,7 @@ def test_pairs_of_a_small_set_are_not_measured_by_pairs_like_them(tmp_path: Path
     assert one_group.search("equal codes", pairs[:1]).false.n == 0
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_planted_copies_of_photographs_are_found(realdata: Path, tmp_path: Path) -> None:
     source = open_images(realdata / "lsun_bedrooms_10k.zip")

@@ -287,6 +287,7 @@ class Colours:
         return functional.adaptive_avg_pool2d(images, 2).flatten(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("analysis", [evaluate, memorization], ids=lambda analysis: analysis.__name__)
 def test_an_analysis_finds_the_same_within_memory_and_beyond(
     analysis: Callable[..., Result],

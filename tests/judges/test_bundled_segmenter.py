@@ -33,6 +33,7 @@ def test_it_finds_objects_in_rooms_it_has_not_seen(segmenter: Segmenter) -> None
         assert iou >= least[name], name
 
 
+@pytest.mark.slow
 def test_it_takes_no_patches_for_windows(model: DCGAN, segmenter: Segmenter) -> None:
     rooms = draw_rooms(60, 64, seed=78)
     drawn = check_patches(segmenter, to_tensor(rooms.pixels), rooms.masks)

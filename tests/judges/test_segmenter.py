@@ -40,6 +40,7 @@ def test_folding_batch_norm_changes_nothing() -> None:
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
 
 
+@pytest.mark.slow
 def test_training_learns_what_is_bright() -> None:
     random = np.random.default_rng(0)
     masks = np.zeros((96, 16, 16), np.uint8)
@@ -132,6 +133,7 @@ def test_automatic_boxes_are_the_connected_regions(tiny_model: DCGAN, tiny_segme
     assert automatic_boxes(tiny_model, tiny_segmenter, count=3).looked_for == ("window", "bed")
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_rooms(run: Callable, refused: Callable) -> None:
     assert run("rooms", 80, "--size", 32, "--out", "rooms").exit_code == 0
     outcome = run("train-segmenter", "rooms", "--held-out", 10, "--steps", 10, "--out", "segmenter", "--json")

@@ -152,6 +152,7 @@ def test_a_damaged_file_is_named_and_nothing_but_tensors_is_read(tmp_path: Path)
         pass
 
 
+@pytest.mark.slow
 def test_loading_a_model_does_not_import_torchs_compiler(tiny_model: DCGAN, tmp_path: Path) -> None:
     folder = tiny_model.save(tmp_path / "tiny")
     program = f"import sys, dcgan_viz; dcgan_viz.load({str(folder)!r}); sys.exit('torch._dynamo' in sys.modules)"

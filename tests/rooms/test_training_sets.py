@@ -31,6 +31,7 @@ def rooms_model(make_model, channels: int = 3, **rooms: object) -> DCGAN:
     return replace(model, card=replace(model.card, training={ROOMS: rooms}))
 
 
+@pytest.mark.slow
 def test_the_training_rooms_are_drawn_again(make_model) -> None:
     model = rooms_model(make_model, seed=3, first=5, count=300)
     assert has_training_images(model)

@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import uvicorn
@@ -57,8 +58,9 @@ def interrupt() -> Callable[[Served], str]:
     """Ends a command as Ctrl-C does, expects that it takes it well, returns what it wrote to standard output."""
 
     def end(served: Served) -> str:
-        # It says its address just before the server starts and listens for Ctrl-C.
-        time.sleep(0.5)
+        # It says its address just before the server starts and listens for Ctrl-C: a server that answers does.
+        with suppress(HTTPError), urlopen(served.address, timeout=120):
+            pass
         served.process.send_signal(signal.SIGINT)
         output, errors = served.process.communicate(timeout=120)
         assert served.process.returncode == 0, errors

@@ -103,6 +103,7 @@ def test_boxes_of_other_weights_or_objects_are_refused(tiny_model: DCGAN, path: 
         open_annotations(tiny_model, "window", path)
 
 
+@pytest.mark.slow
 def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
     serving, keeps_to_this_machine, interrupt, tiny_folder: Path, path: Path
 ) -> None:
@@ -407,6 +408,7 @@ def test_photographs_are_annotated_as_they_are_seen(at_once, browser, pictures: 
         open_photographs(open_images(pictures), "cat", path)
 
 
+@pytest.mark.slow
 def test_the_command_draws_on_photographs_without_a_model(serving, interrupt, pictures: Path, path: Path) -> None:
     with serving("annotate", "--object", "cat", "--images", pictures, "--out", path) as served:
         assert f"0 of 2 photographs looked at; open {served.address}" in served.said

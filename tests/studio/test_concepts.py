@@ -71,6 +71,7 @@ def test_wrong_concepts_change_nothing(client, path: Path, concepts: object, sen
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_ctrl_c(serving, interrupt, tiny_folder: Path) -> None:
     with serving(*f"concepts --model {tiny_folder} --count 12 --contributor me".split()) as served:
         assert f"0 concepts so far; open {served.address}" in served.said

@@ -410,6 +410,7 @@ def test_the_other_pages_are_in_the_frame_and_wrong_addresses_are_sentences(page
     page.problems.clear()
 
 
+@pytest.mark.slow
 def test_the_command_says_where_it_is(serving, interrupt, tiny_folder: Path, tmp_path: Path) -> None:
     with serving("studio", "--model", tiny_folder, "--folder", tmp_path) as served:
         assert f"open {served.address}" in served.said

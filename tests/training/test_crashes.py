@@ -108,6 +108,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "apart"), [(3, 9), pytest.param(0, 1, marks=pytest.mark.long)], ids=["some", "all"])
 def test_every_crash_point_ends_with_the_same_bytes(first: int, apart: int, disk: Disk, tmp_path: Path) -> None:
     with disk.until(tmp_path / "whole"):

@@ -43,9 +43,9 @@ def test_samples_that_were_varied_and_are_alike_have_collapsed() -> None:
     assert "collapsed: they differ by 0.050 a pixel where photographs differ by 0.500" in changes.begun[0]
 
 
-@pytest.mark.parametrize("sample_spread", [0.05, float("nan")])
-def test_samples_that_never_became_varied_have_collapsed_too(sample_spread: float) -> None:
-    assert diagnose(Health(), 1000, 64_000, FINE, sample_spread, 0.5)[1].begun
+@pytest.mark.parametrize("sample_diversity", [0.05, float("nan")])
+def test_samples_that_never_became_varied_have_collapsed_too(sample_diversity: float) -> None:
+    assert diagnose(Health(), 1000, 64_000, FINE, sample_diversity, 0.5)[1].begun
 
 
 def history(found: list[str], health: Health | None = None, every: int = 100) -> list[tuple[Health, Changes]]:

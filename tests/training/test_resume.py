@@ -85,6 +85,7 @@ def command(array: Path, out: Path, steps: int) -> list[str]:
     return line.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent", [pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGTERM], ids=["killed", "terminated"]
 )

@@ -182,38 +182,8 @@ def torchrun(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 ON_TWO = "train pictures.npy --size 16 --width 4 --latent 8 --batch-size 6 --precision fp32 --device cpu --ema 0.5"
 
 
-def test_two_processes_train_as_one_that_averages_their_gradients(tmp_path: Path, run: Callable[..., Result]) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
-    np.save(tmp_path / "pictures.npy", pixels)
-    process = torchrun(*f"{ON_TWO} --steps 4 --checkpoint-every 2 --out run".split(), cwd=tmp_path)
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-    settings = TrainingSettings(steps=4, batch_size=6, ema=0.5)
-    images = ImageSet(pixels, ("",) * 40)
-    ranks = [Batches(images, settings, rank, 2) for rank in range(2)]
-    plain = PlainGame(settings)
-    for number in range(4):
-        batches = [rank.at(number) for rank in ranks]
-        assert not torch.equal(batches[0][0], batches[1][0])
-        plain.step(batches, number)
-    tensors = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 4)).tensors
-    generator = {n.removeprefix("generator."): t for n, t in tensors.items() if n.startswith("generator.")}
-    discriminator = {n.removeprefix("discriminator."): t for n, t in tensors.items() if n.startswith("discriminator.")}
-    check_equal(plain, generator, discriminator)
-    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
-    assert card["training"]["devices"] == 2
-    assert card["training"]["images seen"] == 4 * 6 * 2
-    assert card["commands"][0].startswith("torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train /")
-    # One process goes on, and says that it is not the same.
-    alone = run("train", "pictures.npy", "--out", "run", "--resume", "--steps", 6)
-    assert alone.exit_code == 0, alone.output
-    assert "goes on with 1 process after 2: a step now takes 6 images" in alone.stderr
-    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
-    assert card["training"]["images seen"] == 4 * 6 * 2 + 2 * 6
-
-
 @pytest.mark.slow
-def test_two_processes_go_on_from_one(
+def test_two_processes_go_on_from_one_averaging_their_gradients_and_one_from_them(
     tmp_path: Path, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -231,7 +201,9 @@ def test_two_processes_go_on_from_one(
     images = ImageSet(pixels, ("",) * 40)
     plain = PlainGame(settings)
     for number, processes in enumerate((1, 1, 2, 2)):
-        plain.step([Batches(images, settings, rank, processes).at(number) for rank in range(processes)], number)
+        batches = [Batches(images, settings, rank, processes).at(number) for rank in range(processes)]
+        assert processes == 1 or not torch.equal(batches[0][0], batches[1][0])
+        plain.step(batches, number)
     tensors = load_checkpoint(checkpoint_path(tmp_path / "run" / "checkpoints", 4)).tensors
     networks = [
         {n.removeprefix(f"{part}."): t for n, t in tensors.items() if n.startswith(f"{part}.")}
@@ -239,7 +211,14 @@ def test_two_processes_go_on_from_one(
     ]
     check_equal(plain, *networks)
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["devices"] == 2
     assert card["training"]["images seen"] == 2 * 6 + 2 * 6 * 2
+    # One process goes on, and says that it is not the same.
+    alone = run("train", "pictures.npy", "--out", "run", "--resume", "--steps", 6)
+    assert alone.exit_code == 0, alone.output
+    assert "goes on with 1 process after 2: a step now takes 6 images" in alone.stderr
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["images seen"] == 2 * 6 + 2 * 6 * 2 + 2 * 6
 
 
 class Joint:
@@ -253,6 +232,7 @@ class Joint:
         return np.concatenate([random.random((rows, shape[1]), dtype=dtype) for random in self.randoms])
 
 
+@pytest.mark.slow
 def test_joint_normalisation_is_one_process_with_the_joint_batch(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     np.save(tmp_path / "pictures.npy", pixels)
@@ -281,6 +261,9 @@ def test_joint_normalisation_is_one_process_with_the_joint_batch(tmp_path: Path)
     for line, pair in zip(lines, (expected[:2], expected[2:]), strict=True):
         assert line["loss_d"] == pytest.approx(np.mean([d for d, _ in pair]), abs=1e-4)
         assert line["loss_g"] == pytest.approx(np.mean([g for _, g in pair]), abs=1e-4)
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert (card["training"]["devices"], card["training"]["images seen"]) == (2, 4 * 6 * 2)
+    assert card["commands"][0].startswith("torchrun --nproc-per-node 2 -m dcgan_viz.cli.main train /")
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from dcgan_viz.analysis.forgetting.ablation import draw_scaled
 from dcgan_viz.analysis.latent.similarity import local_similarity
-from dcgan_viz.analysis.memorization.image_vectors import feature_vectors
+from dcgan_viz.analysis.memorization.image_vectors import quarter_features
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import PRESENT_PIXELS, Segmenter, areas, segment
 from dcgan_viz.model import DCGAN
@@ -190,7 +190,7 @@ def _look(
     for batch, (before, *after) in draw_scaled(model, layer, factors, latents, places):
         found = segment(segmenter, before)
         region = _grown(np.isin(found, labels))
-        features.append(feature_vectors(model.discriminator, before))
+        features.append(quarter_features(model.discriminator, before))
         area[batch, 0] = areas(found, objects)
         moved_in_features = []
         for k, images in enumerate([*after, dimmed_alike(before, after[0], region)]):
@@ -199,7 +199,7 @@ def _look(
             np.add.at(moved[k], (found.ravel(), labelled.ravel()), 1)
             similar[k, batch] = _similarity_outside(to_pixels(before), to_pixels(images), region)
             elsewhere = torch.where(torch.from_numpy(region)[:, None], before, images)
-            moved_in_features.append((feature_vectors(model.discriminator, elsewhere) - features[-1]).norm(dim=1))
+            moved_in_features.append((quarter_features(model.discriminator, elsewhere) - features[-1]).norm(dim=1))
         distant.append(torch.stack(moved_in_features))
     unchanged = torch.cat(features)
     # The first half of the samples against the second: pairs that have nothing to do with each other.

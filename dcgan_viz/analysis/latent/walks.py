@@ -102,7 +102,7 @@ def _ends(points: Tensor, closed: bool) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @dataclass(frozen=True)
-class Spread:
+class UsualSteps:
     """One measure of distance: how long the steps of random walks are, and how far apart unrelated samples.
 
     Parameters
@@ -176,7 +176,7 @@ class Walk(Result):
     latents : ndarray of float32 (rows, steps, latent_dim)
         Each row ends where the next begins.
     pictures : ndarray of uint8 (rows, steps, H, W, C)
-    spreads : tuple of Spread
+    usual : tuple of UsualSteps
         Of random walks of as many steps through the same model, measure by measure.
     rows : tuple of Row
     path_lengths : tuple of PathLength
@@ -186,13 +186,13 @@ class Walk(Result):
     settings: WalkSettings
     latents: NDArray[np.float32]
     pictures: NDArray[np.uint8]
-    spreads: tuple[Spread, ...]
+    usual: tuple[UsualSteps, ...]
     rows: tuple[Row, ...]
     path_lengths: tuple[PathLength, ...]
 
     def sentences(self) -> str:
         """What came out, in one sentence: how long the steps are, and which rows jump."""
-        grey = self.spreads[0].unrelated
+        grey = self.usual[0].unrelated
         mean = float(np.mean([row.steps[0] for row in self.rows]))
         largest = max(row.largest[0] for row in self.rows)
         sudden = [f"{k} (step {row.at}, {probability(row.p_value)})" for k, row in enumerate(self.rows) if row.sudden]
@@ -404,8 +404,8 @@ def walk(
         },
         latents=latents.numpy(),
         pictures=np.stack([to_pixels(leg) for leg in images]),
-        spreads=tuple(
-            _spread(name, of_walks, float(apart))
+        usual=tuple(
+            _usual_steps(name, of_walks, float(apart))
             for name, of_walks, apart in zip(MEASURES, ordinary, unrelated, strict=True)
         ),
         rows=tuple(compare_row(own[:, row], unrelated, random_jumps) for row in range(own.shape[1])),
@@ -413,10 +413,10 @@ def walk(
     )
 
 
-def _spread(measure: str, distances: NDArray[np.float64], unrelated: float) -> Spread:
+def _usual_steps(measure: str, distances: NDArray[np.float64], unrelated: float) -> UsualSteps:
     """Of the steps of random walks (walks, steps - 1)."""
     low, median, high = (tuple(q.tolist()) for q in np.quantile(distances, [0.025, 0.5, 0.975], axis=0))
-    return Spread(measure, low, median, high, unrelated)
+    return UsualSteps(measure, low, median, high, unrelated)
 
 
 def compare_row(

@@ -14,10 +14,10 @@ from torch import Tensor
 from dcgan_viz.analysis.memorization.duplicates import first_alike
 from dcgan_viz.analysis.memorization.image_vectors import (
     FEATURE_BATCH,
-    FeatureSpace,
-    feature_vectors,
+    QuarterSpace,
     fit_features,
     pixel_vectors,
+    quarter_features,
 )
 from dcgan_viz.analysis.memorization.nearest import Nearest, NearestSearch
 from dcgan_viz.analysis.memorization.views import nearest_views
@@ -49,7 +49,7 @@ class TrainingSet:
         Numbers of the images that are the first.
     blocks : list of ndarray of int64
         Numbers of the images of every block.
-    space : FeatureSpace
+    space : QuarterSpace
         Fitted on the first four blocks.
     kept : Tensor (n, k)
         Feature vectors of these.
@@ -63,7 +63,7 @@ class TrainingSet:
         self.blocks = [self.different[k::count] for k in range(count)]
         head = min(count, HEAD_BLOCKS)
         self.head = [
-            torch.cat([feature_vectors(discriminator, x) for x in images.tensor(self.blocks[b]).split(FEATURE_BATCH)])
+            torch.cat([quarter_features(discriminator, x) for x in images.tensor(self.blocks[b]).split(FEATURE_BATCH)])
             for b in progress(range(head), Stage("fitting features", head, "block"))
         ]
         self.space = fit_features(discriminator, torch.cat(self.head))
@@ -85,13 +85,13 @@ class OtherSet:
     images : Images
     numbers : ndarray of int64 (n,)
         Which.
-    space : FeatureSpace
+    space : QuarterSpace
         That of the training images.
     """
 
     images: Images
     numbers: NDArray[np.int64]
-    space: FeatureSpace
+    space: QuarterSpace
 
     @property
     def blocks(self) -> list[NDArray[np.int64]]:
@@ -130,7 +130,7 @@ class Query:
 
 
 def query(
-    space: FeatureSpace,
+    space: QuarterSpace,
     images: Images,
     numbers: NDArray[np.int64],
     alter: Callable[[Tensor], Tensor] | None = None,
@@ -141,7 +141,7 @@ def query(
 
     Parameters
     ----------
-    space : FeatureSpace
+    space : QuarterSpace
     images : Images
     numbers : ndarray of int64 (n,)
         Which.
@@ -160,7 +160,7 @@ def query(
     return Query(torch.cat(pixels, dim=1), torch.cat(features, dim=1), itself)
 
 
-def walk_query(space: FeatureSpace, model: DCGAN, walks: Tensor) -> tuple[Query, NDArray[np.float32]]:
+def walk_query(space: QuarterSpace, model: DCGAN, walks: Tensor) -> tuple[Query, NDArray[np.float32]]:
     """Closed walks (walks, steps, latent_dim) as a query in pixels, and how much the picture changes at each step.
 
     Returns

@@ -33,7 +33,7 @@ def pixel_vectors(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def feature_vectors(discriminator: DiscriminatorNetwork, images: Tensor) -> Tensor:
+def quarter_features(discriminator: DiscriminatorNetwork, images: Tensor) -> Tensor:
     """The last layer's maps, averaged over the four quarters of the picture: (n, 4 C), on the CPU."""
     with evaluation(discriminator):
         # Channels last is half as fast again on a CPU.
@@ -44,14 +44,14 @@ def feature_vectors(discriminator: DiscriminatorNetwork, images: Tensor) -> Tens
 
 
 @dataclass(frozen=True)
-class FeatureSpace:
-    """The discriminator's features, standardised and reduced to their principal components.
+class QuarterSpace:
+    """The `quarter_features` of a discriminator, standardised and reduced to their principal components.
 
     Parameters
     ----------
     discriminator : DiscriminatorNetwork
     mean, scale : Tensor (d,)
-        Of `feature_vectors` on training images.
+        Of `quarter_features` on training images.
     components : Tensor (d, k)
         Orthonormal.
     """
@@ -62,24 +62,24 @@ class FeatureSpace:
     components: Tensor
 
     def project(self, features: Tensor) -> Tensor:
-        """`feature_vectors` (n, d) as vectors (n, k) of length 1."""
+        """`quarter_features` (n, d) as vectors (n, k) of length 1."""
         return _unit(((features - self.mean) / self.scale) @ self.components)
 
     def vectors(self, images: Tensor) -> Tensor:
         """Images (n, C, H, W) as vectors (n, k) of length 1, a batch at a time."""
         batches = images.split(FEATURE_BATCH)
-        return torch.cat([self.project(feature_vectors(self.discriminator, batch)) for batch in batches])
+        return torch.cat([self.project(quarter_features(self.discriminator, batch)) for batch in batches])
 
 
-def fit_features(discriminator: DiscriminatorNetwork, features: Tensor) -> FeatureSpace:
-    """Standardise training images' `feature_vectors` (n, d) and find their first 256 principal components.
+def fit_features(discriminator: DiscriminatorNetwork, features: Tensor) -> QuarterSpace:
+    """Standardise training images' `quarter_features` (n, d) and find their first 256 principal components.
 
     All 2,048 numbers of a wide network make the search eight times slower and find hardly more copies.
     """
     mean, scale = features.mean(0), features.std(0).clamp(min=1e-6)
     standard = (features - mean) / scale
     _, vectors = torch.linalg.eigh(standard.T @ standard)
-    return FeatureSpace(discriminator, mean, scale, vectors[:, -COMPONENTS:])
+    return QuarterSpace(discriminator, mean, scale, vectors[:, -COMPONENTS:])
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from dcgan_viz.analysis.memorization.copy_search import (
 from dcgan_viz.analysis.memorization.data_copying import DataCopying, data_copying
 from dcgan_viz.analysis.memorization.duplicates import Repeats, count_duplicates
 from dcgan_viz.analysis.memorization.dwelling import Dwelling, closed_walks, dwelling
-from dcgan_viz.analysis.memorization.image_vectors import FEATURE_BATCH, FeatureSpace, feature_vectors
+from dcgan_viz.analysis.memorization.image_vectors import FEATURE_BATCH, QuarterSpace, quarter_features
 from dcgan_viz.analysis.memorization.near_copies import (
     FEW,
     NEAR,
@@ -52,7 +52,7 @@ from dcgan_viz.progress import Progress, Stage, silent
 from dcgan_viz.results import Result, Settings
 from dcgan_viz.statistics import probability
 
-__all__ = ["Memorization", "Shown", "feature_vectors", "memorization"]
+__all__ = ["Memorization", "Shown", "memorization", "quarter_features"]
 
 FEWEST_IMAGES, FEWEST_SAMPLES = 32, 100
 REFERENCES = 2000
@@ -396,7 +396,7 @@ def _told_apart(
 def _equally_many(
     sets: Sequence[tuple[Images, NDArray[np.int64]]],
     encoder: ImageEncoder | None,
-    space: FeatureSpace,
+    space: QuarterSpace,
     progress: Progress,
 ) -> list[Tensor]:
     """What the two-sample test and coverage compare: vectors of as many images of each set as all of them have."""
@@ -426,7 +426,7 @@ def _shown(sample: tuple[Nearest, Nearest], chosen: NDArray[np.int64]) -> tuple[
     )
 
 
-def _vectors(images: Images, encoder: ImageEncoder | None, space: FeatureSpace, progress: Progress) -> Tensor:
+def _vectors(images: Images, encoder: ImageEncoder | None, space: QuarterSpace, progress: Progress) -> Tensor:
     """What images (n) are measured by (n, d)."""
     if encoder is not None:
         return torch.from_numpy(encode(encoder, images, progress))

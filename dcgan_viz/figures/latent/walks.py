@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dcgan_viz.analysis.latent.walks import Row, Spread, Walk
+from dcgan_viz.analysis.latent.walks import Row, UsualSteps, Walk
 from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_row
 from dcgan_viz.statistics import probability
 
@@ -40,28 +40,28 @@ def walk_figure(result: Walk) -> Figure:
         height_ratios=[LEGEND_HEIGHT] + [0.95, STRIP_HEIGHT] * rows,
     )
     _plot_legend(figure.add_subplot(grid[0, :]), result)
-    relative = [[_relative(spread, row.steps[k]) for k, spread in enumerate(result.spreads)] for row in result.rows]
+    relative = [[_relative(usual, row.steps[k]) for k, usual in enumerate(result.usual)] for row in result.rows]
     top = 1.1 * max(1.0, max(value for row in relative for steps_of in row for value in steps_of))
     for number, row in enumerate(result.rows):
         show_row(figure.add_subplot(grid[1 + 2 * number, 0]), result.pictures[number])
         _describe(figure.add_subplot(grid[1 + 2 * number, 1]), result, number)
         _plot_steps(figure.add_subplot(grid[2 + 2 * number, 0]), relative[number], row, top)
-        longest = "\n".join(f"{s.measure} {v:.2f}" for s, v in zip(result.spreads, row.largest, strict=True))
+        longest = "\n".join(f"{s.measure} {v:.2f}" for s, v in zip(result.usual, row.largest, strict=True))
         _write(figure.add_subplot(grid[2 + 2 * number, 1]), longest, "black", LABEL_SIZE - 1)
     caption(figure, *_caption(result))
     return figure
 
 
-def _relative(spread: Spread, steps: Sequence[float]) -> list[float]:
+def _relative(usual: UsualSteps, steps: Sequence[float]) -> list[float]:
     """Steps as multiples of what 97.5 % of random walks stay below at the same place."""
-    return [step / max(high, 1e-12) for step, high in zip(steps, spread.high, strict=True)]
+    return [step / max(high, 1e-12) for step, high in zip(steps, usual.high, strict=True)]
 
 
 def _plot_legend(axis: Axes, result: Walk) -> None:
     axis.set_axis_off()
     measures = [
-        Line2D([], [], color=color, marker=marker, markersize=3, linewidth=0.8, label=spread.measure)
-        for spread, (color, marker) in zip(result.spreads, MEASURE_STYLES, strict=True)
+        Line2D([], [], color=color, marker=marker, markersize=3, linewidth=0.8, label=usual.measure)
+        for usual, (color, marker) in zip(result.usual, MEASURE_STYLES, strict=True)
     ]
     limit = Line2D([], [], color=LIMIT_COLOR, linestyle="--", linewidth=0.8, label="97.5 % of random walks are below")
     sudden = Line2D([], [], color=SUDDEN_COLOR, marker="o", fillstyle="none", markersize=9, linewidth=0, label="sudden")
@@ -104,7 +104,7 @@ def _caption(result: Walk) -> tuple[str, str]:
     steps = result.pictures.shape[1]
     outside = settings["outside_prior"]
     strayed = f" {100 * outside:.1f} % of their coordinates lie outside the prior's cube." if outside else ""
-    apart = ", ".join(f"{s.unrelated:.3g} ({s.measure})" for s in result.spreads)
+    apart = ", ".join(f"{s.unrelated:.3g} ({s.measure})" for s in result.usual)
     lengths = ", ".join(
         f"{p.mean:.3g} in {p.space} ({p.relative:.2g} of the mean squared distance of unrelated samples)"
         for p in result.path_lengths

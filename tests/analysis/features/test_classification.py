@@ -95,6 +95,7 @@ def test_layers_and_looks_cover_all(result: Classification) -> None:
     assert {point.labels for point in result.scores[0].curve} == {6, 30}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_and_reads_the_features_again(
     result: Classification, model: DCGAN, task: Task, work: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_the_same_seed_gives_the_same_numbers_and_reads_the_features_again(
     assert {path.name: path.stat().st_mtime_ns for path in work.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_it_is_saved_with_its_figures(result: Classification, tmp_path: Path) -> None:
     figures = {"classify": classification_figure(result), "looks": looks_figure(result)}
     folder = result.save(tmp_path / "out", figures)

@@ -186,6 +186,7 @@ def test_what_ranks_does_not_measure_where_there_is_a_judge(
         forget(tiny_model, **options, judge=ignorant)
 
 
+@pytest.mark.slow
 def test_a_segmenter_measures_what_was_done(
     tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations
 ) -> None:

@@ -62,6 +62,7 @@ def test_other_rankings_agree_with_loops(tiny_model: DCGAN) -> None:
         score_maps("luck", evidence)
 
 
+@pytest.mark.slow
 def test_the_segmenters_rankings(
     tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,6 +175,7 @@ def test_too_little_of_anything_is_refused(tiny_model, settings: dict[str, int])
         invert(tiny_model, noise(1), **{**QUICK, **settings})
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_photographs_of_faces_come_nearer_than_random_samples(realdata) -> None:
     from dcgan_viz import load, load_images

@@ -140,6 +140,7 @@ def extremes(model: DCGAN, coordinate: int) -> tuple[tuple[int, ...], tuple[int,
     return tuple(order[:4].tolist()), tuple(order[-4:].tolist())
 
 
+@pytest.mark.slow
 def test_a_turn_is_odd_and_an_opening_mouth_is_not(heads: DCGAN) -> None:
     left, right = extremes(heads, 0)
     closed, opened = extremes(heads, 1)

@@ -112,8 +112,8 @@ def test_the_steps_are_those_of_the_pictures(tiny_model) -> None:
             assert result.rows[row].steps[1][step] == pytest.approx(1 - similarity)
             expected = slow_feature_distance(tiny_model, images[row, step], images[row, step + 1], scales)
             assert result.rows[row].steps[2][step] == pytest.approx(expected, rel=1e-3)
-        for k, spread in enumerate(result.spreads):
-            assert result.rows[row].largest[k] == pytest.approx(max(result.rows[row].steps[k]) / spread.unrelated)
+        for k, usual in enumerate(result.usual):
+            assert result.rows[row].largest[k] == pytest.approx(max(result.rows[row].steps[k]) / usual.unrelated)
 
 
 def slow_scales(model: DCGAN, samples: torch.Tensor) -> list[float]:
@@ -144,11 +144,11 @@ def test_the_spread_is_that_of_many_random_walks(tiny_model) -> None:
         pictures = tiny_model.generate(torch.stack([a, (a + b) / 2, b])).add(1).mul(127.5).round()
         steps.append([float((p - q).square().mean().sqrt()) for p, q in pairwise(pictures)])
     low, median, high = np.quantile(steps, [0.025, 0.5, 0.975], axis=0)
-    spread = result.spreads[0]
-    assert np.allclose(spread.low, low, atol=0.05)
-    assert np.allclose(spread.median, median, atol=0.05)
-    assert np.allclose(spread.high, high, atol=0.05)
-    assert spread.measure == MEASURES[0]
+    usual = result.usual[0]
+    assert np.allclose(usual.low, low, atol=0.05)
+    assert np.allclose(usual.median, median, atol=0.05)
+    assert np.allclose(usual.high, high, atol=0.05)
+    assert usual.measure == MEASURES[0]
 
 
 def test_a_jump_is_a_step_beside_its_neighbours() -> None:
@@ -181,7 +181,7 @@ def test_random_walks_are_drawn_for_as_long_as_a_row_leads_them(tiny_model) -> N
     fewest = short_walk(tiny_model, rows=1, steps=3, seed=4)
     assert calm.settings["random_walks"] == 99
     assert calm.rows == fewest.rows
-    assert calm.spreads == fewest.spreads
+    assert calm.usual == fewest.usual
     # One row whose largest step leads in the first measure alone, and is one of a hundred among 299 only.
     random = np.random.default_rng(0)
     walks, unrelated = random.random((3, 299, 4)) + 1, np.ones(3)
@@ -244,7 +244,7 @@ def test_a_walk_follows_its_seed(tiny_model) -> None:
     assert first.numbers() == again.numbers()
     other = short_walk(tiny_model, rows=2, steps=3, seed=6)
     assert not np.array_equal(first.pictures, other.pictures)
-    assert first.spreads != other.spreads
+    assert first.usual != other.usual
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dcgan_viz.analysis.memorization.image_vectors import feature_vectors, fit_features, pixel_vectors
+from dcgan_viz.analysis.memorization.image_vectors import fit_features, pixel_vectors, quarter_features
 from dcgan_viz.model import DCGAN
 
 
@@ -24,13 +24,13 @@ def test_pixels_are_averaged_centred_and_scaled() -> None:
 
 def test_features_are_the_last_layers_quarters(tiny_model: DCGAN) -> None:
     images = tiny_model.sample(3)
-    features = feature_vectors(tiny_model.discriminator, images)
+    features = quarter_features(tiny_model.discriminator, images)
     maps = images[:1]
     for module in tiny_model.discriminator.layers:
         maps = module(maps)
     quarters = [maps[0, :, r : r + 2, c : c + 2].mean((1, 2)) for r in (0, 2) for c in (0, 2)]
     assert torch.allclose(features[0], torch.stack(quarters, 1).flatten(), atol=1e-6)
-    assert torch.allclose(features, torch.cat([feature_vectors(tiny_model.discriminator, x) for x in images.split(1)]))
+    assert torch.allclose(features, torch.cat([quarter_features(tiny_model.discriminator, x) for x in images.split(1)]))
 
 
 def test_the_feature_space_is_a_rotation_of_standardised_features(
@@ -38,7 +38,7 @@ def test_the_feature_space_is_a_rotation_of_standardised_features(
 ) -> None:
     """With all components, the cosine of two images is that of their standardised features."""
     images = tiny_model.sample(100)
-    features = feature_vectors(tiny_model.discriminator, images)
+    features = quarter_features(tiny_model.discriminator, images)
     space = fit_features(tiny_model.discriminator, features)
     standard = (features - features.mean(0)) / features.std(0)
     standard = standard / standard.norm(dim=1, keepdim=True)

@@ -73,7 +73,7 @@ def test_a_generator_of_many_rooms_shows_no_sign_of_copying() -> None:
     found = judged("rooms")
     assert not found.copies
     assert found.verdict.startswith("No sign of copying: ")
-    assert found.planted[0].detectable_share < 0.08
+    assert found.planted[0].detectable_share < 0.12
 
 
 @pytest.mark.parametrize("held_out", [True, False])

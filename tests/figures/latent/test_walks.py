@@ -29,10 +29,10 @@ def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     assert len(figure.axes) == 1 + 2 * 4
     drawn = [line.get_ydata() for line in figure.axes[3].lines]
     assert [list(line) for line in drawn[1:]] == [
-        pytest.approx(np.divide(result.rows[0].steps[k], result.spreads[k].high)) for k in range(len(MEASURES))
+        pytest.approx(np.divide(result.rows[0].steps[k], result.usual[k].high)) for k in range(len(MEASURES))
     ]
     text = figure.said.replace("\n", " ")
-    assert f"{result.spreads[0].unrelated:.3g} (pixels)" in text
+    assert f"{result.usual[0].unrelated:.3g} (pixels)" in text
     assert "straight lines" in text
     assert "at most 1 % of ordinary rows" in text
     labels = [t for axis in figure.axes for t in axis.texts if "→" in t.get_text()]
