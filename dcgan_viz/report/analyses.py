@@ -234,7 +234,7 @@ def _forgotten(result: Forgetting) -> str:
             for effect in result.effects[:2]
             for found in effect.objects[:1]
         ]
-        return said + ", ".join(gone)
+        return said + ", ".join(gone) + "; negative: more than before"
     said += f"the picture changes {result.change.ratio:.2f} times as much inside the {result.names} boxes as outside"
     return said + "".join(f"; with as many random maps {control.ratio:.2f} times" for control in result.controls[:1])
 
