@@ -54,6 +54,7 @@ def export(
         raise click.UsageError(f"{onnx}: two files are written, so give a folder")
     from dcgan_viz.model import load
 
+    strangers = [folder for folder in (onnx, pytorch, program, web) if folder is not None and _holds_files(folder)]
     loaded = load(model)
     sentences: list[str] = []
     numbers: dict[str, Any] = {}
@@ -88,4 +89,22 @@ def export(
             f"{written.difference:.2f} grey levels on average; serve it, for example with python -m http.server "
             f"--directory {written.folder}"
         )
+    for folder in strangers:
+        echo(f"note: {folder} held other files, which stay; added: {_listing(folder)}", err=True)
     echo(json.dumps(numbers, indent=2) if as_json else "\n".join(sentences))
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether something lies in a folder that no command of this package wrote."""
+    from dcgan_viz.folders import read_manifest
+
+    return folder.is_dir() and read_manifest(folder) is None and any(folder.iterdir())
+
+
+def _listing(folder: Path) -> str:
+    """What was written into a folder."""
+    from dcgan_viz.folders import MANIFEST_FILE, read_manifest
+
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return ", ".join([*manifest.files, MANIFEST_FILE])

@@ -24,7 +24,8 @@ def model_option(function: Function) -> Function:
         default="bedrooms",
         show_default=True,
         metavar="NAME|FOLDER|FILE.py:FUNCTION",
-        help="A bundled model, a model folder, a training run, or a function of your own file, which is run as your code.",
+        help="A bundled model, a model folder, a training run, or a function of your own file, which is run as your code "
+        "and returns dcgan_viz.wrap(generator, discriminator, ...).",
     )(function)
 
 

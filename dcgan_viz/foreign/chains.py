@@ -256,7 +256,7 @@ def _paths(layers: list[Link], side: Side, *, fixed: bool, as_drawn: bool) -> li
                 found.append(path)
             return
         for k, layer in enumerate(rest[:1] if fixed else rest):
-            for reading in readings[layer.name] if path else [layer]:
+            for reading in readings[layer.name] if path else _first_readings(layer, readings[layer.name]):
                 if _follows(path, reading, side):
                     extend((*path, reading), rest[:k] + rest[k + 1 :])
 
@@ -273,6 +273,11 @@ def _readings(layer: Link, side: Side, as_drawn: bool) -> list[Link]:
     if side == "discriminator" or layer.linear or as_drawn:
         return [layer]
     return [layer, replace(layer, weight=layer.weight.transpose(0, 1).flip(2, 3), forward=True)]
+
+
+def _first_readings(layer: Link, readings: list[Link]) -> list[Link]:
+    """Of a first layer as many: an ordinary convolution of a padded 1x1 map is rare, and looked for where shapes show it."""
+    return readings if layer.weight.shape[0] != layer.weight.shape[1] else readings[:1]
 
 
 def widths(layer: Link, side: Side) -> tuple[int, int]:

@@ -75,28 +75,35 @@ class Evidence:
     positions: int
     examples: int
 
-    def likelihood(self, seen: float, drift: float) -> float:
-        """Logarithm of the stored statistics' likelihood, but for a constant of the file."""
-        total = 0.0
-        for along, variance, beyond, others in self._parts(seen, drift):
-            total += _student(along, variance).sum().item()
+    def likelihood(self, seen: float, drifts: Sequence[float]) -> Tensor:
+        """Logarithm of the stored statistics' likelihood for each of some drifts, but for a constant of the file."""
+        moved = torch.tensor(drifts, dtype=torch.float64).square()
+        total = torch.zeros_like(moved)
+        for along, noise, beyond, others in self._parts(seen):
+            total += _student(along, noise + moved[:, None]).sum(1)
             if others:
                 # These maps are not independent either. As many numbers count whatever a reading makes of them: densities of
                 # more numbers are no more likely.
-                total += min(others, 2 * COMPARED - len(along)) * _student(beyond.sqrt(), torch.tensor(drift**2)).item()
+                total += min(others, 2 * COMPARED - len(along)) * _student(beyond.sqrt(), moved)
         return total
+
+    @property
+    def rough_likelihood(self) -> float:
+        """The same as it is supposed in a search."""
+        seen, drift = ROUGHLY
+        return self.likelihood(seen, [drift]).item()
 
     def strain(self) -> float:
         """Squares of misfits over what they should be for small batches, mean over maps, of means or of deviations."""
         seen, drift = ROUGHLY
         found = []
-        for along, variance, beyond, others in self._parts(seen, drift):
-            squares = (along.square() / variance).clamp(max=OUTLYING).sum() + others * beyond / drift**2
+        for along, noise, beyond, others in self._parts(seen):
+            squares = (along.square() / (noise + drift**2)).clamp(max=OUTLYING).sum() + others * beyond / drift**2
             found.append(squares.item() / (len(along) + others))
         return max(found)
 
-    def _parts(self, seen: float, drift: float) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
-        """Misfits along their axes, their variances, the mean square beyond these, and over how many numbers."""
+    def _parts(self, seen: float) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+        """Misfits along their axes, their variances but for drift, the mean square beyond, and over how many numbers."""
         batch = max(seen / LATELY, 4)
         # A batch's variance lacks that of its mean, which Bessel's correction makes up for only where positions do not agree.
         short = (1 - self.share / batch) * (batch * self.positions / (batch * self.positions - 1))
@@ -106,7 +113,7 @@ class Evidence:
             others = len(misfit) - len(along)
             # Where examples do not vary, only drift does.
             beyond = (misfit.square().sum() - along.square().sum()).clamp(min=0) / max(others, 1)
-            yield along, noise * (1 / seen + 1 / self.examples) + drift**2, beyond, others
+            yield along, noise * (1 / seen + 1 / self.examples), beyond, others
 
 
 def _student(misfit: Tensor, variance: Tensor) -> Tensor:
@@ -187,11 +194,8 @@ def _thin(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def weigh(layers: Sequence[Evidence]) -> tuple[float, float]:
     """Logarithm of the likelihood of all layers together, and the drift at which it is largest."""
-    return max(
-        (sum(layer.likelihood(seen, drift) for layer in layers) - 0.2 * k, drift)
-        for seen in SEEN
-        for k, drift in enumerate(DRIFTS)
-    )
+    totals = [torch.stack([layer.likelihood(seen, DRIFTS) for layer in layers]).sum(0).tolist() for seen in SEEN]
+    return max((total - 0.2 * k, DRIFTS[k]) for row in totals for k, total in enumerate(row))
 
 
 def hellinger(layer: Evidence) -> float:

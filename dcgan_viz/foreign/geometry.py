@@ -45,6 +45,9 @@ _USUAL_UP = {
 }
 """How unusual a fractionally-strided convolution is, by kernel, stride, padding and output padding."""
 
+_CROPPED = {(1, 1, 2, 0): 0.1, (4, 2, 3, 0): 0.6}
+"""The same of a last convolution that cuts a border off: digits' 28 pixels out of 32."""
+
 _TRIPLED = {(5, 3, 1, 0): 0.0, (5, 2, 2, 1): 0.4}, {(5, 3, 1): 0.0, (5, 2, 2): 0.4}
 """The same up and down of a kernel of 5 next to the pictures where all others are of 4: anime faces of 96 pixels, and nearly
 as often the paper's step."""
@@ -136,7 +139,7 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
                 step,
                 cost + (0.6 if link is rest[-1] and (_only_widens(link, step) or _halves_anime(chain, step)) else 0.0),
             )
-            for step, cost in _up_steps(link.kernel, link.forward, link is rest[-1] and _others_are_fours(chain, link))
+            for step, cost in _up_steps(link, link is rest[-1], _others_are_fours(chain, link))
         ]
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _up_side, strided)
@@ -216,24 +219,31 @@ def _halves_anime(chain: Chain, step: Step) -> bool:
     return tuple(link.kernel for link in chain) == _ANIME and step == Step(2, 2, 1)
 
 
-def _up_steps(kernel: int, forward: bool, tripled: bool = False) -> list[tuple[Step, float]]:
-    """Steps of a generator's convolution; an ordinary one may read maps that are upsampled, and has stride 1."""
-    if forward:
+def _up_steps(link: Link, last: bool, after_fours: bool) -> list[tuple[Step, float]]:
+    """Steps of a generator's convolution; one of stride 1 may read maps that are upsampled."""
+    kernel = link.kernel
+    if link.forward:
         # The padding q of an ordinary convolution is kernel - 1 - q of the fractionally-strided one.
         same = [(kernel - 1) // 2] if kernel % 2 else []
         paddings = [(p, 0.0) for p in same] + [(p, 0.8) for p in range(kernel) if p not in same and p >= kernel // 2]
         return [(Step(1, p, 0, u), c + 0.1 * (u == 1)) for p, c in paddings for u in (2, 1)] + [
             (Step(1, p, 0, 4), c + 1.0) for p, c in paddings
         ]
+    usual = _USUAL_UP | (_CROPPED if last else {}) | (_TRIPLED[0] if last and after_fours else {})
+    moves = [
+        (kernel, stride, padding, more)
+        for stride in (2, 1, 4, 3)
+        if stride <= max(kernel, 2)
+        for padding in range(kernel // 2 + 1)
+        for more in range(min(stride, 2))
+    ]
     steps = []
-    for stride in (2, 1, 4, 3):
-        for padding in range(kernel // 2 + 1):
-            for more in range(min(stride, 2)):
-                move = (kernel, stride, padding, more)
-                usual = _TRIPLED[0].get(move, _USUAL_UP.get(move)) if tripled else _USUAL_UP.get(move)
-                cost = 1 + 0.2 * padding + 0.2 * more + 0.5 * (stride > 2) if usual is None else usual
-                if stride <= max(kernel, 2):
-                    steps.append((Step(stride, padding, more), cost))
+    for move in moves + [move for move in _CROPPED if last and move[0] == kernel]:
+        _, stride, padding, more = move
+        rare = 1 + 0.2 * padding + 0.2 * more + 0.5 * (stride > 2)
+        steps.append((Step(stride, padding, more), usual.get(move, rare)))
+    if kernel % 2 and kernel > 1:
+        steps.append((Step(1, (kernel - 1) // 2, 0, 2), 0.2))
     return steps
 
 
@@ -278,7 +288,9 @@ def _advance(
 
 def _mixes(geometry: Geometry, step: Step, strided: bool) -> float:
     """How much rarer it is to upsample where others stride: nothing once it was done, since it may well be done again."""
-    return float(strided and step.upsample > 1 and all(s.upsample == 1 for s in geometry.steps))
+    if any(s.upsample > 1 for s in geometry.steps):
+        return 0.6 * (step.stride > 1)
+    return float(strided and step.upsample > 1)
 
 
 def _extended(geometry: Geometry, step: Step, side: int, cost: float) -> Geometry:

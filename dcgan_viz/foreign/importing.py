@@ -16,6 +16,7 @@ from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
 from dcgan_viz.foreign.candidates import PRIORS, SAME, apart, different, unheard
+from dcgan_viz.foreign.chains import find_chains
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
 from dcgan_viz.foreign.readings import hear, read_discriminator, read_generator
@@ -163,6 +164,7 @@ def import_pair(
     judge_known = discriminator_known or Knowledge()
     if discriminator is not None:
         judge_known = judge_known.over(discriminator.known)
+        _check_discriminator(discriminator, judge_known)
     witness = None if discriminator is None else partial(_hear, discriminator, judge_known, endings)
     verdict = read_generator(generator, known, source, discriminator, witness)
     size = verdict.reading.geometry.sizes[-1]
@@ -192,6 +194,16 @@ def import_pair(
         looks = look(network(latents(network.spec.prior, 64, network.spec.latent_dim)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
     return Imported(network, judge, told, sources, verdicts, looks)
+
+
+def _check_discriminator(discriminator: Weights, known: Knowledge) -> None:
+    """Refuse one that is no chain before anything is compared, and say that its generator needs it not."""
+    try:
+        find_chains(discriminator, "discriminator", known.order)
+    except UserError as error:
+        raise UserError(
+            f"{discriminator.source} cannot be the discriminator: {error}. Without it the generator can be imported alone"
+        ) from error
 
 
 def _hear(discriminator: Weights, known: Knowledge, endings: Sequence[str], reading: Reading) -> Verdict | None:

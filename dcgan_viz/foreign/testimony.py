@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcgan_viz.foreign.chains import Chain, Link
-from dcgan_viz.foreign.evidence import ROUGHLY, Evidence, examine, hellinger, roughly, weigh
+from dcgan_viz.foreign.evidence import Evidence, examine, hellinger, roughly, weigh
 from dcgan_viz.foreign.geometry import Geometry
 from dcgan_viz.foreign.knowledge import Step
 from dcgan_viz.networks.modules import make_activation
@@ -29,7 +29,7 @@ EXAMPLES, FEWEST = 512, 32
 BATCH = 64
 """Examples that a normalisation sees at once."""
 
-VALUES = 2**18, 2**21, 2**24
+VALUES = 2**18, 2**20, 2**22
 """Values of maps that a reading keeps: in the search, in the judgement among the last few, and where that tells no two apart."""
 
 LOOKED_AT = 24
@@ -52,6 +52,10 @@ STRAINED = 2.0
 
 RARE = 3.0
 """What unusualness of 1 takes from a reading's logarithmic odds."""
+
+
+RARE_SLOPES = {0.0: 0.0, 0.2: 0.1, 0.01: 0.9}
+"""How unusual rectifiers are, by their slope: 0.01 is what a LeakyReLU has of which nobody thought."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,12 @@ class Habits:
     @cached_property
     def unusual(self) -> float:
         """0 for what almost everybody does; decides between readings that the statistics do not tell apart."""
-        rare = 0.0 if self.activation == "rectifier" and self.slope in (0.0, 0.2) else 0.5
+        if self.activation == "rectifier":
+            rare = RARE_SLOPES.get(self.slope, 0.5)
+        else:
+            rare = 0.7
         rare += (
-            1.4 * (1e-4 < self.eps <= 0.01)
+            2.5 * (1e-4 < self.eps <= 0.01)
             + 0.3 * (self.source in ("unit", "sigmoid"))
             + 1.0 * ("label" in self.source)
         )
@@ -242,19 +249,35 @@ class Layer:
         return id(self.link.weight), self.link.norm, self.move, self.activation if self._late else None
 
     @property
+    def normalises(self) -> Hashable:
+        """What is equal, beside `produces`, where the normalisation makes the same."""
+        return self.eps if self.link.norm is not None else None
+
+    @property
     def writes(self) -> Hashable:
-        """What is equal, beside `produces`, where the layer writes the same."""
-        return self.eps if self.link.norm is not None else None, self.activation, self._late
+        """What is equal, beside these, where the layer writes the same."""
+        return self.activation, self._late
 
     def produced(self, inputs: Tensor) -> Tensor:
         """What the normalisation meets; what the weights make where there is none."""
         maps = self.run(inputs)
         return self._per_number(self._activated(maps) if self._late else maps)
 
-    def written(self, produced: Tensor) -> Tensor:
-        """What the layer writes, on batch statistics as in training."""
-        maps = produced if self.link.norm is None else self._normalised(produced)
-        maps = maps.reshape(len(maps), *self.shape)
+    def normalised(self, produced: Tensor) -> Tensor:
+        """What a layer's normalisation makes, on batch statistics as in training; what it is given where there is none."""
+        norm = self.link.norm
+        if norm is None:
+            return produced
+        batches = produced.unflatten(0, (-1, min(BATCH, len(produced))))
+        axes = [1, *range(3, batches.ndim)]
+        variance, mean = torch.var_mean(batches, axes, correction=0, keepdim=True)
+        view = (-1, *[1] * (produced.ndim - 2))
+        scale = (variance + self.eps).rsqrt() * norm.gain.view(view)
+        return torch.addcmul(norm.shift.view(view) - mean * scale, batches, scale).flatten(0, 1)
+
+    def written(self, normalised: Tensor) -> Tensor:
+        """What the layer writes of that."""
+        maps = normalised.reshape(len(normalised), *self.shape)
         return maps if self._late else self._activated(maps)
 
     def rough(self, inputs: Tensor, mean: Tensor) -> float:
@@ -267,16 +290,6 @@ class Layer:
         """A normalisation of as many numbers as maps have units treats each unit on its own."""
         norm = self.link.norm
         return maps if norm is None or norm.width == maps.shape[1] else maps.flatten(1)
-
-    def _normalised(self, maps: Tensor) -> Tensor:
-        norm = self.link.norm
-        assert norm is not None
-        batches = maps.unflatten(0, (-1, min(BATCH, len(maps))))
-        axes = [1, *range(3, batches.ndim)]
-        variance, mean = torch.var_mean(batches, axes, correction=0, keepdim=True)
-        view = (-1, *[1] * (maps.ndim - 2))
-        scaled = (batches - mean) * (variance + self.eps).rsqrt() * norm.gain.view(view) + norm.shift.view(view)
-        return scaled.flatten(0, 1)
 
     def _activated(self, maps: Tensor) -> Tensor:
         return maps if self.activation is None else make_activation(*self.activation)(maps)
@@ -325,7 +338,7 @@ class _Step:
         if layer.link.norm is None or not layer.link.norm.measured:
             return _Branch(self.readings, maps, layer, branch.evidence, branch.score)
         evidence = (*branch.evidence, (number + 1, examine(maps, layer.link.norm)))
-        return _Branch(self.readings, maps, layer, evidence, branch.score + evidence[-1][1].likelihood(*ROUGHLY))
+        return _Branch(self.readings, maps, layer, evidence, branch.score + evidence[-1][1].rough_likelihood)
 
 
 def _count(wanted: int, there: int) -> int:
@@ -405,14 +418,21 @@ def _groups(readings: list[Reading], key: Callable[[Reading], Hashable]) -> list
 
 def _steps(branch: _Branch, number: int, layers: Layers) -> Iterator[_Step]:
     """The ways on from a branch: first divided by what its last layer writes, then by what the next one produces."""
-    written = [branch.readings]
-    if branch.layer is not None:
-        written = _groups(branch.readings, lambda r: layers(r, number - 1).writes)
-    for group in written:
-        maps = branch.maps if branch.layer is None else layers(group[0], number - 1).written(branch.maps)
+    for group, maps in _written(branch, number, layers):
         mean = maps.mean(0, keepdim=True)
         for further in _groups(group, lambda r: layers(r, number).produces):
             yield _Step(branch, further, maps, mean, layers(further[0], number))
+
+
+def _written(branch: _Branch, number: int, layers: Layers) -> Iterator[tuple[list[Reading], Tensor]]:
+    """What a branch's last layer writes, with the readings that write it; each normalisation is computed once."""
+    if branch.layer is None:
+        yield branch.readings, branch.maps
+        return
+    for alike in _groups(branch.readings, lambda r: layers(r, number - 1).normalises):
+        normalised = layers(alike[0], number - 1).normalised(branch.maps)
+        for group in _groups(alike, lambda r: layers(r, number - 1).writes):
+            yield group, layers(group[0], number - 1).written(normalised)
 
 
 def _near(branches: list[_Branch]) -> list[_Branch]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.networks.spec import Activation, DiscriminatorSpec, GeneratorSpec
+from dcgan_viz.networks.spec import Activation, Convolution, DiscriminatorSpec, GeneratorSpec
 
 Side = Literal["generator", "discriminator"]
 
@@ -56,15 +56,23 @@ def generator_layers(spec: GeneratorSpec) -> tuple[Layer, ...]:
     sizes = spec.sizes
     layers = [Layer("generator", 1, "layers.0", f"project z({spec.latent_dim})", spec.base_channels, sizes[0], ending)]
     for number, convolution in enumerate(spec.convolutions, start=2):
-        kind = f"deconv {convolution.kernel}x{convolution.kernel} x{convolution.stride}"
-        if convolution.upsample > 1:
-            kind = f"upsample x{convolution.upsample}, {kind.replace('deconv', 'conv').removesuffix(' x1')}"
+        kind = _drawing(convolution)
         ending = hidden if convolution.activated else "linear"
         if number == len(spec.convolutions) + 1:
             ending = "linear" if spec.output == "none" else spec.output
         size = sizes[number - 1]
         layers.append(Layer("generator", number, f"layers.{number - 1}", kind, convolution.channels, size, ending))
     return tuple(layers)
+
+
+def _drawing(convolution: Convolution) -> str:
+    """What a generator's layer does: of stride 1 it is fractionally strided in name only."""
+    kernel = f"{convolution.kernel}x{convolution.kernel}"
+    before = f"upsample x{convolution.upsample}, " if convolution.upsample > 1 else ""
+    if convolution.stride > 1:
+        return f"{before}deconv {kernel} x{convolution.stride}"
+    # Of another padding it makes maps larger or smaller, which a convolution does not do without one.
+    return f"{before}conv {kernel}" if before or 2 * convolution.padding == convolution.kernel - 1 else f"deconv {kernel}"
 
 
 def discriminator_layers(spec: DiscriminatorSpec) -> tuple[Layer, ...]:

@@ -106,7 +106,7 @@ class Convolution:
         for name, value in resolved.items():
             if getattr(self, name) == SAME:
                 object.__setattr__(self, name, value)
-        _check_range("padding", self.padding, 0, self.kernel - 1)
+        _check_range("padding", self.padding, 0, MAXIMUM_KERNEL)
         _check_range("output_padding", self.output_padding, 0, self.stride - 1)
 
     def side_above(self, side: int) -> int:

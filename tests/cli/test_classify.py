@@ -45,7 +45,7 @@ def test_requests_that_cannot_be_met(refused: Callable[..., str], tiny_folder: P
     assert "fixes how labels are drawn" in says("--protocol", "svhn-1000", "--draws", 3)
     assert "5,000 of the training images are for validation" in says("--protocol", "cifar10")
     assert "all labels can be drawn once only" in says("--draws", 3)
-    assert "images to draw from" in says("--per-class", 40)
+    assert "labels of each class are drawn, and" in says("--per-class", 40)
     assert "none goes with no other" in says("--baseline", "none", "--baseline", "pixels")
     assert "not a list of numbers like 0-5,9 or none" in says("--curve", "few")
     Path("labels.csv").write_text("file,label\nday/00.png,a\nsomewhere.png,b\n")

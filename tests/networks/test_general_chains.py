@@ -96,7 +96,7 @@ def test_cards_without_the_newer_fields_are_read() -> None:
     [
         {"kernel": 65},
         {"stride": 9},
-        {"padding": 5},
+        {"padding": 65},
         {"output_padding": 2},
         {"upsample": 0},
         {"kernel": 4, "stride": 1},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
 from dcgan_viz.errors import Notice, UserError
+from dcgan_viz.words import counted
 
 GRID = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 """Of C, as in the authors' code for SVHN."""
@@ -154,7 +155,7 @@ class Task:
             members = np.flatnonzero(self.numbers[: self.pool] == number)
             if len(members) < per_class:
                 raise UserError(
-                    f"{per_class} labels of each class are drawn, and {name} has {len(members)} images to draw from: give "
+                    f"{per_class} labels of each class are drawn, and {name} has only {counted(len(members), 'image')}: give "
                     "more of it or ask for fewer with `per_class`"
                 )
             rows.append(random.choice(members, per_class, replace=False))
