@@ -206,7 +206,8 @@ def _side(units: int, maps: int) -> int:
 
 
 def _others_are_fours(chain: Chain, link: Link) -> bool:
-    return link.kernel == 5 and all(other.kernel in (0, 4) for other in chain if other is not link)
+    colour = 3 in link.weight.shape[:2]
+    return link.kernel == 5 and colour and all(other.kernel in (0, 4) for other in chain if other is not link)
 
 
 def _only_widens(link: Link, step: Step) -> bool:
@@ -289,7 +290,7 @@ def _advance(
 def _mixes(geometry: Geometry, step: Step, strided: bool) -> float:
     """How much rarer it is to upsample where others stride: nothing once it was done, since it may well be done again."""
     if any(s.upsample > 1 for s in geometry.steps):
-        return 0.6 * (step.stride > 1)
+        return 1.2 * (step.stride > 1)
     return float(strided and step.upsample > 1)
 
 

@@ -16,10 +16,9 @@ from dcgan_viz.data.arrays import read_arrays
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_discriminator, build_generator
 from dcgan_viz.foreign.candidates import PRIORS, SAME, apart, different, unheard
-from dcgan_viz.foreign.chains import find_chains
 from dcgan_viz.foreign.drawing import look
 from dcgan_viz.foreign.knowledge import Knowledge, Source
-from dcgan_viz.foreign.readings import hear, read_discriminator, read_generator
+from dcgan_viz.foreign.readings import ENLARGED, hear, read_discriminator, read_generator
 from dcgan_viz.foreign.sources import latents
 from dcgan_viz.foreign.testimony import EXAMPLES, Reading, Verdict
 from dcgan_viz.foreign.weights import Weights
@@ -164,7 +163,6 @@ def import_pair(
     judge_known = discriminator_known or Knowledge()
     if discriminator is not None:
         judge_known = judge_known.over(discriminator.known)
-        _check_discriminator(discriminator, judge_known)
     witness = None if discriminator is None else partial(_hear, discriminator, judge_known, endings)
     verdict = read_generator(generator, known, source, discriminator, witness)
     size = verdict.reading.geometry.sizes[-1]
@@ -194,16 +192,6 @@ def import_pair(
         looks = look(network(latents(network.spec.prior, 64, network.spec.latent_dim)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
     return Imported(network, judge, told, sources, verdicts, looks)
-
-
-def _check_discriminator(discriminator: Weights, known: Knowledge) -> None:
-    """Refuse one that is no chain before anything is compared, and say that its generator needs it not."""
-    try:
-        find_chains(discriminator, "discriminator", known.order)
-    except UserError as error:
-        raise UserError(
-            f"{discriminator.source} cannot be the discriminator: {error}. Without it the generator can be imported alone"
-        ) from error
 
 
 def _hear(discriminator: Weights, known: Knowledge, endings: Sequence[str], reading: Reading) -> Verdict | None:
@@ -306,6 +294,7 @@ def _drawn_alike(verdict: Verdict) -> dict[str, str]:
         for trait, words in different(verdict.reading, reading).items():
             found.setdefault(trait, f" (with {words} a pixel would change by {change:.1g} on average)")
     found.setdefault("eps", _of_another_epsilon(verdict))
+    found.setdefault("strides", _of_other_sides(verdict))
     return found
 
 
@@ -317,6 +306,14 @@ def _of_another_epsilon(verdict: Verdict) -> str:
     ]
     change, eps = max(((apart(chosen, r), r.habits.eps) for r in same), default=(0.0, 0.0))
     return f" (with epsilon {eps:g} a pixel would change by {change:.1g} on average)" if change >= SAME else ""
+
+
+def _of_other_sides(verdict: Verdict) -> str:
+    """The sides of pictures that somewhat less usual strides would give, where statistics allow them as well."""
+    chosen = verdict.reading
+    near = {r.geometry.sizes[-1] for r in verdict.alike if r.unusual < chosen.unusual + ENLARGED}
+    others = " or ".join(f"{side}x{side}" for side in sorted(near - {chosen.geometry.sizes[-1]}))
+    return f" (less usual ones would make {others} pixels)" if others else ""
 
 
 def _tell_discriminator(verdict: Verdict, known: Knowledge) -> Told:

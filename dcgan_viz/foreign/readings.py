@@ -88,7 +88,8 @@ def read_generator(
     """
     chains, geometries = _drawn(weights, known)
     if discriminator is not None:
-        geometries = {key: _readable(group, discriminator) for key, group in geometries.items()}
+        judges = _discriminator_chains(discriminator)
+        geometries = {key: _readable(group, judges) for key, group in geometries.items()}
     geometries = {key: _usual(group) for key, group in geometries.items()}
     if not any(geometries.values()):
         raise _no_way(chains, known.wishes)
@@ -377,9 +378,18 @@ def _usual(geometries: list[Geometry]) -> list[Geometry]:
     return geometries[:GEOMETRIES]
 
 
-def _readable(geometries: list[Geometry], discriminator: Weights) -> list[Geometry]:
+def _discriminator_chains(discriminator: Weights) -> Sequence[Chain]:
+    """The chains of a generator's discriminator; one that is none is refused, and its generator needs it not."""
+    try:
+        return find_chains(discriminator, "discriminator").options
+    except UserError as error:
+        raise UserError(
+            f"{discriminator.source} cannot be the discriminator: {error}. Without it the generator can be imported alone"
+        ) from error
+
+
+def _readable(geometries: list[Geometry], chains: Sequence[Chain]) -> list[Geometry]:
     """Geometries to pictures that a discriminator can read, as usual as both are together."""
-    chains = find_chains(discriminator, "discriminator").options
     costs: dict[int, float] = {}
     for size in {g.sizes[-1] for g in geometries}:
         ways = [g.unusual for chain in chains for g in discriminator_geometries(chain, size, Wishes())[:1]]

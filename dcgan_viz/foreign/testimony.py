@@ -44,6 +44,9 @@ LOST = 30.0, 20.0, 20.0
 APART = 4.0
 """Logarithm of the odds, custom's and the statistics', at which a reading is told apart from the best: 55 to 1."""
 
+SLIGHTLY_APART = 12.0
+"""The same between rectifiers whose slopes differ slightly: weights that move while statistics are taken look like that."""
+
 FITS = 0.04
 """Drift, in deviations of a map, up to which a reading is said to fit."""
 
@@ -89,10 +92,7 @@ class Habits:
     @cached_property
     def unusual(self) -> float:
         """0 for what almost everybody does; decides between readings that the statistics do not tell apart."""
-        if self.activation == "rectifier":
-            rare = RARE_SLOPES.get(self.slope, 0.5)
-        else:
-            rare = 0.7
+        rare = RARE_SLOPES.get(self.slope, 0.5) if self.activation == "rectifier" else 0.7
         rare += (
             2.5 * (1e-4 < self.eps <= 0.01)
             + 0.3 * (self.source in ("unit", "sigmoid"))
@@ -438,7 +438,7 @@ def _written(branch: _Branch, number: int, layers: Layers) -> Iterator[tuple[lis
 def _near(branches: list[_Branch]) -> list[_Branch]:
     """Those that are not told apart from the best, or hardly."""
     best = max(branch.odds for branch in branches)
-    return [branch for branch in branches if branch.odds >= best - 2 * APART]
+    return [branch for branch in branches if branch.odds >= best - SLIGHTLY_APART]
 
 
 def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:

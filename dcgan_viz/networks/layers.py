@@ -72,7 +72,9 @@ def _drawing(convolution: Convolution) -> str:
     if convolution.stride > 1:
         return f"{before}deconv {kernel} x{convolution.stride}"
     # Of another padding it makes maps larger or smaller, which a convolution does not do without one.
-    return f"{before}conv {kernel}" if before or 2 * convolution.padding == convolution.kernel - 1 else f"deconv {kernel}"
+    return (
+        f"{before}conv {kernel}" if before or 2 * convolution.padding == convolution.kernel - 1 else f"deconv {kernel}"
+    )
 
 
 def discriminator_layers(spec: DiscriminatorSpec) -> tuple[Layer, ...]:

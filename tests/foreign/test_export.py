@@ -166,3 +166,14 @@ def test_the_command_writes_and_leaves_what_is_not_its_own(run, refused, tiny_fo
     Path("mine/netG.pth").write_bytes(b"mine")
     assert "netG.pth" in refused("export", tiny_folder, "--pytorch", "mine")
     assert Path("mine/netG.pth").read_bytes() == b"mine"
+
+
+def test_what_is_added_to_a_folder_of_others_is_said(run, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text("mine")
+    done = run("export", tiny_folder, "--pytorch", folder)
+    assert done.exit_code == 0, done.output
+    added = "held other files, which stay; added: netG.pth, netD.pth, networks.py, manifest.json"
+    assert added in " ".join(done.stderr.split())
+    assert "held other files" not in run("export", tiny_folder, "--pytorch", folder, "--overwrite").stderr

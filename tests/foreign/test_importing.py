@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.candidates import UndecidedError
+from dcgan_viz.foreign.candidates import UndecidedError, unheard
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
 from dcgan_viz.foreign.knowledge import Knowledge, Wishes
@@ -104,7 +105,9 @@ def test_pairs_are_of_what_the_original_read(run, tmp_path: Path, monkeypatch: p
     z = torch.rand(8, 12)
     with torch.no_grad():
         np.savez("pairs.npz", z=z.numpy(), images=generator(z).numpy())
-    outcome = run("import", "G.pth", "--prior", "unit", "--check", "pairs.npz", "--out", "model")
+    outcome = run(
+        "import", "G.pth", "--prior", "unit", "--activation", "relu", "--check", "pairs.npz", "--out", "model"
+    )
     assert outcome.exit_code == 0, outcome.output
     assert "checked: images differ" in outcome.stderr
 
@@ -268,6 +271,100 @@ def test_statistics_that_nothing_produces_are_said_not_to_fit() -> None:
     told = import_pair(of(network), source="normal", generator_known=known).told["generator"]
     assert "no reading of its weights produces its running statistics" in told.statistics
     assert not told.decided
+
+
+class Padded(nn.Module):
+    """Ordinary convolutions throughout, the first of a padded 1x1 map, the others of enlarged maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_bn = nn.Sequential(nn.Conv2d(12, 8, 4, 1, 3, bias=False), nn.BatchNorm2d(8))
+        self.upconv1 = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 6, 5, 1, 2), nn.BatchNorm2d(6))
+        self.upconv2 = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(6, 3, 5, 1, 2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        maps = torch.relu(self.upconv1(torch.relu(self.linear_bn(z.view(-1, 12, 1, 1)))))
+        return torch.tanh(self.upconv2(maps))
+
+
+def enlarged_before_transposed() -> nn.Module:
+    """Enlarged maps, read by fractionally-strided convolutions of stride 1."""
+    return nn.Sequential(
+        View(12, 1, 1),
+        nn.ConvTranspose2d(12, 8, 4, 1, 0),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.ConvTranspose2d(8, 6, 3, 1, 1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.ConvTranspose2d(6, 3, 3, 1, 1),
+        nn.Tanh(),
+    )
+
+
+def cropped(*last: int) -> nn.Module:
+    """Digits' 28 pixels, cut out of 32 by the padding of the last layer."""
+    doubled = [nn.ConvTranspose2d(6, 6, 4, 2, 1)] * (last[0] == 1)
+    return nn.Sequential(
+        View(12, 1, 1),
+        nn.ConvTranspose2d(12, 8, 8, 1, 0),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 6, 4, 2, 1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        *doubled,
+        *[part for _ in doubled for part in (nn.BatchNorm2d(6), nn.ReLU())],
+        nn.ConvTranspose2d(6, 1, *last),
+        nn.Tanh(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "size"),
+    [
+        (Padded, 16),
+        (enlarged_before_transposed, 16),
+        (lambda: cropped(4, 2, 3), 28),
+        (lambda: cropped(1, 1, 2), 28),
+    ],
+)
+def test_what_courses_and_digits_do_to_sides_is_read(make: Callable[[], nn.Module], size: int) -> None:
+    torch.manual_seed(0)
+    network = settled(make(), [torch.randn(200, 12) for _ in range(4)])
+    known = Knowledge(Wishes(size=size), (), "rectifier", 0.0, norm_first=True, first_activated=True, eps=1e-5)
+    ours, z = import_pair(of(network), source="normal", generator_known=known).generator, torch.randn(4, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(z), network(z), atol=1e-5, rtol=0)
+
+
+def test_digits_that_may_be_cropped_are_asked_about() -> None:
+    """A 1x1 kernel at the end: 32 pixels, or 28 by its padding."""
+    torch.manual_seed(0)
+    network = settled(cropped(1, 1, 2), [torch.randn(200, 12) for _ in range(4)])
+    known = Knowledge(Wishes(), (), "rectifier", 0.0, norm_first=True, first_activated=True, eps=1e-5)
+    with pytest.raises(UndecidedError, match=r"28x28 or 32x32 pixels: .* give `size`"):
+        import_pair(of(network), source="normal", generator_known=known)
+
+
+def test_a_discriminator_that_is_no_chain_leaves_its_generator_importable() -> None:
+    judge = {"0.weight": torch.ones(8, 3, 4, 4), "1.weight": torch.ones(8), "1.bias": torch.ones(8)}
+    with pytest.raises(UserError, match=r"cannot be the discriminator: .* the generator can be imported alone"):
+        import_pair(of(tutorial_generator()), Weights(judge, "D.pth"))
+
+
+def test_slopes_that_differ_little_are_told_apart_by_much_only() -> None:
+    network = trained(FAMILIES["tutorial, LeakyReLU 0.01"], 1)
+    verdict = import_pair(of(network)).verdicts["generator"]
+    assert verdict.reading.habits.slope == 0.01
+    rival, _ = min(
+        ((r, b) for r, b in verdict.rivals if r.habits == replace(verdict.reading.habits, slope=0.0)),
+        key=lambda pair: pair[1],
+    )
+    for behind, asked in ((6.0, True), (13.0, False)):
+        assert bool(unheard(replace(verdict, alike=(), rivals=((rival, behind),)))) is asked
 
 
 def test_a_projection_without_a_rectifier_and_norms_without_gains_draw_right() -> None:

@@ -45,9 +45,7 @@ def test_draws_are_balanced_differ_and_come_again() -> None:
 
 
 def test_too_few_of_a_class_is_one_sentence() -> None:
-    with pytest.raises(
-        UserError, match=r"50 labels of each class are drawn, and a has only \d+ images?: give more"
-    ):
+    with pytest.raises(UserError, match=r"50 labels of each class are drawn, and a has only \d+ images?: give more"):
         make_task(LabelledSplit(data((20, 10)), None), Protocol("general", 50, 0.25))
     with pytest.raises(UserError, match="b has 1 images, too few to train and to test on"):
         make_task(LabelledSplit(data((20, 1)), None), GENERAL)
