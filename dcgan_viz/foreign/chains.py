@@ -276,8 +276,12 @@ def _readings(layer: Link, side: Side, as_drawn: bool) -> list[Link]:
 
 
 def _first_readings(layer: Link, readings: list[Link]) -> list[Link]:
-    """Of a first layer as many: an ordinary convolution of a padded 1x1 map is rare, and looked for where shapes show it."""
-    return readings if layer.weight.shape[0] != layer.weight.shape[1] else readings[:1]
+    """Of a first layer as many: an ordinary convolution of a padded 1x1 map is rare, and looked for where shapes show it.
+
+    What reads one or three maps reads pictures, and is a discriminator's.
+    """
+    written, read = layer.weight.shape[:2]
+    return readings if written != read and read > 3 else readings[:1]
 
 
 def widths(layer: Link, side: Side) -> tuple[int, int]:
