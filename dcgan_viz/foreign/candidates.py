@@ -12,7 +12,7 @@ from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.building import build_generator
 from dcgan_viz.foreign.geometry import Geometry
 from dcgan_viz.foreign.sources import CONDITIONAL, latents
-from dcgan_viz.foreign.testimony import APART, RARE, SLIGHTLY_APART, Reading, Verdict
+from dcgan_viz.foreign.testimony import APART, RARE, Reading, Verdict
 from dcgan_viz.networks.layers import name_activation
 from dcgan_viz.networks.spec import Output
 
@@ -21,9 +21,6 @@ SAME = 1 / 255
 
 SHOWN, DRAWN = 8, 6
 """Candidates on a sheet, and pictures of each."""
-
-SLIGHT = 0.02
-"""Difference of slopes: ReLU is often meant where LeakyReLU 0.01 fits as well."""
 
 PRIORS = {"normal": "z from N(0, 1)", "uniform": "z from U(-1, 1)", "unit": "z from U(0, 1)"}
 
@@ -125,14 +122,7 @@ def unheard(verdict: Verdict) -> list[tuple[Reading, float]]:
     chosen = verdict.reading
     silent = {r.habits: r for r in reversed(verdict.alike) if r.geometry.steps == chosen.geometry.steps}
     found = [(r, RARE * (r.unusual - chosen.unusual)) for r in reversed(silent.values()) if r.habits != chosen.habits]
-    return [(r, behind) for r, behind in (*verdict.rivals, *found) if behind < _needed(chosen, r)]
-
-
-def _needed(chosen: Reading, rival: Reading) -> float:
-    """Odds, as a logarithm, at which a rival is out."""
-    slope = rival.habits.slope
-    slightly = 0 < abs(slope - chosen.habits.slope) <= SLIGHT and replace(chosen.habits, slope=slope) == rival.habits
-    return SLIGHTLY_APART if slightly and rival.geometry.steps == chosen.geometry.steps else APART
+    return [(r, behind) for r, behind in (*verdict.rivals, *found) if behind < APART]
 
 
 def apart(first: Reading, second: Reading) -> float:

@@ -44,9 +44,6 @@ LOST = 30.0, 20.0, 20.0
 APART = 4.0
 """Logarithm of the odds, custom's and the statistics', at which a reading is told apart from the best: 55 to 1."""
 
-SLIGHTLY_APART = 12.0
-"""The same between rectifiers whose slopes differ slightly: weights that move while statistics are taken look like that."""
-
 FITS = 0.04
 """Drift, in deviations of a map, up to which a reading is said to fit."""
 
@@ -438,7 +435,7 @@ def _written(branch: _Branch, number: int, layers: Layers) -> Iterator[tuple[lis
 def _near(branches: list[_Branch]) -> list[_Branch]:
     """Those that are not told apart from the best, or hardly."""
     best = max(branch.odds for branch in branches)
-    return [branch for branch in branches if branch.odds >= best - SLIGHTLY_APART]
+    return [branch for branch in branches if branch.odds >= best - 2 * APART]
 
 
 def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.candidates import UndecidedError, unheard
+from dcgan_viz.foreign.candidates import UndecidedError
 from dcgan_viz.foreign.containers import read_weights
 from dcgan_viz.foreign.importing import import_pair
 from dcgan_viz.foreign.knowledge import Knowledge, Wishes
@@ -353,18 +352,6 @@ def test_a_discriminator_that_is_no_chain_leaves_its_generator_importable() -> N
     judge = {"0.weight": torch.ones(8, 3, 4, 4), "1.weight": torch.ones(8), "1.bias": torch.ones(8)}
     with pytest.raises(UserError, match=r"cannot be the discriminator: .* the generator can be imported alone"):
         import_pair(of(tutorial_generator()), Weights(judge, "D.pth"))
-
-
-def test_slopes_that_differ_little_are_told_apart_by_much_only() -> None:
-    network = trained(FAMILIES["tutorial, LeakyReLU 0.01"], 1)
-    verdict = import_pair(of(network)).verdicts["generator"]
-    assert verdict.reading.habits.slope == 0.01
-    rival, _ = min(
-        ((r, b) for r, b in verdict.rivals if r.habits == replace(verdict.reading.habits, slope=0.0)),
-        key=lambda pair: pair[1],
-    )
-    for behind, asked in ((6.0, True), (13.0, False)):
-        assert bool(unheard(replace(verdict, alike=(), rivals=((rival, behind),)))) is asked
 
 
 def test_a_projection_without_a_rectifier_and_norms_without_gains_draw_right() -> None:
