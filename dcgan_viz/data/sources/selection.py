@@ -13,12 +13,14 @@ from dcgan_viz.untrusted import printable
 
 MACHINE_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"})
 """Folders that computers make on their own, with small copies of the pictures beside them."""
+DRAWN = "samples of a model"
 OURS = {
     "a model": {"card.json", "weights.safetensors"},
     "a segmenter": {"segmenter.json", "weights.safetensors"},
     "a classifier": {"classifier.json", "weights.safetensors"},
     "a result": {"result.json", "arrays.npz"},
     "a training run": {"metrics.jsonl", "checkpoints"},
+    DRAWN: {"samples.json", "manifest.json"},
 }
 """What folders that ``dcgan-viz`` has written hold: their pictures are no photographs."""
 MARKS = frozenset[str]().union(*OURS.values())

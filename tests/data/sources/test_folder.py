@@ -47,6 +47,7 @@ def test_folders_that_hold_our_results_are_left_out(tmp_path: Path, tiny_model: 
     for name, marks in {
         "walk": ("result.json", "arrays.npz"),
         "run": ("metrics.jsonl", "checkpoints/x.safetensors"),
+        "drawn": ("samples.json", "manifest.json"),
     }.items():
         for mark in marks:
             (tmp_path / name / mark).parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +58,17 @@ def test_folders_that_hold_our_results_are_left_out(tmp_path: Path, tiny_model: 
     (tmp_path / "theirs" / "result.json").write_text("{}")
     source = open_images(tmp_path)
     assert source.names == ("photographs/1.png", "theirs/2.png")
-    assert left_out(source) == {"1 .json", "run/ (a training run)", "tiny/ (a model)", "walk/ (a result)"}
+    assert left_out(source) == {
+        "1 .json",
+        "run/ (a training run)",
+        "tiny/ (a model)",
+        "walk/ (a result)",
+        "drawn/ (samples of a model)",
+    }
     with pytest.raises(UserError, match="run is a training run that dcgan-viz wrote: give the folder that holds"):
         open_images(tmp_path / "run")
     assert open_images(tmp_path / "run" / "samples").names == ("1.png",)
+    assert open_images(tmp_path / "drawn").names == ("samples/1.png",)
 
 
 def test_masks_beside_photographs_are_no_photographs(tmp_path: Path) -> None:
