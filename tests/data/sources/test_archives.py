@@ -113,7 +113,7 @@ def test_damaged_tars_are_refused_and_bad_members_named(tmp_path: Path, monkeypa
     (tmp_path / "hit.tar").write_bytes(data)
     (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(path.read_bytes())[:-60])
     for name in ("cut.tar", "hit.tar", "cut.tar.gz"):
-        with pytest.raises(UserError, match=f"{name} is damaged or cut off after [1234] files"):
+        with pytest.raises(UserError, match=f"{name} is damaged or cut off after [1234] files?"):
             open_images(tmp_path / name)
     (tmp_path / "no.tar").write_bytes(b"nothing of the kind" * 100)
     with pytest.raises(UserError, match=r"no.tar is damaged or cut off after 0 files"):
