@@ -136,7 +136,7 @@ def find_chains(weights: Weights, side: Side, order: Sequence[str] = ()) -> Chai
             several_pairings |= len(pairings) > 1
             chains += pairings
     if not chains:
-        raise _no_chain(layers, norms, side)
+        raise UserError(f"{weights.source}: {_no_chain(layers, norms, side)}")
     question = ""
     if several_pairings:
         question = "which normalisation follows which layer"
@@ -365,12 +365,12 @@ def _norm_widths(path: Chain, place: int, side: Side) -> set[int]:
     return counts
 
 
-def _no_chain(layers: Sequence[Link], norms: Sequence[Norm], side: Side) -> UserError:
+def _no_chain(layers: Sequence[Link], norms: Sequence[Norm], side: Side) -> str:
     shapes = ", ".join(f"{layer.name} {tuple(layer.weight.shape)}" for layer in layers[:12])
     if side == "generator" and layers[-1].weight.shape[0] == 1 and layers[0].weight.shape[1] in (1, 3):
-        return UserError(f"these are a discriminator's weights ({shapes}): give the generator first")
+        return f"these are a discriminator's weights ({shapes}): give the generator first"
     widths = ", ".join(f"{norm.name} ({norm.width})" for norm in norms[:12])
-    return UserError(
+    return (
         f"the layers of this {side} do not follow one another: {shapes}"
         + (f", with the normalisations {widths}" if norms else "")
         + f"; if they branch, {_LIVE}"

@@ -383,9 +383,7 @@ def _discriminator_chains(discriminator: Weights) -> Sequence[Chain]:
     try:
         return find_chains(discriminator, "discriminator").options
     except UserError as error:
-        raise UserError(
-            f"{discriminator.source} cannot be the discriminator: {error}. Without it the generator can be imported alone"
-        ) from error
+        raise UserError(f"{error}. Without this discriminator the generator can be imported alone") from error
 
 
 def _readable(geometries: list[Geometry], chains: Sequence[Chain]) -> list[Geometry]:

@@ -54,7 +54,7 @@ RARE = 3.0
 """What unusualness of 1 takes from a reading's logarithmic odds."""
 
 
-RARE_SLOPES = {0.0: 0.0, 0.2: 0.1, 0.01: 0.9}
+RARE_SLOPES = {0.0: 0.0, 0.2: 0.0, 0.01: 0.9}
 """How unusual rectifiers are, by their slope: 0.01 is what a LeakyReLU has of which nobody thought."""
 
 
