@@ -90,7 +90,7 @@ def test_maps_are_zeroed_by_hand(run, tiny_folder: Path) -> None:
     outcome = run(*line, "--out", "without", "--zero-maps", "1:2,5", "--zero-maps", "2:0")
     assert outcome.exit_code == 0, outcome.output
     assert (
-        "2 maps of generator layer 1 zeroed everywhere, 1 maps of generator layer 2 zeroed everywhere" in outcome.stdout
+        "2 maps of generator layer 1 zeroed everywhere, 1 map of generator layer 2 zeroed everywhere" in outcome.stdout
     )
     told = json.loads(run(*line, "--out", "told", "--zero-maps", "1:2,5", "--json").stdout)
     assert (told["path"], told["zeroed"]) == ("told", [{"layer": 1, "maps": [2, 5]}])

@@ -76,7 +76,7 @@ def test_the_changes_are_small_and_mirror_half() -> None:
 
 def test_too_few_pictures_are_refused() -> None:
     images, labels = drawings(40)
-    with pytest.raises(UserError, match="left to train on, and a batch is 64"):
+    with pytest.raises(UserError, match="32 pictures to train on cannot fill a batch of 64"):
         train_classifier(images, labels)
     lonely = Labels(("dark", "bright"), np.array([1] + [0] * 39), labels.subsets)
     with pytest.raises(UserError, match="no picture of 'bright' left to"):

@@ -148,7 +148,7 @@ def test_models_are_saved_under_names_that_the_server_chooses(client: Any, tmp_p
     folders = [client.post("/forget/save", json=asked).json()["folder"] for _ in range(2)]
     assert [Path(folder).parent for folder in folders] == [tmp_path / "models"] * 2
     assert folders[0] != folders[1]
-    assert "Edited: 1 maps" in load(folders[1]).card.weaknesses[-1]
+    assert "Edited: 1 map" in load(folders[1]).card.weaknesses[-1]
 
 
 @pytest.mark.parametrize(
