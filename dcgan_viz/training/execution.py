@@ -133,17 +133,15 @@ def launch(device: str, execution: Execution) -> Fabric:
 
 
 @contextmanager
-def leaving_in_order() -> Iterator[None]:
-    """Around the work of a process of several: the threads of its group end before the process does.
+def settled_threads() -> Iterator[None]:
+    """Around the work of a process of several: at its end no thread of its group is about to need the interpreter.
 
     Such a thread lets go of the last tensor that it summed a moment after the sum is known, and needs the interpreter
-    for it. If that is at its end by then, the process aborts after all its work is done; if it is waiting for the
-    thread, in the destructor of the group, both wait for ever.
+    for it. If that is at its end by then, the process aborts after all its work is done. The group stays, for another run
+    of the same process: torch cannot form it again.
     """
     try:
         yield
     finally:
         if distributed.is_initialized():
             time.sleep(LETTING_GO)
-    if distributed.is_initialized():
-        distributed.destroy_process_group()

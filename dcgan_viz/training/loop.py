@@ -33,7 +33,7 @@ from dcgan_viz.training.checkpoints import (
     save_checkpoint,
 )
 from dcgan_viz.training.copying import MOST_ORIGINALS
-from dcgan_viz.training.execution import Execution, Precision, choose_device, choose_execution, launch, leaving_in_order
+from dcgan_viz.training.execution import Execution, Precision, choose_device, choose_execution, launch, settled_threads
 from dcgan_viz.training.log import METRICS_FILE, TENSORBOARD, RunLog
 from dcgan_viz.training.means import MeanLosses
 from dcgan_viz.training.monitor import Health, diagnose, diversity, rank
@@ -210,7 +210,7 @@ def train(
         fabric.world_size,
         _threads(fabric.device),
     )
-    with _alone(folder), leaving_in_order():
+    with _alone(folder), settled_threads():
         check_new(folder, overwrite)
         training = _Training(folder, run, images, batches, fabric, keep, keep_every, quality, say, overwrite=overwrite)
         if start_from is not None:
@@ -296,7 +296,7 @@ def resume_training(
         processes=fabric.world_size,
         threads=_threads(fabric.device),
     )
-    with _alone(folder), leaving_in_order():
+    with _alone(folder), settled_threads():
         # Read again: another process may have been at work until now.
         saved = read_run(folder, from_step)
         start = load_checkpoint(checkpoint_path(folder / CHECKPOINTS, saved.step))

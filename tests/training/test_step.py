@@ -163,14 +163,14 @@ main()
 """
 
 
-def torchrun(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    """The command line on two processes."""
-    script = cwd / "command.py"
-    script.write_text(LATE_THREADS)
+def torchrun(*arguments: str, cwd: Path, script: str = LATE_THREADS) -> subprocess.Popen[str]:
+    """The command line, or a script, on two processes."""
+    file = cwd / "command.py"
+    file.write_text(script)
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"),
-            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(script), *arguments),
+            *("--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(file), *arguments),
         ],
         cwd=cwd,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -219,6 +219,25 @@ def test_two_processes_go_on_from_one_averaging_their_gradients_and_one_from_the
     assert "goes on with 1 process after 2: a step now takes 6 images" in alone.stderr
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
     assert card["training"]["images seen"] == 2 * 6 + 2 * 6 * 2 + 2 * 6
+
+
+TWICE = """
+import numpy as np
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.networks import dcgan
+from dcgan_viz.training.loop import resume_training, train
+from dcgan_viz.training.settings import TrainingSettings
+images = ImageSet(np.zeros((12, 16, 16, 3), np.uint8), ("",) * 12)
+train(images, dcgan(16, width=2), TrainingSettings(2, 4), "run", device="cpu", precision="fp32")
+assert resume_training(images, "run", steps=3, device="cpu").steps == 3
+"""
+
+
+@pytest.mark.slow
+def test_a_process_of_several_can_go_on_with_its_run(tmp_path: Path) -> None:
+    process = torchrun(cwd=tmp_path, script=TWICE)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
 
 
 class Joint:

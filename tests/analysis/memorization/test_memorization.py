@@ -20,6 +20,9 @@ from dcgan_viz.networks.modules import Generator
 from dcgan_viz.rooms.drawing import draw_rooms
 
 SAMPLES = 200
+PLANTED = 60
+
+pytestmark = pytest.mark.usefixtures("few_controls")
 NETWORKS = dcgan(64, width=4, latent_dim=8)
 
 
@@ -47,19 +50,6 @@ def rooms() -> tuple[Tensor, Tensor, Tensor]:
     pixels = draw_rooms(3 * SAMPLES, seed=5).pixels
     training, held_out, others = to_tensor(pixels).split(SAMPLES)
     return training, held_out, others
-
-
-@pytest.fixture(autouse=True)
-def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer planted copies of each kind and fewer permutations; walks for those tests alone that are about them."""
-    few = {
-        "memorization": {"PLANTED": 60, "WALKS": 2, "WALK_STEPS": 8},
-        "data_copying": {"RESAMPLES": 200},
-        "two_sample": {"PERMUTATIONS": 200},
-    }
-    for module, numbers in few.items():
-        for name, number in numbers.items():
-            monkeypatch.setattr(f"dcgan_viz.analysis.memorization.{module}.{name}", number)
 
 
 def judge(model: DCGAN, training: Tensor, held_out: Tensor | None) -> Memorization:

@@ -15,21 +15,11 @@ from dcgan_viz.model import DCGAN, load
 from dcgan_viz.rooms.training_sets import held_out_images, training_images
 
 SAMPLES = 200
+PLANTED = 20
+
+pytestmark = pytest.mark.usefixtures("few_controls")
 FEWER = 300
 """Of the training rooms of ``rooms``, so that the test takes seconds: one in 40 copies would be of these."""
-
-
-@pytest.fixture(autouse=True)
-def few_controls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer planted copies of each kind, hardly any walks and few permutations."""
-    few = {
-        "memorization": {"PLANTED": 20, "WALKS": 2, "WALK_STEPS": 8},
-        "data_copying": {"RESAMPLES": 200},
-        "two_sample": {"PERMUTATIONS": 200},
-    }
-    for module, numbers in few.items():
-        for name, number in numbers.items():
-            monkeypatch.setattr(f"dcgan_viz.analysis.memorization.{module}.{name}", number)
 
 
 @cache
