@@ -29,7 +29,7 @@ EXAMPLES, FEWEST = 512, 32
 BATCH = 64
 """Examples that a normalisation sees at once."""
 
-VALUES = 2**18, 2**20, 2**22
+VALUES = 2**18, 2**21, 2**24
 """Values of maps that a reading keeps: in the search, in the judgement among the last few, and where that tells no two apart."""
 
 LOOKED_AT = 24

@@ -20,7 +20,7 @@ from dcgan_viz.foreign.importing import import_pair
 from dcgan_viz.foreign.onnx_files import export_onnx
 from dcgan_viz.foreign.programs import export_programs
 from dcgan_viz.foreign.pytorch_files import export_pytorch
-from dcgan_viz.model import DCGAN
+from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import Convolution, DiscriminatorSpec, GeneratorSpec, NetworkSpec, dcgan
 
 ODD = NetworkSpec(
@@ -143,6 +143,17 @@ def test_the_tutorials_networks_come_out_as_the_tutorials(tmp_path: Path) -> Non
     z = torch.randn(3, 12)
     with torch.no_grad():
         assert torch.allclose(again.generator(z), generator(z), atol=1e-5)
+
+
+@pytest.mark.long
+def test_a_generator_of_paper_width_comes_back_with_nothing_told(tmp_path: Path) -> None:
+    """Its maps are so large that few examples are kept, and must suffice."""
+    bedrooms = load("bedrooms")
+    export_pytorch(bedrooms, tmp_path)
+    found = import_pair(read_weights(tmp_path / "netG.pth"), read_weights(tmp_path / "netD.pth"))
+    z = bedrooms.latents(4, seed=0)
+    with torch.no_grad():
+        torch.testing.assert_close(found.generator(z), bedrooms.generate(z), atol=1e-4, rtol=0)
 
 
 def test_programs_run_by_torch_alone(tiny_model: DCGAN, tmp_path: Path) -> None:
