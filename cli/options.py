@@ -117,7 +117,7 @@ def out_option(default: str) -> Callable[[Function], Function]:
 
 
 def _figure_options(function: Function) -> Function:
-    """``--format`` and ``--plain``: as what figures are saved, and whether they say themselves what was done."""
+    """``--format``, ``--plain`` and ``--column``: as what figures are saved, with their captions, and how wide."""
     kind = click.option(
         "--format",
         "formats",
@@ -130,7 +130,14 @@ def _figure_options(function: Function) -> Function:
     plain = click.option(
         "--plain", is_flag=True, expose_value=False, callback=_leave_out_captions, help="Figures without captions."
     )
-    return kind(plain(function))
+    column = click.option(
+        "--column",
+        is_flag=True,
+        expose_value=False,
+        callback=_fit_into_column,
+        help="Figures for one column of a paper: 3.3 inches wide, without captions.",
+    )
+    return kind(plain(column(function)))
 
 
 def _choose_formats(context: click.Context, _: click.Parameter, formats: tuple[str, ...]) -> None:
@@ -146,6 +153,13 @@ def _leave_out_captions(context: click.Context, _: click.Parameter, plain: bool)
         from dcgan_viz.figures.style import captions_apart
 
         context.with_resource(captions_apart())
+
+
+def _fit_into_column(context: click.Context, _: click.Parameter, column: bool) -> None:
+    if column:
+        from dcgan_viz.figures.style import for_column
+
+        context.with_resource(for_column())
 
 
 def check_out(

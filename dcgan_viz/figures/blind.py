@@ -17,11 +17,13 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     plot_estimates,
     reach,
     show_picture,
+    side_by_side,
 )
 from dcgan_viz.statistics import Estimate, probability
 
@@ -48,18 +50,22 @@ def blind_figure(result: BlindResult) -> Figure:
     latents = _examples(result)
     labels = _difference_labels(result)
     rows, plot_height = len(names) * 0.98, max(2.7, 0.7 + LINE * sum(label.count("\n") + 2 for label in labels))
-    figure = new_figure(1.5 + 0.85 * COLUMNS, 1.6 + rows + plot_height)
+    with_area = result.answer_kind == "boxes"
+    columns = 4 if in_column() else COLUMNS
+    if in_column():
+        lines = sum(label.count("\n") + 1 for label in labels)
+        rows, plot_height = 0.75 * len(names), (2 + with_area) * (0.75 + LINE * lines)
+    figure = new_figure(1.5 + 0.85 * COLUMNS, 1.6 + rows + plot_height, column=0.5 + rows + plot_height)
     figure.suptitle(f"Judged blind: {result.question}", fontsize=TITLE_SIZE + 1, wrap=True)
     top, bottom = figure.subfigures(2, 1, height_ratios=[rows, plot_height], squeeze=False)[:, 0]
-    axes = top.subplots(len(names), COLUMNS, squeeze=False)
+    axes = top.subplots(len(names), columns, squeeze=False)
     for number, (row, name) in enumerate(zip(axes, names, strict=True)):
         for axis in row:
             axis.set_axis_off()
         for axis, latent in zip(row, latents, strict=False):
             _show_judged(axis, result, int(np.flatnonzero((result.condition == number) & (result.pair == latent))[0]))
         label_row(row[0], _wrap(name))
-    with_area = result.answer_kind == "boxes"
-    plots = bottom.subplots(1, 2 + with_area, width_ratios=[1, 0.75, 1] if with_area else [1, 1])
+    plots = side_by_side(bottom, [1, 0.75, 1] if with_area else [1, 1])
     _plot_presence(plots[0], result)
     if with_area:
         _plot_area(plots[1], result)
@@ -71,7 +77,7 @@ def blind_figure(result: BlindResult) -> Figure:
 def _examples(result: BlindResult) -> NDArray[np.int64]:
     """The first latents, those before others that were judged under more conditions."""
     judged = np.bincount(result.pair, result.answered)
-    return np.argsort(-judged, kind="stable")[:COLUMNS]
+    return np.argsort(-judged, kind="stable")[: 4 if in_column() else COLUMNS]
 
 
 def _show_judged(axis: Axes, result: BlindResult, index: int) -> None:

@@ -23,7 +23,7 @@ def duplicates_figure(result: Duplicates) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(6.4, 4.0)
+    figure = new_figure(6.4, 4.0, column=2.3)
     axes = figure.subplots()
     threshold, radius = result.settings["threshold"], result.settings["radius"]
     chosen = np.linspace(0, len(result.candidates) - 1, min(len(result.candidates), MOST_POINTS)).astype(int)

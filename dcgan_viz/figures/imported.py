@@ -18,6 +18,7 @@ from dcgan_viz.figures.style import (
     SUBJECT_COLOR,
     caption,
     finish_axes,
+    in_column,
     new_figure,
     show_row,
 )
@@ -38,11 +39,11 @@ def candidates_figure(candidates: Sequence[Candidate], decided: bool = True) -> 
     decided : bool
         Whether the first was taken.
     """
-    figure = new_figure(6.5, 0.8 + 1.42 * len(candidates))
+    figure = new_figure(6.5, 0.8 + 1.42 * len(candidates), column=0.3 + 0.95 * len(candidates))
     for row, candidate in enumerate(candidates):
         axes = figure.add_subplot(len(candidates), 1, row + 1)
         show_row(axes, to_pixels(candidate.images))
-        words = textwrap.fill(f"{row + 1}. {candidate.name}", 105)
+        words = textwrap.fill(f"{row + 1}. {candidate.name}", 60 if in_column() else 105)
         axes.set_title(f"{words}\n{_odds(row, candidate, decided)}", fontsize=LABEL_SIZE, loc="left", pad=3)
     caption(
         figure,

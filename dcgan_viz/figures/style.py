@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
@@ -46,6 +47,9 @@ CAPTION_SIZE, LABEL_SIZE, TITLE_SIZE = 8, 8, 10
 PAPER_WIDTH, PAPER_SIZE = 7.0, 6.0
 """Inches of both columns of a paper, and the points that a letter has there at least in a figure without its caption."""
 
+COLUMN_WIDTH, COLUMN_SHRINKS, COLUMN_TITLE = 3.3, 0.75, 8.0
+"""Inches of one column, how much smaller letters are there, down to `PAPER_SIZE`, and the points of the largest."""
+
 
 class PlainFigure(Figure):
     """A figure whose words are shown as they are: the dollar signs of an object's or a model's name are no formula."""
@@ -74,7 +78,9 @@ class PlainFigure(Figure):
         # Vectors, other resolutions and parts of a figure have a layout of their own.
         kind = kwargs.get("format", Path(str(fname)).suffix.removeprefix("."))
         if engine is None or kind != "png" or "bbox_inches" in kwargs or kwargs.get("dpi", self.dpi) != self.dpi:
-            super().savefig(fname, **kwargs)
+            # Publishers refuse fonts of type 3, which are matplotlib's default.
+            with rc_context({"pdf.fonttype": 42}):
+                super().savefig(fname, **kwargs)
             return
         self._show_words_as_they_are()
         engine.execute(self)
@@ -95,9 +101,19 @@ def _texts(artist: Artist) -> Iterator[Text]:
             yield from _texts(child)
 
 
-def new_figure(width: float, height: float) -> PlainFigure:
-    """An empty figure of a size in inches, without any global plotting state."""
-    figure = PlainFigure(figsize=(width, height), dpi=DPI, facecolor="white")
+def new_figure(width: float, height: float, column: float | None = None) -> PlainFigure:
+    """An empty figure of a size in inches, without any global plotting state.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    column : float, optional
+        Its height where it is as wide as a column (`in_column`); without it the shape stays.
+    """
+    if in_column():
+        width, height = COLUMN_WIDTH, column or height * COLUMN_WIDTH / width
+    figure = PlainFigure(figsize=(width, height), dpi=DPI * 2 if in_column() else DPI, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     return figure
 
@@ -124,6 +140,52 @@ def captions_apart() -> Iterator[list[str]]:
         _APART.reset(token)
 
 
+_COLUMN_LINES: Any = {
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.handlelength": 1.2,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 0.9,
+    "legend.borderpad": 0.2,
+}
+_COLUMN: ContextVar[bool] = ContextVar("one column", default=False)
+
+
+@contextmanager
+def for_column() -> Iterator[list[str]]:
+    """Figures that are made meanwhile are as wide as one column of a paper, and have no captions (`captions_apart`)."""
+    token = _COLUMN.set(True)
+    try:
+        with rc_context(_COLUMN_LINES), captions_apart() as captions:
+            yield captions
+    finally:
+        _COLUMN.reset(token)
+
+
+def in_column() -> bool:
+    """Whether a figure that is made now is as wide as one column: then its parts stand below one another.
+
+    Examples
+    --------
+    >>> with for_column():
+    ...     in_column(), float(new_figure(11, 5).get_figwidth())
+    (True, 3.3)
+    >>> in_column()
+    False
+    """
+    return _COLUMN.get()
+
+
+def side_by_side(
+    part: FigureBase, widths: Sequence[float], heights: Sequence[float] | None = None, **grid: Any
+) -> list[Axes]:
+    """Plots beside one another of relative widths, or in a column below one another, of relative heights there."""
+    if in_column():
+        return list(part.subplots(len(widths), 1, height_ratios=heights, squeeze=False, **grid)[:, 0])
+    return list(part.subplots(1, len(widths), width_ratios=widths, squeeze=False, **grid)[0])
+
+
 def caption(figure: PlainFigure, text: str, details: str = "") -> None:
     """Write what was done beneath a figure, wrapped to its width; details stand only where there is room for them.
 
@@ -133,6 +195,9 @@ def caption(figure: PlainFigure, text: str, details: str = "") -> None:
     apart = _APART.get()
     if apart is not None:
         apart.append(figure.said)
+        if in_column():
+            _fit_into_column(figure)
+            return
         _enlarge(figure, PAPER_SIZE * figure.get_figwidth() / PAPER_WIDTH)
         return
     # An 8-point letter is about 0.062 inches wide on average.
@@ -147,6 +212,46 @@ def _enlarge(figure: Figure, least: float) -> None:
     for axis in (axis for axes in figure.axes if axes.axison for axis in (axes.xaxis, axes.yaxis)):
         # Ticks are made anew when a figure is drawn, and look as they were told to.
         axis.set_tick_params(labelsize=max(axis.get_tick_params().get("labelsize", least), least))
+
+
+def _fit_into_column(figure: PlainFigure) -> None:
+    """Letters of 6 to 8 points, and headings over as many lines as they need."""
+
+    def fitted(size: float) -> float:
+        return min(max(COLUMN_SHRINKS * size, PAPER_SIZE), COLUMN_TITLE)
+
+    for text in _texts(figure):
+        text.set_fontsize(fitted(float(text.get_fontsize())))
+    for axis in (axis for axes in figure.axes if axes.axison for axis in (axes.xaxis, axes.yaxis)):
+        axis.set_tick_params(labelsize=PAPER_SIZE, length=2, pad=2)
+    figure.draw_without_rendering()
+    for part in (figure, *figure.subfigs):
+        for text in part.texts:
+            _wrap(text, part.get_window_extent().width)
+    for axes in figure.axes:
+        box, place = axes.get_window_extent(), axes.get_subplotspec()
+        alone = place is not None and place.get_gridspec().ncols == 1
+        # A plot that stands alone may have a heading as wide as the column, around its own middle.
+        middle = (box.x0 + box.x1) / 2
+        room = 2 * min(middle, figure.bbox.width - middle) if alone else box.width
+        for heading in (axes.title, axes.xaxis.label):
+            _wrap(heading, room)
+
+
+def _wrap(text: Text, room: float) -> None:
+    """Break a text that is wider than so many pixels into lines that are not."""
+    words = text.get_text()
+    width = text.get_window_extent().width
+    if words and width > room:
+        longest = max(map(len, words.splitlines()))
+        most = max(int(longest * room / width), 8)
+
+        def lines(letters: int) -> list[str]:
+            return textwrap.wrap(" ".join(words.split()), letters, break_long_words=False)
+
+        # Lines of about one length: as narrow as so many lines can be.
+        even = next(letters for letters in range(1, most + 1) if len(lines(letters)) == len(lines(most)))
+        text.set_text("\n".join(lines(even)))
 
 
 def show_picture(
@@ -219,7 +324,8 @@ def _edges(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _draw_edges(axes: Axes, edges: NDArray[np.float64]) -> None:
-    for color, width in (("black", 2.4), (OUTLINE_COLOR, 1.2)):
+    scale = 0.6 if in_column() else 1.0
+    for color, width in (("black", 2.4 * scale), (OUTLINE_COLOR, 1.2 * scale)):
         axes.add_collection(
             LineCollection(list(edges), colors=color, linewidths=width, capstyle="projecting", clip_on=False)
         )
@@ -273,9 +379,9 @@ def plot_estimates(
         yerr=ends if upright else None,
         fmt="o",
         color=color,
-        markersize=4,
-        linewidth=1.5,
-        capsize=2,
+        markersize=3 if in_column() else 4,
+        linewidth=1 if in_column() else 1.5,
+        capsize=1.5 if in_column() else 2,
         label=label,
     )
 

@@ -86,6 +86,10 @@ def test_figures_are_saved_as_asked_and_without_captions(run, tiny_folder) -> No
     said = Path("plain/captions.txt").read_text()
     assert said.startswith("directions\nModel ")
     assert said == Path("usual/captions.txt").read_text()
+    assert run(*line, "--column", "--format", "svg", "--format", "pdf", "--out", "column").exit_code == 0
+    assert 'width="237.6pt"' in Path("column/directions.svg").read_text()
+    assert b"/Type3" not in Path("column/directions.pdf").read_bytes()
+    assert Path("column/captions.txt").exists()
     # Letters are paths in SVG: there are fewer where there is no caption.
     assert len(Path("plain/directions.svg").read_text()) < len(Path("asked/directions.svg").read_text())
 

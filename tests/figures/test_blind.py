@@ -9,6 +9,7 @@ from dcgan_viz.blind.report import unblind
 from dcgan_viz.blind.trials import AnswerKind
 from dcgan_viz.figures.blind import blind_figure
 from tests.blind.judged import make_trial, place, random_answers
+from tests.figures.columns import faults
 
 
 @pytest.mark.parametrize("kind", ["boxes", "yes-no"])
@@ -17,6 +18,7 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
     answers = random_answers(trial, share=0.9)
     result = unblind(trial, answers)
     figure = blind_figure(result)
+    assert not faults(lambda: blind_figure(result))
     assert len(figure.axes) == 3 * 10 + (3 if kind == "boxes" else 2)
     text = " ".join(figure.said.split())
     assert f"{result.judged} of 36" in text

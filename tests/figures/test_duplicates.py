@@ -4,6 +4,7 @@ import numpy as np
 
 from dcgan_viz.data.duplicates.duplicates import Duplicates
 from dcgan_viz.figures.duplicates import duplicates_figure
+from tests.figures.columns import faults
 
 
 def test_candidates_are_parted_by_the_threshold() -> None:
@@ -25,6 +26,7 @@ def test_candidates_are_parted_by_the_threshold() -> None:
         shown_pictures=np.zeros((4, 96, 96, 3), np.uint8),
     )
     figure = duplicates_figure(result)
+    assert not faults(lambda: duplicates_figure(result))
     same, others = (points.get_offsets() for points in figure.axes[0].collections)
     np.testing.assert_allclose(same[:, 1], [0.99, 0.95], rtol=1e-6)
     np.testing.assert_allclose(others[:, 1], [0.3], rtol=1e-6)

@@ -9,7 +9,13 @@ from matplotlib.figure import Figure
 
 from dcgan_viz.analysis.attribution.guided_backprop import GuidedBackprop
 from dcgan_viz.figures.attribution.guided_backprop import crop, gradient_picture, units_text
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    TITLE_SIZE,
+    caption,
+    in_column,
+    new_figure,
+)
 from dcgan_viz.media.pictures import fit
 
 TILE, GAP, LABEL_ROOM = 64, 2, 18
@@ -30,7 +36,7 @@ def atlas_figure(result: GuidedBackprop) -> Figure:
     Figure
     """
     count = len(result.maps)
-    columns = min(COLUMNS, max(math.ceil(math.sqrt(count / 2)), 3))
+    columns = min(4 if in_column() else COLUMNS, max(math.ceil(math.sqrt(count / 2)), 3))
     rows = math.ceil(count / columns)
     width, height = 2 * TILE + 4 * GAP, TILE + LABEL_ROOM
     page = np.full((rows * height, columns * width, 3), 255, np.uint8)

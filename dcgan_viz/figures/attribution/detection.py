@@ -16,6 +16,7 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     outline,
@@ -40,12 +41,16 @@ def detection_figure(result: Detection) -> Figure:
     Figure
     """
     rows, columns = min(SHOWN_MAPS, len(result.best)) + 1, len(result.pictures)
-    figure = new_figure(4.4 + 1.05 * max(columns, 3), 4.0 + 1.05 * rows)
+    pictures = rows * 2.6 / max(columns, 3)
+    figure = new_figure(4.4 + 1.05 * max(columns, 3), 4.0 + 1.05 * rows, column=4.4 + pictures)
     figure.suptitle(
         f"Which maps of discriminator layer {result.layer.number} see “{result.object}”?", fontsize=TITLE_SIZE + 1
     )
-    top, bottom = figure.subfigures(2, 1, height_ratios=[0.4 + 1.05 * rows, 2.6], squeeze=False)[:, 0]
-    left, right = top.subfigures(1, 2, width_ratios=[3.6, 0.8 + 1.05 * max(columns, 3)], squeeze=False)[0]
+    if in_column():
+        right, left, bottom = figure.subfigures(3, 1, height_ratios=[pictures, 1.7, 2.3], squeeze=False)[:, 0]
+    else:
+        top, bottom = figure.subfigures(2, 1, height_ratios=[0.4 + 1.05 * rows, 2.6], squeeze=False)[:, 0]
+        left, right = top.subfigures(1, 2, width_ratios=[3.6, 0.8 + 1.05 * max(columns, 3)], squeeze=False)[0]
     _plot_detectors(bottom.subplots(), result)
     _plot_ranking(left.subplots(), result)
     axes = right.subplots(rows, columns, squeeze=False)
@@ -127,6 +132,8 @@ def _plot_detectors(axis: Axes, result: Detection) -> None:
     axis.axhline(found.best_baseline.average_precision.value, color=REFERENCE_COLOR, linestyle="--", linewidth=1)
     names = ["luminance", "position", "both"]
     axis.set_xticks([*alone.values(), *range(len(layers))], [*names, *(f"layer {layer}" for layer in layers)])
+    if in_column():
+        axis.tick_params(axis="x", rotation=90)
     axis.set_ylim(0, 1.35 * max(row.average_precision.high for row in found.rows))
     axis.set_ylabel("average precision", fontsize=LABEL_SIZE)
     axis.set_title("on images that chose nothing; dashed: the baseline that was best on those that chose",

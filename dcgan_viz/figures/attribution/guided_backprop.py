@@ -17,6 +17,7 @@ from dcgan_viz.figures.style import (
     OUTLINE_COLOR,
     TITLE_SIZE,
     caption,
+    in_column,
     label_row,
     new_figure,
     show_picture,
@@ -51,12 +52,14 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
     top = result.top
     rows = range(min(len(result.maps), MAPS_A_PAGE))
     # However few pictures there are, the caption has its width.
-    figure = new_figure(max(0.9 + 0.64 * 4 * top, 7.5), 1.5 + 0.78 * len(rows))
+    figure = new_figure(
+        max(0.9 + 0.64 * 4 * top, 7.5), 1.5 + 0.78 * len(rows), column=0.9 + 2 * len(rows) * (0.12 + 1.5 / top)
+    )
     figure.suptitle(
         f"Discriminator layer {result.layer.number} ({result.layer.kind}): what excites its maps",
         fontsize=TITLE_SIZE + 1,
     )
-    halves = figure.subfigures(1, 2, wspace=0.03, squeeze=False)[0]
+    halves = figure.subfigures(*((2, 1) if in_column() else (1, 2)), wspace=0.03, squeeze=False).ravel()
     parts = (
         ("trained filters", result.responses, result.pictures, result.gradients),
         ("random filters", result.random_responses, result.random_pictures, result.random_gradients),
@@ -70,11 +73,12 @@ def guided_backprop_figure(result: GuidedBackprop) -> Figure:
             # On both sides, so that pictures are as large on one as on the other.
             label_row(line[0], f"map\n{result.maps[index]}")
     settings = result.settings
+    other = "lower half" if in_column() else "right half"
     caption(
         figure,
         f"Model {settings['model']}. For each map the images of {settings['image_count']} {settings['images']} that excite it "
         f"most, with the activation, cropped to what the strongest unit sees; its place is framed. Beside them the unit's "
-        f"guided gradient; grey is 0. {RESEMBLANCE}: compare with the right half.",
+        f"guided gradient; grey is 0. {RESEMBLANCE}: compare with the {other}.",
         f"What a unit sees is {result.receptive_field} pixels a side, at the border shifted inside. {_rule_text(result)} "
         f"{_random_text(result)}",
     )

@@ -7,7 +7,14 @@ from matplotlib.patches import Rectangle
 
 from dcgan_viz.analysis.attribution.methods import METHODS, MethodComparison
 from dcgan_viz.figures.attribution.guided_backprop import gradient_picture
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    TITLE_SIZE,
+    caption,
+    in_column,
+    new_figure,
+    show_picture,
+)
 
 
 def methods_figure(result: MethodComparison) -> Figure:
@@ -22,13 +29,13 @@ def methods_figure(result: MethodComparison) -> Figure:
     Figure
     """
     rows, columns = len(result.responses), len(result.methods) + 1
-    figure = new_figure(0.5 + 1.15 * max(columns, 5), 1.4 + 1.2 * rows)
+    figure = new_figure(0.5 + 1.15 * max(columns, 5), 1.4 + 1.2 * rows, column=1.2 + rows * 3 / max(columns, 5))
     figure.suptitle(
         f"Discriminator layer {result.layer.number}: the same units by each method", fontsize=TITLE_SIZE + 1
     )
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, title in zip(axes[0], ("image", *result.methods), strict=True):
-        axis.set_title(title, fontsize=LABEL_SIZE, pad=3)
+        axis.set_title(title, fontsize=LABEL_SIZE, pad=3, rotation=90 if in_column() and columns > 4 else 0)
     for line, response, picture, attributions in zip(
         axes, result.responses, result.pictures, result.attributions, strict=True
     ):

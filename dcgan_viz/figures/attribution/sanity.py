@@ -14,6 +14,7 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     new_figure,
     plot_estimates,
 )
@@ -33,12 +34,12 @@ def sanity_figure(result: SanityCheck) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(11, 4.1)
+    figure = new_figure(11, 4.1, column=4.2)
     figure.suptitle(
         f"Do guided gradients of discriminator layer {result.explained_layer} depend on what was learned?",
         fontsize=TITLE_SIZE + 1,
     )
-    axes = figure.subplots(1, len(MEASURES), sharey=True)
+    axes = figure.subplots(*((2, 2) if in_column() else (1, len(MEASURES))), sharey=True).ravel()
     order = list(range(result.explained_layer, 0, -1))
     for index, (axis, measure) in enumerate(zip(axes, MEASURES, strict=True)):
         axis.axhline(1, color="black", linewidth=0.6)
@@ -65,9 +66,18 @@ def sanity_figure(result: SanityCheck) -> Figure:
         axis.set_xticks(range(len(order)), order, fontsize=LABEL_SIZE)
         axis.set_xlabel("layer drawn anew", fontsize=LABEL_SIZE)
         finish_axes(axis)
-    axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
+    if in_column():
+        figure.supylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
+    else:
+        axes[0].set_ylabel("similarity to the trained network's", fontsize=LABEL_SIZE)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=LABEL_SIZE, frameon=False, loc="outside right center")
+    figure.legend(
+        handles,
+        labels,
+        fontsize=LABEL_SIZE,
+        frameon=False,
+        loc="outside lower center" if in_column() else "outside right center",
+    )
     caption(figure, *_caption(result))
     return figure
 

@@ -21,7 +21,7 @@ def unit_figure(result: ExplainedUnit) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(7.2, 3.4)
+    figure = new_figure(7.2, 3.4, column=1.6)
     figure.suptitle(
         f"Discriminator layer {result.layer.number}, map {result.map}, row {result.row}, column {result.column}: "
         f"activation {result.activation:.2f}",

@@ -20,9 +20,11 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     new_figure,
     plot_estimates,
     show_picture,
+    side_by_side,
 )
 
 COLORS = {
@@ -49,7 +51,7 @@ def classification_figure(result: Classification) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(11.5, 7.8)
+    figure = new_figure(11.5, 7.8, column=8.4 if result.layers else 6.6)
     figure.suptitle(
         f"Classes of {result.settings['images']}, told apart by linear classifiers on the features of "
         f"{result.settings['model']}",
@@ -61,8 +63,10 @@ def classification_figure(result: Classification) -> Figure:
         *([_layers] if result.layers else []),
         _confusion,
     ]
-    if len(panels) == 4:
-        places = figure.subplots(2, 2, width_ratios=(1.15, 1)).ravel()
+    if in_column():
+        places = side_by_side(figure, [1] * len(panels), heights=[*[1] * (len(panels) - 1), 1.5])
+    elif len(panels) == 4:
+        places = list(figure.subplots(2, 2, width_ratios=(1.15, 1)).ravel())
     else:
         named = figure.subplot_mosaic([["accuracies", "confusion"], ["search", "confusion"]], width_ratios=(1, 1.3))
         places = [named[name] for name in ("accuracies", "search", "confusion")]
@@ -85,15 +89,17 @@ def looks_figure(result: Classification) -> Figure:
     Figure
     """
     rows = min(len(result.looks), MOST_CLASSES)
-    figure = new_figure(1.5 + 0.8 * 2 * MAPS * SHOWN, 1.3 + 0.92 * rows)
+    maps = 1 if in_column() else MAPS
+    figure = new_figure(1.5 + 0.8 * 2 * MAPS * SHOWN, 1.3 + 0.92 * rows, column=0.5 + 0.78 * rows)
     figure.suptitle(
-        f"What a class looks like to {result.settings['model']}: its {MAPS} maps of largest weight, left the largest",
+        f"What a class looks like to {result.settings['model']}: "
+        + ("its map of largest weight" if maps == 1 else f"its {maps} maps of largest weight, left the largest"),
         fontsize=TITLE_SIZE + 1,
     )
-    grid = figure.subplots(rows, 2 * MAPS * SHOWN, squeeze=False)
+    grid = figure.subplots(rows, 2 * maps * SHOWN, squeeze=False)
     sides = _sides(result)
     for row, (look, line) in enumerate(zip(result.looks, grid, strict=False)):
-        for m in range(MAPS):
+        for m in range(maps):
             for k in range(SHOWN):
                 left, right = line[2 * (m * SHOWN + k)], line[2 * (m * SHOWN + k) + 1]
                 picture, gradient = result.look_pictures[row, m, k], result.look_gradients[row, m, k]
@@ -245,9 +251,9 @@ def _layers(axes: Axes, result: Classification) -> None:
     axes.axhline(
         100 * result.scores[0].accuracy.value, color=SUBJECT_COLOR, linewidth=0.8, linestyle="--", label="all layers"
     )
-    axes.set_xticks(
-        places, [f"{layer.name}\n{layer.features:,} features" for layer in result.layers], fontsize=LABEL_SIZE - 1
-    )
+    sizes = [f"\n{layer.features:,} features" for layer in result.layers]
+    names = [layer.name + ("" if in_column() else size) for layer, size in zip(result.layers, sizes, strict=True)]
+    axes.set_xticks(places, names, fontsize=LABEL_SIZE - 1)
     axes.set_ylabel("right (%)", fontsize=LABEL_SIZE)
     axes.set_title("from one layer alone", fontsize=LABEL_SIZE + 1)
     low, high = axes.get_ylim()

@@ -17,6 +17,7 @@ from dcgan_viz.figures.style import (
     finish_axes,
     new_figure,
     reach,
+    side_by_side,
     with_minus,
 )
 from dcgan_viz.words import counted
@@ -36,13 +37,13 @@ def dose_response_figure(result: DoseResponse) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(11.5, 4.6)
+    figure = new_figure(11.5, 4.6, column=6.2)
     figure.suptitle(
         f"How many maps does it take to forget “{result.object}”? Generator layer {result.layer.number}, "
         f"{result.layer.channels} maps",
         fontsize=TITLE_SIZE + 1,
     )
-    gone, spared, best = figure.subplots(1, 3)
+    gone, spared, best = side_by_side(figure, [1, 1, 1])
     target, other = result.objects.index(result.object), result.objects.index(result.spared)
     _curves(gone, result, target)
     gone.set_title(f"{result.object} pixels gone", fontsize=LABEL_SIZE + 1)

@@ -24,15 +24,20 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     outline_row,
     plot_estimates,
     reach,
     show_row,
+    side_by_side,
     with_minus,
 )
 from dcgan_viz.words import counted
+
+COLUMN_PICTURES = 4
+"""As many as one column of a paper has room for."""
 
 LARGEST_CHANGE = 128
 """Grey levels that are drawn brightest, as all that is above."""
@@ -52,17 +57,19 @@ def forgetting_figure(result: Forgetting) -> Figure:
         scores of the maps, and what happened to every object where a segmenter measured it, or else the change inside
         the boxes and outside.
     """
-    count = len(result.boxed)
+    count = min(len(result.boxed), COLUMN_PICTURES) if in_column() else len(result.boxed)
     known, total = len(result.maps), result.layer.channels
     how = "zeroed" if result.ablation.strength == 1 else "scaled"
     rows = {
-        "as drawn": result.boxed,
-        f"{known} {result.names}\nmaps {how}": result.boxed_after,
-        f"{known} random\nmaps {how}": result.boxed_control,
+        "as drawn": result.boxed[:count],
+        f"{known} {result.names}\nmaps {how}": result.boxed_after[:count],
+        f"{known} random\nmaps {how}": result.boxed_control[:count],
     }
     # A picture is about an inch wide; the labels of the rows take another 1.35.
-    figure = new_figure(1.35 + 1.02 * max(count, 8), 8.6)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.04 * (2 * len(rows) - 1), 2.4], squeeze=False)[:, 0]
+    pictures, plots = (2 * len(rows) - 1) * 0.68, 3.4 if result.effects else 3.0
+    figure = new_figure(1.35 + 1.02 * max(count, 8), 8.6, column=0.5 + pictures + plots)
+    heights = [pictures, plots] if in_column() else [1.04 * (2 * len(rows) - 1), 2.4]
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     done = result.ablation.done.removesuffix(" everywhere")
     figure.suptitle(
         f"Forgetting “{result.names}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
@@ -70,10 +77,10 @@ def forgetting_figure(result: Forgetting) -> Figure:
     )
     _show_rows(top.subplots(2 * len(rows) - 1, 1), rows, result)
     if result.effects:
-        weights, effects = bottom.subplots(1, 2, width_ratios=[1, 1.7])
+        weights, effects = side_by_side(bottom, [1, 1.7], heights=[1, 1.3])
         _plot_effects(effects, result)
     else:
-        weights, change = bottom.subplots(1, 2, width_ratios=[1.1, 1])
+        weights, change = side_by_side(bottom, [1.1, 1], heights=[1, 1])
         _plot_change(change, result)
     _plot_scores(weights, result)
     caption(figure, *_caption(result))
@@ -85,20 +92,21 @@ def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]],
     shown = []
     for label, pictures in rows.items():
         shown.append((label, pictures))
-        if pictures is not result.boxed:
-            change = _change(result.boxed, pictures) / LARGEST_CHANGE
+        if label != "as drawn":
+            change = _change(result.boxed[: len(pictures)], pictures) / LARGEST_CHANGE
             coloured = colormaps[CHANGE_MAP](change, bytes=True)[..., :3]
-            shown.append((f"change, 0 to {LARGEST_CHANGE}\ngrey levels", coloured))
+            words = f"change,\n0 to {LARGEST_CHANGE}" if in_column() else f"change, 0 to {LARGEST_CHANGE}\ngrey levels"
+            shown.append((words, coloured))
     for axis, (label, pictures) in zip(axes, shown, strict=True):
         label_row(axis, label)
         show_row(axis, pictures)
         # The layout does not know that the pictures keep their shape: the labels on the left are to have the room left.
         axis.set_anchor("E")
-        outline_row(axis, result.boxed_inside)
+        outline_row(axis, result.boxed_inside[: len(pictures)])
     top = axes[0].get_ylim()[1]
-    for place, change in enumerate(result.boxed_changes):
+    for place, change in enumerate(result.boxed_changes[: len(shown[0][1])]):
         axes[0].annotate(
-            f"inside {change:.0f} / 255",
+            f"inside {change:.0f}" if in_column() else f"inside {change:.0f} / 255",
             (place, top),
             (0, 3),
             textcoords="offset points",
@@ -160,7 +168,9 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
     axes.set_xticks(range(len(names)), names)
     for tick, name in zip(axes.get_xticklabels(), names, strict=True):
         tick.set_fontweight("bold" if name in forgotten else "normal")
-    axes.set_ylim(max(min(axes.get_ylim()[0], -10), -100), 140)
+    axes.set_ylim(max(min(axes.get_ylim()[0], -10), -100), 190 if in_column() else 140)
+    if in_column():
+        axes.set_yticks([tick for tick in range(-100, 101, 50) if tick >= axes.get_ylim()[0]])
     for k, effect in enumerate(effects):
         for place, name in enumerate(names):
             value = 100 * effect.on(name).removed.value
@@ -184,7 +194,7 @@ def _plot_effects(axes: Axes, result: Forgetting) -> None:
         fontsize=LABEL_SIZE + 1,
     )
     finish_axes(axes)
-    axes.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper right", ncols=3)
+    axes.legend(fontsize=LABEL_SIZE - 2, frameon=False, loc="upper right", ncols=2 if in_column() else 3)
 
 
 def _plot_change(axes: Axes, result: Forgetting) -> None:
@@ -206,7 +216,7 @@ def _plot_change(axes: Axes, result: Forgetting) -> None:
     if crossed:
         places = [(1.25 + 0.1 * k) * height for k in range(len(crossed))]
         plot_estimates(axes, crossed, places, color=REFERENCE_COLOR, label="chosen on other samples")
-    axes.axvline(1, ymax=0.8, color="black", linewidth=0.6, linestyle="--")  # below the legend
+    axes.axvline(1, ymax=0.65 if in_column() else 0.8, color="black", linewidth=0.6, linestyle="--")  # below the legend
     axes.set_xlim(0, top)
     axes.set_yticks([])
     axes.set_xlabel("change inside the boxes / outside", fontsize=LABEL_SIZE)
@@ -217,6 +227,8 @@ def _plot_change(axes: Axes, result: Forgetting) -> None:
 
 def _caption(result: Forgetting) -> tuple[str, str]:
     settings, change, first = result.settings, result.change, result.objects[0]
+    count = min(len(result.boxed), COLUMN_PICTURES) if in_column() else len(result.boxed)
+    right = "Below" if in_column() else "Right"
     negatives = {
         "random": "random positions outside them",
         "matched": "positions outside them, matched for luminance and height within each sample",
@@ -241,14 +253,15 @@ def _caption(result: Forgetting) -> tuple[str, str]:
     measured = ""
     if result.effects:
         measured = (
-            " Right: share of each object's pixels that a segmenter no longer finds (negative: more than before, cut at −100), "
+            f" {right}: share of each object's pixels that a segmenter no longer finds (negative: more than before, cut at "
+            "−100), "
             "the controls with other maps for every sample; dimmed alike: the pictures as drawn, region and rest moved by the "
             f"mean change that the maps cause there, beyond which they remove {result.effects[-1].margin:.0%}; SSIM of "
             f"luminance "
             f"outside the object's region. Measured by {settings['measured_by']}."
         )
     shown = (
-        f"Model {settings['model']}. Above, {len(result.boxed)} of the annotated samples that the maps were chosen on, from "
+        f"Model {settings['model']}. Above, {count} of the annotated samples that the maps were chosen on, from "
         f"the "
         f"most to the least changed inside the boxes (yellow): {chosen}{kept}. Mean absolute change inside the boxes "
         f"{change.inside:.1f}, outside "

@@ -17,6 +17,7 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     reach,
@@ -38,12 +39,16 @@ def insertion_figure(result: Insertion) -> Figure:
     Figure
     """
     count = len(result.before)
-    figure = new_figure(1.35 + 0.8 * count + 3.6, 4.9)
+    height = 4 * 2.6 / count
+    figure = new_figure(1.35 + 0.8 * count + 3.6, 4.9, column=2.5 + height)
     figure.suptitle(
         f"Raising {counted(len(result.maps), f'{result.object} map')} of generator layer {result.layer.number} at one place",
         fontsize=TITLE_SIZE + 1,
     )
-    left, right = figure.subfigures(1, 2, width_ratios=[1.35 + 0.8 * count, 3.6], squeeze=False)[0]
+    if in_column():
+        left, right = figure.subfigures(2, 1, height_ratios=[height, 2.2], squeeze=False)[:, 0]
+    else:
+        left, right = figure.subfigures(1, 2, width_ratios=[1.35 + 0.8 * count, 3.6], squeeze=False)[0]
     rows = {
         "as drawn": result.before,
         f"{result.object}\nmaps raised": result.after,

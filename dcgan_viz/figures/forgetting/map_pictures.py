@@ -7,7 +7,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.forgetting.map_pictures import MapPictures
-from dcgan_viz.figures.style import TITLE_SIZE, caption, new_figure, show_picture, with_minus
+from dcgan_viz.figures.style import (
+    TITLE_SIZE,
+    caption,
+    in_column,
+    new_figure,
+    show_picture,
+    with_minus,
+)
 from dcgan_viz.media.pictures import tile
 
 COLUMNS = 6
@@ -24,9 +31,9 @@ def map_pictures_figure(result: MapPictures) -> Figure:
     -------
     Figure
     """
-    columns = min(COLUMNS, len(result.maps))
+    columns = min(3 if in_column() else COLUMNS, len(result.maps))
     rows = -(-len(result.maps) // columns)
-    figure = new_figure(1.9 * columns, 1.0 + 2.1 * rows)
+    figure = new_figure(1.9 * columns, 1.0 + 2.1 * rows, column=0.4 + rows * (0.2 + 3.2 / columns))
     figure.suptitle(
         f"The maps of generator layer {result.layer.number} that rank highest for “{result.label}” by "
         f"{result.settings['ranking']}",

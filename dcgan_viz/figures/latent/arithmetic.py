@@ -20,10 +20,12 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     plot_estimates,
     show_picture,
+    side_by_side,
     with_minus,
 )
 from dcgan_viz.media.pictures import tile
@@ -50,15 +52,23 @@ def arithmetic_figure(result: Arithmetic) -> Figure:
     rates = 0.9 + 0.27 * len(result.measurements[0].rates) if result.measurements else 0
     # Beside the operands stand two grids of three pictures, with room between for the signs.
     columns = operands + 6
-    shown = min(TRIALS_SHOWN, len(result.trials), round(1.25 * columns))
+    shown = min(6 if in_column() else TRIALS_SHOWN, len(result.trials), round(1.25 * columns))
     width = max(PICTURE * (columns + 1.6), 9.5)
     equation, trials = (
         PICTURE * (averaged + 1) + 0.55,
         (5 if len(result.alone_trials) else 3) * width / (shown + 1.8) + 0.35,
     )
-    figure = new_figure(width, 1.35 + equation + trials + rates)
-    figure.suptitle(result.expression, fontsize=TITLE_SIZE + 2)
     heights = [equation, trials, *([rates] if rates else [])]
+    if in_column():
+        of_rates = [len(measurement.rates) for measurement in result.measurements]
+        lines = 5 if len(result.alone_trials) else 3
+        heights = [
+            0.42 * (averaged + 1) + 0.4,
+            lines * 2.4 / shown,
+            *([sum(0.115 * n + 0.4 for n in of_rates)] if rates else []),
+        ]
+    figure = new_figure(width, 1.35 + equation + trials + rates, column=0.3 + sum(heights))
+    figure.suptitle(result.expression, fontsize=TITLE_SIZE + 2)
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_equation(parts[0], result)
     _draw_trials(parts[1], result, shown)
@@ -101,8 +111,9 @@ def _draw_result(axis: Axes, result: Arithmetic) -> None:
     show_picture(axis, np.concatenate([amid, space, control], axis=1))
     _frame(axis, REFERENCE_COLOR, (width + 2 * GAP - 0.5, height + 2 * GAP - 0.5, width, height))
     words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": LABEL_SIZE}
-    axis.text(amid.shape[1] / 2, -GAP, "= arithmetic on z, amid neighbours", **words)
-    axis.text(amid.shape[1] + width / 3 + control.shape[1] / 2, height, "the same on pixels", **words)
+    lines = "\n" if in_column() else " "
+    axis.text(amid.shape[1] / 2, -GAP, f"= arithmetic on z,{lines}amid neighbours", **words)
+    axis.text(amid.shape[1] + width / 3 + control.shape[1] / 2, height, f"the same{lines}on pixels", **words)
 
 
 def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
@@ -123,7 +134,7 @@ def _draw_trials(part: SubFigure, result: Arithmetic, shown: int) -> None:
 
 def _plot_rates(part: SubFigure, measurements: Sequence[Measurement]) -> None:
     """A panel for each class that was expected, side by side, sharing the conditions."""
-    axes = part.subplots(1, len(measurements), sharey=True, squeeze=False)[0]
+    axes = side_by_side(part, [1] * len(measurements), sharey=True)
     for axis, measurement in zip(axes, measurements, strict=True):
         _plot_class(axis, measurement, exact=len(measurements) == 1)
 
@@ -152,7 +163,9 @@ def _plot_class(axis: Axes, measurement: Measurement, exact: bool) -> None:
 def _frame(axis: Axes, color: str, box: tuple[float, float, float, float]) -> None:
     """Around left, top, width, height, in pixels of the picture."""
     left, top, width, height = box
-    frame = Rectangle((left, top), width, height, fill=False, edgecolor=color, linewidth=2.5, clip_on=False)
+    frame = Rectangle(
+        (left, top), width, height, fill=False, edgecolor=color, linewidth=1.2 if in_column() else 2.5, clip_on=False
+    )
     axis.add_patch(frame)
 
 

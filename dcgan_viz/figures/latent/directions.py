@@ -14,6 +14,7 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     plot_estimates,
@@ -34,8 +35,9 @@ def directions_figure(result: Directions) -> Figure:
     Figure
     """
     rows, samples, positions = result.pictures.shape[:3]
+    samples = 1 if in_column() else samples
     columns = samples * positions
-    figure = new_figure(1.2 + 0.72 * columns + 3.4, 1.9 + 0.75 * rows)
+    figure = new_figure(1.2 + 0.72 * columns + 3.4, 1.9 + 0.75 * rows, column=0.6 + 0.34 * rows)
     figure.suptitle("Directions of the latent space, found without labels", fontsize=TITLE_SIZE + 1)
     # A narrow empty column stands between two samples.
     widths = ([1.0] * positions + [0.12]) * samples + [2.0, 0.1, 2.0]
@@ -80,7 +82,7 @@ def _plot_change(axis: Axes, change: Movement, random: Movement, top: float, *, 
     axis.axvline(random.distance.value, color=CONTROL_COLOR, linewidth=0.8)
     if not alone:
         plot_estimates(axis, [change.distance], [0], color=REFERENCE_COLOR)
-        end, text = change.distance.high + 0.03 * top, f"{change.distance.value:.3g}"
+        end, text = change.distance.high + (0.08 if in_column() else 0.03) * top, f"{change.distance.value:.3g}"
         axis.text(end, 0, text, fontsize=LABEL_SIZE - 1, va="center", ha="left")
     axis.set_xlim(0, 1.25 * top)
     axis.set_ylim(-1, 1)

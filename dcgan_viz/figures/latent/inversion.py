@@ -10,7 +10,16 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from dcgan_viz.analysis.latent.inversion import Inversion, Inverted
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, label_row, new_figure, show_picture
+from dcgan_viz.figures.style import (
+    LABEL_SIZE,
+    TITLE_SIZE,
+    caption,
+    in_column,
+    label_row,
+    new_figure,
+    show_picture,
+    side_by_side,
+)
 from dcgan_viz.words import counted
 
 FOUND_COLOR, NEAREST_COLOR, UNRELATED_COLOR = "#2c5d8f", "#7f8c8d", "#c0392b"
@@ -33,16 +42,19 @@ def inversion_figure(result: Inversion) -> Figure:
     -------
     Figure
     """
-    columns = min(SHOWN, max(len(result.photographs), len(result.own_samples)))
+    most = 5 if in_column() else SHOWN
+    columns = min(most, max(len(result.photographs), len(result.own_samples)))
     # Few pictures stand side by side, the photographs left of the model's own; many below each other.
-    beside = 2 * columns <= SHOWN
-    figure = new_figure(10.5, 5.9 if beside else 9.6)
+    beside = 2 * columns <= most
+    pictures = 3 * 0.75 if beside else 6 * 0.75
+    figure = new_figure(10.5, 5.9 if beside else 9.6, column=3.8 + pictures)
     figure.suptitle("Photographs through the latent space", fontsize=TITLE_SIZE + 1)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[3.3 if beside else 6.6, 1.7], squeeze=False)[:, 0]
+    heights = [pictures, 3.4] if in_column() else [3.3 if beside else 6.6, 1.7]
+    top, bottom = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     parts = top.subfigures(*((1, 2) if beside else (2, 1)), squeeze=False).ravel()
     _show(parts[0], "photograph", result.inverted, (result.photographs, result.pictures, result.nearest), columns)
     _show(parts[1], "own sample", result.own, (result.own_samples, result.own_pictures, result.own_nearest), columns)
-    for axis, measure in zip(bottom.subplots(1, 3, sharey=True), MEASURES, strict=True):
+    for axis, measure in zip(side_by_side(bottom, [1, 1, 1], sharey=True), MEASURES, strict=True):
         _plot_errors(axis, result, measure)
     caption(figure, *_caption(result))
     return figure

@@ -15,10 +15,12 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     plot_estimates,
     show_picture,
+    side_by_side,
 )
 from dcgan_viz.statistics import probability
 
@@ -40,8 +42,8 @@ def turn_figure(result: Turn) -> Figure:
     exemplars = result.exemplars.shape[1]
     width = max(PICTURE * (positions + 1.2), 9.2)
     picture = width / (positions + 1.2)
-    heights = [1.35, picture * (rows + 1) + 0.3, 1.9]
-    figure = new_figure(width, sum(heights) + 1.2)
+    heights = [0.75, 0.33 * (rows + 1) + 0.3, 3.0] if in_column() else [1.35, picture * (rows + 1) + 0.3, 1.9]
+    figure = new_figure(width, sum(heights) + 1.2, column=sum(heights) + 0.3)
     figure.suptitle(f"From “{result.left}” to “{result.right}”", fontsize=TITLE_SIZE + 2)
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
 
@@ -66,7 +68,7 @@ def turn_figure(result: Turn) -> Figure:
     for axis, amount in zip(grid[1], result.amounts, strict=True):
         axis.set_title("sample" if amount == 0 else f"{amount:+.2g} turn".replace("-", "−"), fontsize=LABEL_SIZE, pad=3)
 
-    change, oddness = bottom.subplots(1, 2, width_ratios=[1, 2.6])
+    change, oddness = side_by_side(bottom, [1, 2.6], heights=[1, 1])
     _show_change(change, result)
     _plot_oddness(oddness, result)
     caption(figure, *_caption(result))

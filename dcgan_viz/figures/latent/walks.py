@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dcgan_viz.analysis.latent.walks import Row, UsualSteps, Walk
-from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, new_figure, show_row
+from dcgan_viz.figures.style import LABEL_SIZE, TITLE_SIZE, caption, in_column, new_figure, show_row
 from dcgan_viz.statistics import probability
 
 SUDDEN_COLOR, LIMIT_COLOR = "#c0392b", "#7f8c8d"
@@ -31,23 +31,29 @@ def walk_figure(result: Walk) -> Figure:
     Figure
     """
     rows, steps = result.pictures.shape[:2]
-    figure = new_figure(0.9 + 0.8 * max(steps, 6) + 1.4, 1.5 + rows * (0.95 + STRIP_HEIGHT))
-    figure.suptitle("Walks through the latent space: do the pictures jump?", fontsize=TITLE_SIZE + 1)
-    grid = figure.add_gridspec(
-        1 + 2 * rows,
-        2,
-        width_ratios=[steps, 1.5],
-        height_ratios=[LEGEND_HEIGHT] + [0.95, STRIP_HEIGHT] * rows,
+    figure = new_figure(
+        0.9 + 0.8 * max(steps, 6) + 1.4, 1.5 + rows * (0.95 + STRIP_HEIGHT), column=0.7 + rows * (0.62 + 2.9 / steps)
     )
+    figure.suptitle("Walks through the latent space: do the pictures jump?", fontsize=TITLE_SIZE + 1)
+    # In a column there is no room on the right: what is said of a row stands above it.
+    columns = 1 if in_column() else 2
+    heights = [0.35, *[2.9 / steps, 0.4] * rows] if in_column() else [LEGEND_HEIGHT, *[0.95, STRIP_HEIGHT] * rows]
+    grid = figure.add_gridspec(1 + 2 * rows, columns, width_ratios=[steps, 1.5][:columns], height_ratios=heights)
     _plot_legend(figure.add_subplot(grid[0, :]), result)
     relative = [[_relative(usual, row.steps[k]) for k, usual in enumerate(result.usual)] for row in result.rows]
     top = 1.1 * max(1.0, max(value for row in relative for steps_of in row for value in steps_of))
     for number, row in enumerate(result.rows):
-        show_row(figure.add_subplot(grid[1 + 2 * number, 0]), result.pictures[number])
-        _describe(figure.add_subplot(grid[1 + 2 * number, 1]), result, number)
+        pictures = figure.add_subplot(grid[1 + 2 * number, 0])
+        show_row(pictures, result.pictures[number])
+        text, color = _describe(result, number)
+        if in_column():
+            pictures.set_title(text.replace("\n", ", "), loc="left", fontsize=LABEL_SIZE, color=color, pad=3)
+        else:
+            _write(figure.add_subplot(grid[1 + 2 * number, 1]), text, color)
         _plot_steps(figure.add_subplot(grid[2 + 2 * number, 0]), relative[number], row, top)
-        longest = "\n".join(f"{s.measure} {v:.2f}" for s, v in zip(result.usual, row.largest, strict=True))
-        _write(figure.add_subplot(grid[2 + 2 * number, 1]), longest, "black", LABEL_SIZE - 1)
+        if not in_column():
+            longest = "\n".join(f"{s.measure} {v:.2f}" for s, v in zip(result.usual, row.largest, strict=True))
+            _write(figure.add_subplot(grid[2 + 2 * number, 1]), longest, "black", LABEL_SIZE - 1)
     caption(figure, *_caption(result))
     return figure
 
@@ -63,17 +69,22 @@ def _plot_legend(axis: Axes, result: Walk) -> None:
         Line2D([], [], color=color, marker=marker, markersize=3, linewidth=0.8, label=usual.measure)
         for usual, (color, marker) in zip(result.usual, MEASURE_STYLES, strict=True)
     ]
-    limit = Line2D([], [], color=LIMIT_COLOR, linestyle="--", linewidth=0.8, label="97.5 % of random walks are below")
-    sudden = Line2D([], [], color=SUDDEN_COLOR, marker="o", fillstyle="none", markersize=9, linewidth=0, label="sudden")
-    axis.legend(handles=[*measures, limit, sudden], loc="center", ncols=5, fontsize=LABEL_SIZE, frameon=False)
+    words = "97.5 % of random walks" if in_column() else "97.5 % of random walks are below"
+    limit = Line2D([], [], color=LIMIT_COLOR, linestyle="--", linewidth=0.8, label=words)
+    size = 6 if in_column() else 9
+    sudden = Line2D(
+        [], [], color=SUDDEN_COLOR, marker="o", fillstyle="none", markersize=size, linewidth=0, label="sudden"
+    )
+    columns = 3 if in_column() else 5
+    axis.legend(handles=[*measures, limit, sudden], loc="center", ncols=columns, fontsize=LABEL_SIZE, frameon=False)
 
 
-def _describe(axis: Axes, result: Walk, number: int) -> None:
+def _describe(result: Walk, number: int) -> tuple[str, str]:
+    """What is said of a row, and in which colour."""
     row = result.rows[number]
     target = 0 if result.settings["closed"] and number == len(result.rows) - 1 else number + 1
     verdict = f"sudden at step {row.at}" if row.sudden else "nothing sudden"
-    text = f"{number}→{target}\n{verdict}\n{probability(row.p_value)}"
-    _write(axis, text, SUDDEN_COLOR if row.sudden else "black")
+    return f"{number}→{target}\n{verdict}\n{probability(row.p_value)}", SUDDEN_COLOR if row.sudden else "black"
 
 
 def _write(axis: Axes, text: str, color: str, size: float = LABEL_SIZE) -> None:
@@ -86,10 +97,20 @@ def _plot_steps(axis: Axes, relative: Sequence[Sequence[float]], row: Row, top: 
     places = [i + 0.5 for i in range(len(relative[0]))]
     axis.axhline(1, color=LIMIT_COLOR, linestyle="--", linewidth=0.8)
     for values, (color, marker) in zip(relative, MEASURE_STYLES, strict=True):
-        axis.plot(places, values, color=color, marker=marker, markersize=3, linewidth=0.8, clip_on=False)
+        axis.plot(
+            places, values, color=color, marker=marker, markersize=2 if in_column() else 3, linewidth=0.8, clip_on=False
+        )
     if row.sudden:
         highest = max(values[row.at - 1] for values in relative)
-        axis.plot(places[row.at - 1], highest, "o", color=SUDDEN_COLOR, fillstyle="none", markersize=9, clip_on=False)
+        axis.plot(
+            places[row.at - 1],
+            highest,
+            "o",
+            color=SUDDEN_COLOR,
+            fillstyle="none",
+            markersize=6 if in_column() else 9,
+            clip_on=False,
+        )
     axis.set_xlim(-0.5, len(places) + 0.5)
     axis.set_ylim(0, top)
     axis.set_xticks([])

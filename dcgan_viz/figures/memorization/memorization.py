@@ -16,10 +16,12 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     label_row,
     new_figure,
     plot_estimates,
     show_picture,
+    side_by_side,
     with_minus,
 )
 from dcgan_viz.statistics import Estimate, Interval, probability
@@ -36,16 +38,17 @@ def memorization_figure(result: Memorization) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(10.5, 10.6)
+    heights = [2.7, 4.2, 2.1] if in_column() else [2.5, 3.9, 1.6]
+    figure = new_figure(10.5, 10.6, column=0.5 + sum(heights))
     answer = "the generator copies" if result.copies else result.verdict.split(":")[0].lower()
     figure.suptitle(f"Does it copy its training images? {answer[0].upper()}{answer[1:]}", fontsize=TITLE_SIZE + 1)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.5, 3.9, 1.6], squeeze=False)[:, 0]
-    for index, axis in enumerate(top.subplots(1, 2)):
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
+    for index, axis in enumerate(side_by_side(top, [1, 1])):
         _plot_distances(axis, result, index)
-    planted, alike = middle.subplots(1, 2)
+    planted, alike = side_by_side(middle, [1, 1], heights=[1.4, 1])
     _plot_planted(planted, result)
     _plot_alike(alike, result)
-    strips = bottom.subplots(1, 2 if result.data_copying else 1, squeeze=False)[0]
+    strips = side_by_side(bottom, [1, 1] if result.data_copying else [1])
     _plot_dwelling(strips[0], result)
     if result.data_copying:
         _plot_data_copying(strips[1], result)
@@ -64,12 +67,13 @@ def nearest_figure(result: Memorization) -> Figure:
     -------
     Figure
     """
-    columns = len(result.shown) // 2
-    figure = new_figure(0.9 + 1.2 * columns, 9.0)
+    of_each = len(result.shown) // 2
+    columns = min(of_each, 5) if in_column() else of_each
+    figure = new_figure(0.9 + 1.2 * columns, 9.0, column=1.0 + 6 * (0.15 + 2.7 / columns))
     figure.suptitle("Samples and their nearest training images", fontsize=TITLE_SIZE + 1)
     halves = figure.subfigures(2, 1, squeeze=False)[:, 0]
     titles = ("the samples that are relatively nearest to a training image", "random samples")
-    for half, title, start in zip(halves, titles, (0, columns), strict=True):
+    for half, title, start in zip(halves, titles, (0, of_each), strict=True):
         half.suptitle(title, fontsize=TITLE_SIZE)
         _show_block(half, result, slice(start, start + columns))
     caption(
@@ -132,11 +136,17 @@ def _plot_planted(axis: Axes, result: Memorization) -> None:
     for index, (offset, color, space) in enumerate(((0.19, "#555555", "in pixels"), (-0.19, "#a8a8a8", "in features"))):
         values = [100 * both[index].share.value for _, both in shares]
         axis.barh(places + offset, values, 0.36, color=color, label=space)
-        for place, value in zip(places + offset, values, strict=True):
-            axis.text(value + 1, place, f"{value:.1f}", va="center", fontsize=LABEL_SIZE - 1)
+        if not in_column():
+            for place, value in zip(places + offset, values, strict=True):
+                axis.text(value + 1, place, f"{value:.1f}", va="center", fontsize=LABEL_SIZE - 1)
+    if in_column():
+        # Two numbers above one another would touch.
+        for place, (_, both) in zip(places, shares, strict=True):
+            first, second = (100 * found.share.value for found in both)
+            axis.text(max(first, second) + 2, place, f"{first:.0f}, {second:.0f}", va="center", fontsize=LABEL_SIZE - 1)
     axis.axhline(0.5, color="black", linewidth=0.6)
     axis.set_yticks(places, [kind for kind, _ in shares], fontsize=LABEL_SIZE)
-    axis.set_xlim(0, 112)
+    axis.set_xlim(0, 128 if in_column() else 112)
     axis.set_xticks([0, 25, 50, 75, 100])
     axis.set_title(
         "which planted copies are near a training image (%),\nand from what share of the samples on they are found",

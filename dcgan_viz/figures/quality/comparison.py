@@ -13,6 +13,7 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     new_figure,
     plot_estimates,
     show_picture,
@@ -33,13 +34,18 @@ def comparison_figure(result: Comparison) -> Figure:
     Figure
     """
     rows = len(result.models)
-    figure = new_figure(12.0, 1.5 + 0.72 * rows)
+    lines = [0.4 * rows, 0.9 + 0.22 * rows]
+    figure = new_figure(12.0, 1.5 + 0.72 * rows, column=0.4 + sum(lines))
     drawn = "from the same latents" if result.same_latents else "from latents of one seed"
     figure.suptitle(f"Models side by side: samples {drawn}", fontsize=TITLE_SIZE + 1)
-    pictures, numbers = figure.subfigures(1, 2, width_ratios=(3.2, 1.0), squeeze=False)[0]
-    lines = np.atleast_1d(pictures.subplots(rows, 1))
-    for axes, pixels, entry in zip(lines, result.pictures, result.models, strict=True):
-        show_picture(axes, tile(pixels, columns=len(pixels)))
+    if in_column():
+        pictures, numbers = figure.subfigures(2, 1, height_ratios=lines, squeeze=False)[:, 0]
+    else:
+        pictures, numbers = figure.subfigures(1, 2, width_ratios=(3.2, 1.0), squeeze=False)[0]
+    for axes, pixels, entry in zip(
+        pictures.subplots(rows, 1, squeeze=False)[:, 0], result.pictures, result.models, strict=True
+    ):
+        show_picture(axes, tile(pixels[:8] if in_column() else pixels, columns=8 if in_column() else len(pixels)))
         axes.text(
             -0.01,
             0.5,
@@ -62,7 +68,7 @@ def comparison_figure(result: Comparison) -> Figure:
             ha="center",
             fontsize=LABEL_SIZE - 1,
         )
-    axes.set_yticks([])
+    axes.set_yticks(places, [entry.model for entry in result.models]) if in_column() else axes.set_yticks([])
     axes.set_ylim(-0.6, rows - 0.4)
     axes.margins(x=0.15)
     axes.set_title("kernel distance (thousandths)", fontsize=LABEL_SIZE + 1)

@@ -16,9 +16,11 @@ from dcgan_viz.figures.style import (
     TITLE_SIZE,
     caption,
     finish_axes,
+    in_column,
     new_figure,
     plot_estimates,
     show_picture,
+    side_by_side,
 )
 from dcgan_viz.media.pictures import tile
 from dcgan_viz.statistics import Estimate
@@ -39,16 +41,17 @@ def evaluation_figure(result: Evaluation) -> Figure:
     -------
     Figure
     """
-    figure = new_figure(11.5, 7.6 if result.objects else 6.4)
+    plots = 3 if result.objects else 2
+    figure = new_figure(11.5, 7.6 if result.objects else 6.4, column=0.4 + 2 * 1.75 + plots * 1.7)
     figure.suptitle(
         f"Samples of {result.settings['model']} in the features of the encoder {result.settings['encoder']}",
         fontsize=TITLE_SIZE + 1,
     )
-    parts = figure.subfigures(2, 1, height_ratios=(1.0, 1.25))
+    parts = figure.subfigures(2, 1, height_ratios=(2 * 1.75, plots * 1.7) if in_column() else (1.0, 1.25))
     assert isinstance(parts, np.ndarray)
     top, bottom = parts
     for axes, pixels, title in zip(
-        top.subplots(1, 2), (result.real, result.generated), ("real images", "samples"), strict=True
+        side_by_side(top, [1, 1]), (result.real, result.generated), ("real images", "samples"), strict=True
     ):
         show_picture(axes, tile(pixels, columns=COLUMNS), title)
     _numbers(bottom, result)
@@ -57,7 +60,7 @@ def evaluation_figure(result: Evaluation) -> Figure:
 
 
 def _numbers(part: SubFigure, result: Evaluation) -> None:
-    columns = part.subplots(1, 3 if result.objects else 2, width_ratios=(1.2, 1.5, 1.1)[: 3 if result.objects else 2])
+    columns = side_by_side(part, (1.2, 1.5, 1.1)[: 3 if result.objects else 2])
     _rows(columns[0], result.quality.shares(), result.floor.shares(), "samples", "other real images")
     columns[0].set_title("share (density: 1 when alike)", fontsize=LABEL_SIZE + 1)
     _disturbances(columns[1], result)

@@ -6,6 +6,7 @@ from torch import Tensor
 from dcgan_viz.analysis.attribution.detection import Detection, rank_maps
 from dcgan_viz.figures.attribution.detection import detection_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 def rank(model: DCGAN, scenes: tuple[Tensor, np.ndarray], seed: int = 0) -> Detection:
@@ -13,6 +14,8 @@ def rank(model: DCGAN, scenes: tuple[Tensor, np.ndarray], seed: int = 0) -> Dete
 
 
 def test_the_figure_shows_object_and_maps(tiny_model: DCGAN, scenes) -> None:
-    figure = detection_figure(rank(tiny_model, scenes))
+    drawn = rank(tiny_model, scenes)
+    figure = detection_figure(drawn)
+    assert not faults(lambda: detection_figure(drawn))
     assert figure.get_suptitle() == "Which maps of discriminator layer 1 see “square”?"
     assert "by chance" in figure.said.replace("\n", " ")

@@ -8,6 +8,7 @@ import pytest
 from dcgan_viz.analysis.attribution.guided_backprop import guided_backprop
 from dcgan_viz.figures.attribution.guided_backprop import guided_backprop_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 @pytest.mark.parametrize("top", [1, 4])
@@ -16,3 +17,4 @@ def test_a_single_map_has_room_beside_its_caption(tiny_model: DCGAN, top: int) -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         guided_backprop_figure(result).savefig(io.BytesIO())
+        assert not faults(lambda: guided_backprop_figure(result))

@@ -6,6 +6,7 @@ from torch import Tensor
 from dcgan_viz.analysis.attribution.methods import METHODS, MethodComparison, compare_methods
 from dcgan_viz.figures.attribution.methods import methods_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 @pytest.fixture
@@ -18,7 +19,9 @@ def compare(model: DCGAN, images: Tensor, layer: int, *methods: str, seed: int =
 
 
 def test_the_figure_names_every_method(tiny_model: DCGAN, images: Tensor) -> None:
-    figure = methods_figure(compare(tiny_model, images, 3, *METHODS))
+    drawn = compare(tiny_model, images, 3, *METHODS)
+    figure = methods_figure(drawn)
+    assert not faults(lambda: methods_figure(drawn))
     titles = [axis.get_title() for axis in figure.axes[: len(METHODS) + 1]]
     assert titles == ["image", *METHODS]
     assert len(figure.axes) == 3 * (len(METHODS) + 1)

@@ -6,6 +6,7 @@ from dcgan_viz.analysis.attribution.sanity import sanity_check
 from dcgan_viz.analysis.attribution.unit_gradients import Unit
 from dcgan_viz.figures.attribution.sanity import sanity_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 @pytest.fixture
@@ -16,6 +17,7 @@ def units() -> list[Unit]:
 def test_the_figure_shows_every_measure_and_depth(tiny_model: DCGAN, units: list[Unit]) -> None:
     result = sanity_check(tiny_model.discriminator, 3, tiny_model.sample(8), units, settings={"model": "tiny"})
     figure = sanity_figure(result)
+    assert not faults(lambda: sanity_figure(result))
     assert [axis.get_title() for axis in figure.axes] == [
         "Spearman, signed",
         "Spearman, absolute",

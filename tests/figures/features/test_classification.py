@@ -10,6 +10,7 @@ from dcgan_viz.data.images import ImageSet
 from dcgan_viz.data.labelled import LabelledImages, LabelledSplit
 from dcgan_viz.figures.features.classification import classification_figure, looks_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 def test_every_method_has_its_place_and_every_class_a_row(tiny_model: DCGAN, tmp_path: Path) -> None:
@@ -23,6 +24,7 @@ def test_every_method_has_its_place_and_every_class_a_row(tiny_model: DCGAN, tmp
         t.get_text().split("\n")[0] for axes in classification_figure(result).axes for t in axes.get_yticklabels()
     }
     assert {NAMES["discriminator"], NAMES["pixels"]} <= labels
+    assert not faults(lambda: classification_figure(result)) + faults(lambda: looks_figure(result))
     words = " ".join(t.get_text() for axes in looks_figure(result).axes for t in axes.texts)
     assert "dark" in words
     assert "bright" in words

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from dcgan_viz.analysis.forgetting.forgetting import Forgetting
 from dcgan_viz.figures.forgetting.forgetting import forgetting_figure
+from tests.figures.columns import faults
 
 
 def test_annotated_samples_stand_over_scores_and_effects(forgotten: Forgetting) -> None:
     figure = forgetting_figure(forgotten)
+    assert not faults(lambda: forgetting_figure(forgotten))
     # As drawn, then twice pictures and what changed.
     *rows, scores, effects = figure.axes
     labels = [axes.texts[0].get_text().replace("\n", " ") for axes in rows]

@@ -10,6 +10,7 @@ from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.figures.latent.arithmetic import arithmetic_figure
 from dcgan_viz.model import DCGAN
 from tests.concepts import EXPRESSION, people
+from tests.figures.columns import faults
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def result(tiny_model: DCGAN, concepts: Concepts) -> Arithmetic:
 
 def test_the_figure_says_what_was_done(result: Arithmetic) -> None:
     figure = arithmetic_figure(result)
+    assert not faults(lambda: arithmetic_figure(result))
     text = figure.said
     assert f"{result.instability:.1f} grey levels with three" in text.replace("\n", " ")
     assert "picked by: a tester" in text.replace("\n", " ")

@@ -9,6 +9,7 @@ from dcgan_viz.analysis.latent.inversion import (
     invert,
 )
 from dcgan_viz.figures.latent.inversion import inversion_figure
+from tests.figures.columns import faults
 
 QUICK = {"starts": 2, "steps": 40, "samples": 128, "own": 4}
 
@@ -24,6 +25,7 @@ def result(tiny_model) -> Inversion:
 
 def test_the_figure_says_what_was_done(result: Inversion) -> None:
     figure = inversion_figure(result)
+    assert not faults(lambda: inversion_figure(result))
     text = figure.said.replace("\n", " ")
     assert result.verdict.replace("`", "") in text
     assert f"{result.settings['evaluations']} evaluations" in text

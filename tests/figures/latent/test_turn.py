@@ -7,6 +7,7 @@ from dcgan_viz.annotations.concepts import Concepts
 from dcgan_viz.figures.latent.turn import turn_figure
 from dcgan_viz.model import DCGAN
 from tests.concepts import sides
+from tests.figures.columns import faults
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def result(tiny_model: DCGAN, concepts: Concepts) -> Turn:
 
 def test_the_figure_says_what_was_done(result: Turn) -> None:
     figure = turn_figure(result)
+    assert not faults(lambda: turn_figure(result))
     text = figure.said.replace("\n", " ")
     assert f"{result.oddness.value:.2f} [" in text
     assert "(seed 2)" in text

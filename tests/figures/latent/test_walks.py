@@ -13,6 +13,7 @@ from dcgan_viz.analysis.latent.walks import (
 )
 from dcgan_viz.figures.latent.walks import SUDDEN_COLOR, walk_figure
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 def short_walk(model: DCGAN, points: torch.Tensor | None = None, **settings: object) -> Walk:
@@ -24,7 +25,9 @@ def short_walk(model: DCGAN, points: torch.Tensor | None = None, **settings: obj
 def test_the_figure_says_what_was_done(tiny_model, closed: bool) -> None:
     result = short_walk(tiny_model, rows=2, steps=3, closed=closed)
     sudden = replace(result.rows[1], sudden=True, at=2, p_value=0.0025)
-    figure = walk_figure(replace(result, rows=(replace(result.rows[0], sudden=False), sudden)))
+    shown = replace(result, rows=(replace(result.rows[0], sudden=False), sudden))
+    figure = walk_figure(shown)
+    assert not faults(lambda: walk_figure(shown))
     # A legend; a row of pictures and its steps, with words beside each.
     assert len(figure.axes) == 1 + 2 * 4
     drawn = [line.get_ydata() for line in figure.axes[3].lines]

@@ -10,6 +10,7 @@ from dcgan_viz.data.images import TensorImages
 from dcgan_viz.figures.quality.evaluation import evaluation_figure
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN
+from tests.figures.columns import faults
 
 
 class Averages:
@@ -28,5 +29,6 @@ def photographs(count: int, seed: int = 0) -> TensorImages:
 def test_a_result_with_objects_is_drawn_and_saved(tiny_model: DCGAN, tiny_segmenter: Segmenter, tmp_path: Path) -> None:
     result = evaluate(tiny_model, photographs(400), Averages(), segmenter=tiny_segmenter)
     assert [entry.object for entry in result.objects] == list(tiny_segmenter.objects)
+    assert not faults(lambda: evaluation_figure(result))
     result.save(tmp_path / "out", {"evaluate": evaluation_figure(result)})
     assert (tmp_path / "out" / "evaluate.png").stat().st_size > 10_000
