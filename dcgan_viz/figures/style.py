@@ -54,8 +54,8 @@ COLUMN_WIDTH, COLUMN_SHRINKS, COLUMN_TITLE = 3.3, 0.75, 8.0
 class PlainFigure(Figure):
     """A figure whose words are shown as they are: the dollar signs of an object's or a model's name are no formula."""
 
-    said = ""
-    """All that is to be said of it: its caption, and what is no part of the picture."""
+    said, details = "", ""
+    """All that is to be said of it, its caption and what is no part of the picture; and the latter alone, at its end."""
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
@@ -191,7 +191,7 @@ def caption(figure: PlainFigure, text: str, details: str = "") -> None:
 
     That is in ``captions.txt`` beside the saved figure, and in a report.
     """
-    figure.said = f"{text} {details}".strip()
+    figure.said, figure.details = f"{text} {details}".strip(), details
     apart = _APART.get()
     if apart is not None:
         apart.append(figure.said)

@@ -156,6 +156,8 @@ class Analysis:
     misses : callable
         What the subject lacks for it, as a sentence; empty if it fits.
     run : callable
+    references : tuple of str
+        Where it is from, beside the DCGAN paper.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Analysis:
     caution: str
     misses: Callable[[Subject], str]
     run: Callable[[Subject], Found]
+    references: tuple[str, ...] = ()
 
 
 def _nothing(subject: Subject) -> str:
@@ -381,6 +384,12 @@ ANALYSES: Sequence[Analysis] = (
         "Distances are in the features of one encoder; compare only numbers of the same encoder and the same images.",
         lambda s: "" if s.images is not None else "no real images were given",
         _quality,
+        (
+            "M. Heusel et al.: GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium. NeurIPS 2017.",
+            "M. Bińkowski et al.: Demystifying MMD GANs. ICLR 2018.",
+            "T. Kynkäänniemi et al.: Improved Precision and Recall Metric for Assessing Generative Models. NeurIPS 2019.",
+            "M. F. Naeem et al.: Reliable Fidelity and Diversity Metrics for Generative Models. ICML 2020.",
+        ),
     ),
     Analysis(
         "guided-backprop",
@@ -390,6 +399,7 @@ ANALYSES: Sequence[Analysis] = (
         "Guided gradients resemble the image even where nothing was learned: compare with the random filters.",
         _nothing,
         _excites,
+        ("J. T. Springenberg et al.: Striving for Simplicity: The All Convolutional Net. ICLR workshop 2015.",),
     ),
     Analysis(
         "sanity",
@@ -398,6 +408,11 @@ ANALYSES: Sequence[Analysis] = (
         "Guided backpropagation is known to change little when high layers are randomised.",
         _unless_fast(_nothing),
         _sanity,
+        (
+            "J. Adebayo et al.: Sanity Checks for Saliency Maps. NeurIPS 2018.",
+            "W. Nie, Y. Zhang, A. Patel: A Theoretical Explanation for Perplexing Behaviors of Backpropagation-based "
+            "Visualizations. ICML 2018.",
+        ),
     ),
     Analysis(
         "forget",
@@ -407,6 +422,7 @@ ANALYSES: Sequence[Analysis] = (
         "A regression may find brightness or place instead of the object; what these alone find is given.",
         lambda s: "" if _object(s) else "nobody has drawn boxes on its samples: see dcgan-viz annotate",
         _forgets,
+        ("D. Bau et al.: GAN Dissection: Visualizing and Understanding Generative Adversarial Networks. ICLR 2019.",),
     ),
     Analysis(
         "walk",
@@ -416,6 +432,9 @@ ANALYSES: Sequence[Analysis] = (
         "A smooth walk is no proof that nothing was memorised.",
         _nothing,
         _walks,
+        (
+            "T. Karras, S. Laine, T. Aila: A Style-Based Generator Architecture for Generative Adversarial Networks. CVPR 2019.",
+        ),
     ),
     Analysis(
         "directions",
@@ -425,6 +444,10 @@ ANALYSES: Sequence[Analysis] = (
         "A direction that changes much need not change one thing.",
         _unless_fast(_nothing),
         _directs,
+        (
+            "E. Härkönen et al.: GANSpace: Discovering Interpretable GAN Controls. NeurIPS 2020.",
+            "Y. Shen, B. Zhou: Closed-Form Factorization of Latent Semantics in GANs. CVPR 2021.",
+        ),
     ),
     Analysis(
         "arithmetic",
@@ -450,5 +473,10 @@ ANALYSES: Sequence[Analysis] = (
         "It finds copies as far as its measures see them: the planted ones say how far that is.",
         _unless_fast(_lacks_training),
         _memorizes,
+        (
+            "C. Meehan, K. Chaudhuri, S. Dasgupta: A Three Sample Hypothesis Test for Evaluating Generative Models. "
+            "AISTATS 2020.",
+            "D. Lopez-Paz, M. Oquab: Revisiting Classifier Two-Sample Tests. ICLR 2017.",
+        ),
     ),
 )

@@ -11,12 +11,12 @@ from dcgan_viz.results import Result
 from dcgan_viz.statistics import Estimate
 
 NAMING = (
-    *("object", "choice", "condition", "concept", "measure", "space", "source"),
+    *("object", "choice", "condition", "concept", "expected", "measure", "space", "source"),
     *("kind", "method", "name", "map", "randomisation", "baseline"),
 )
 """Fields whose value says which of several things a number is of; the first ones that there are."""
 
-MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities", "measurement", "rates")
+MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities", "measurements", "rates")
 """Fields that say nothing beside the names of what they hold."""
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops, ImageOps
 from dcgan_viz.data.images import to_pixels
 from dcgan_viz.data.pixels import read_pixels
 from dcgan_viz.errors import UserError
-from dcgan_viz.figures.style import DPI, captions_apart, with_minus
+from dcgan_viz.figures.style import DPI, captions_apart, for_column, with_minus
 from dcgan_viz.media.pictures import tile
 from dcgan_viz.report.analyses import ANALYSES, Analysis, Subject
 from dcgan_viz.report.estimates import Row, estimates_of
@@ -45,13 +45,14 @@ class Picture:
         WebP as base64.
     width : int
         As it is meant to be seen, in CSS pixels.
-    caption : str
-        What was done.
+    caption, details : str
+        What is seen, and how it was made.
     """
 
     data: str
     width: int
     caption: str
+    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Chapter:
     Parameters
     ----------
     analysis : Analysis
+    subject : str
+        The model's name.
     missing : str
         Why it was left out; empty if it was not.
     pictures : tuple of Picture
@@ -89,6 +92,7 @@ class Chapter:
     """
 
     analysis: Analysis
+    subject: str
     missing: str = ""
     pictures: tuple[Picture, ...] = ()
     said: tuple[Said, ...] = ()
@@ -160,9 +164,11 @@ def model_report(
     chapters = []
     for number, analysis in enumerate(ANALYSES, 1):
         of_both = []
+        # Beside one another figures have half the page, in which wide ones could not be read.
+        beside = sum(not analysis.misses(subject) for subject in subjects) > 1
         for subject in subjects:
             say(f"{number} of {len(ANALYSES)}, {subject.name}: {analysis.title}")
-            of_both.append(_chapter(analysis, subject))
+            of_both.append(_chapter(analysis, subject, beside))
         chapters.append(of_both)
     page = _page(subjects, chapters, author, command)
     if len(page.encode()) > MAXIMUM_BYTES:
@@ -184,18 +190,19 @@ def model_report(
     )
 
 
-def _chapter(analysis: Analysis, subject: Subject) -> Chapter:
+def _chapter(analysis: Analysis, subject: Subject, beside: bool) -> Chapter:
     missing = analysis.misses(subject)
     if missing:
-        return Chapter(analysis, missing)
+        return Chapter(analysis, subject.name, missing)
     try:
-        with captions_apart():
+        with for_column() if beside else captions_apart():
             found = analysis.run(subject)
     except UserError as error:
         # What one analysis cannot do is no reason to lose the others.
-        return Chapter(analysis, str(error))
+        return Chapter(analysis, subject.name, str(error))
     return Chapter(
         analysis,
+        subject.name,
         pictures=tuple(_encode(figure) for figure in found.figures),
         said=_said(found.result.sentences()),
         rows=estimates_of(found.result),
@@ -229,12 +236,13 @@ def _encode(figure: Figure) -> Picture:
     Labels may stand out of the figure, so that what is around it is drawn too.
     """
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, bbox_inches=figure.bbox_inches.padded(AROUND))
+    figure.savefig(file, format="png", dpi=figure.dpi, bbox_inches=figure.bbox_inches.padded(AROUND))
     with Image.open(file) as image:
         pixels = image.convert("RGB")
     drawn = ImageChops.difference(pixels, Image.new("RGB", pixels.size, "white")).getbbox()
     shown = pixels if drawn is None else ImageOps.expand(pixels.crop(drawn), MARGIN, "white")
-    return Picture(_webp(shown), round(shown.width * 96 / DPI), with_minus(getattr(figure, "said", "")))
+    said, details = (with_minus(getattr(figure, name, "")) for name in ("said", "details"))
+    return Picture(_webp(shown), round(shown.width * 96 / DPI), said.removesuffix(details).strip(), details)
 
 
 def _webp(image: Image.Image) -> str:
@@ -275,6 +283,12 @@ def _number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def _references(chapters: list[list[Chapter]]) -> list[str]:
+    """What the chapters that were made are from, each work once."""
+    made = [of_both[0].analysis for of_both in chapters if any(not c.missing for c in of_both)]
+    return list(dict.fromkeys(reference for analysis in made for reference in analysis.references))
+
+
 def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: str, command: str) -> str:
     environment = Environment(
         loader=PackageLoader("dcgan_viz.report", "."),
@@ -290,6 +304,7 @@ def _page(subjects: Sequence[Subject], chapters: list[list[Chapter]], author: st
         imported=[_imported(subject) for subject in subjects],
         chapters=[of_both for of_both in chapters if any(not c.missing for c in of_both)],
         left_out=[of_both for of_both in chapters if all(c.missing for c in of_both)],
+        references=_references(chapters),
         shown_rows=SHOWN_ROWS,
         author=author,
         command=command,

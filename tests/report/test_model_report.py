@@ -97,6 +97,27 @@ def test_two_models_stand_side_by_side(tiny_model: DCGAN, monkeypatch: pytest.Mo
     alone = model_report([Subject(tiny_model, "one")])
     assert alone.chapters["directions"][0] == both.chapters["directions"][0]
     assert both.page.count("<h3>other</h3>") == 2
+    # Beside one another figures have half the page, and are drawn for it: higher than wide.
+    sizes = [
+        Image.open(io.BytesIO(base64.b64decode(re.findall(r'webp;base64,([^"]+)" width', report.page)[0]))).size
+        for report in (both, alone)
+    ]
+    assert sizes[0][0] < sizes[0][1]
+    assert sizes[1][0] > sizes[1][1]
+    assert both.page.count("GANSpace") == 1
+
+
+def test_what_one_of_two_models_lacks_does_not_leave_half_the_page_empty(
+    tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misses(subject: Subject) -> str:
+        return "nobody has looked" if subject.name == "one" else ""
+
+    monkeypatch.setattr(module, "ANALYSES", [replace(analysis("directions"), misses=misses)])
+    page = model_report([Subject(tiny_model, "one"), Subject(tiny_model, "other")]).page
+    assert "<b>one</b> is left out: nobody has looked." in page
+    assert page.count('class="both alone"') == 1
+    assert (page.count("<h3>one</h3>"), page.count("<h3>other</h3>")) == (1, 2)
 
 
 def fail(subject: Subject) -> Found:
