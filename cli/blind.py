@@ -26,7 +26,7 @@ DEFAULT_OUT = "results/blind"
     "--answers", type=click.Path(path_type=Path), help="Add the answers in this JSON file, instead of asking for them."
 )
 @click.option("--contributor", help="Who judges; written into the answers.  [default: not stated]")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
 @out_option(DEFAULT_OUT)
 @json_option
 def blind(

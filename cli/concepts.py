@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Draw the samples with their numbers to a PNG, instead of the page.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
 @overwrite_option
 @json_option
 def concepts(

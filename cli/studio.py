@@ -37,7 +37,7 @@ from dcgan_viz.cli.options import device_option, json_option
     show_default=True,
     help="Address of the page; one that other machines reach asks for the token in the printed address.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the page.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
 @device_option
 @json_option
 def studio(

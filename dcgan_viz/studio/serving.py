@@ -319,6 +319,7 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
     build : callable
         Makes the application; called once the port is known to be free.
     port : int
+        0: any that is free.
     ready : callable
         Receives the address before the server starts.
     host : str
@@ -340,5 +341,5 @@ def serve(build: Callable[[], Starlette], port: int, ready: Callable[[str], None
                 raise UserError(f"port {port} is taken: choose another `port`") from error
             raise UserError(f"this machine cannot be reached as {host}: {error.strerror}") from error
         app = build()
-        ready(f"http://{host}:{port}/")
+        ready(f"http://{host}:{listener.getsockname()[1]}/")
         uvicorn.Server(uvicorn_config(app)).run(sockets=[listener])

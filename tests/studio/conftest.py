@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -34,11 +35,8 @@ def serving() -> Callable[..., AbstractContextManager[Served]]:
 
     @contextmanager
     def start(*arguments: object) -> Iterator[Served]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         with subprocess.Popen(
-            [sys.executable, "-m", "dcgan_viz.cli.main", *(str(a) for a in arguments), "--port", str(port)],
+            [sys.executable, "-m", "dcgan_viz.cli.main", *(str(a) for a in arguments), "--port", "0"],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -46,7 +44,10 @@ def serving() -> Callable[..., AbstractContextManager[Served]]:
         ) as process:
             try:
                 assert process.stderr is not None
-                yield Served(f"http://127.0.0.1:{port}/", port, process.stderr.readline(), process)
+                said = process.stderr.readline()
+                address = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+                assert address is not None, said + process.stderr.read()
+                yield Served(address[0], int(address[1]), said, process)
             finally:
                 process.kill()
 
