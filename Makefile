@@ -4,7 +4,7 @@
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-fast:  ## the tests that take little time, in three minutes
+fast:  ## the tests that take little time, in a minute and a half
 	pytest -n auto -m "not slow" tests dcgan_viz
 
 test:  ## all tests and notebooks, as the README says

@@ -14,6 +14,7 @@ SLOW = (
     "tests/analysis/memorization/",
     "tests/foreign/",
     "tests/fuzz/",
+    "tests/report/",
     "tests/test_packaging.py",
 )
 """Files and folders of which every test is slow; others are marked where they stand."""

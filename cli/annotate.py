@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option, model_option, overwrite_option
+from dcgan_viz.cli.options import json_option, model_option, overwrite_option, port_option
 from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ USED = {
     "--seed", type=click.IntRange(0), default=2015, show_default=True, help="Seed of the samples, in a new file."
 )
 @click.option("--contributor", default="not stated", show_default=True, help="Who draws; written into the file.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
+@port_option
 @overwrite_option
 @json_option
 def annotate(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option
+from dcgan_viz.cli.options import check_out, finish, json_option, out_folder, out_option, port_option
 
 if TYPE_CHECKING:
     from dcgan_viz.blind.report import BlindResult, Difference
@@ -26,7 +26,7 @@ DEFAULT_OUT = "results/blind"
     "--answers", type=click.Path(path_type=Path), help="Add the answers in this JSON file, instead of asking for them."
 )
 @click.option("--contributor", help="Who judges; written into the answers.  [default: not stated]")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
+@port_option
 @out_option(DEFAULT_OUT)
 @json_option
 def blind(

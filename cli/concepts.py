@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option, model_option, overwrite_option
+from dcgan_viz.cli.options import json_option, model_option, overwrite_option, port_option
 
 if TYPE_CHECKING:
     from dcgan_viz.annotations.concepts import Concepts
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Draw the samples with their numbers to a PNG, instead of the page.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
+@port_option
 @overwrite_option
 @json_option
 def concepts(

@@ -93,6 +93,17 @@ def keep_list_option(function: Function) -> Function:
     )(function)
 
 
+def port_option(function: Function) -> Function:
+    """``--port NUMBER``: where a page is served."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8765,
+        show_default=True,
+        help="Port of the page; 0 takes any that is free.",
+    )(function)
+
+
 def overwrite_option(function: Function) -> Function:
     """``--overwrite``: whether what is there may be replaced."""
     return click.option(

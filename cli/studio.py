@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import device_option, json_option
+from dcgan_viz.cli.options import device_option, json_option, port_option
 
 
 @click.command(cls=Command, short_help="Look at a model in the browser: samples, forgetting, units, arithmetic.")
@@ -37,7 +37,7 @@ from dcgan_viz.cli.options import device_option, json_option
     show_default=True,
     help="Address of the page; one that other machines reach asks for the token in the printed address.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port of the page; 0: any that is free.")
+@port_option
 @device_option
 @json_option
 def studio(

@@ -137,6 +137,7 @@ def test_when_no_more_can_be_written_a_command_leaves_nothing_half_written(
     assert not left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -110,6 +110,7 @@ def test_a_pickle_bomb_does_not_go_off(tiny_folder: Path, refused) -> None:
     assert not Path("exploded").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled_models())
 def test_every_bundled_model_is_whole(name: str) -> None:
     model = load(name)

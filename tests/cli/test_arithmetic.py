@@ -29,6 +29,7 @@ def save_classifier(folder: Path) -> None:
     Classifier(network, ClassifierCard(("man", "woman"), 16, 3, widths=(4, 4, 4, 4))).save(folder)
 
 
+@pytest.mark.slow
 def test_arithmetic_writes_a_whole_result(run, named: Path) -> None:
     save_classifier(named / "classifiers" / "gender")
     line = [

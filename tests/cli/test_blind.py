@@ -51,6 +51,7 @@ def test_the_report_says_what_was_found(run, folder: Path) -> None:
         assert min(picture.size) > 200
 
 
+@pytest.mark.slow
 def test_json_is_alone_on_standard_output_and_is_the_librarys(run, folder: Path) -> None:
     write_answers(folder, folder / "answers.json", range(10))
     outcome = run("blind", folder, "--report", "--json", "--out", "here")
@@ -63,6 +64,7 @@ def test_json_is_alone_on_standard_output_and_is_the_librarys(run, folder: Path)
     assert "14 of 24 pictures are not judged yet" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_what_is_not_known_yet_is_said(run, folder: Path) -> None:
     write_answers(folder, folder / "answers.json", range(1))
     outcome = run("blind", folder, "--report")
@@ -72,6 +74,7 @@ def test_what_is_not_known_yet_is_said(run, folder: Path) -> None:
     assert "nan" not in outcome.stdout
 
 
+@pytest.mark.slow
 def test_answers_of_another_program_are_taken(run, folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "program.json"
     write_answers(folder, file, range(5), "a program")

@@ -25,6 +25,7 @@ def test_concepts_are_named_by_number(run, tiny_folder: Path) -> None:
     assert changed.seed == 6
 
 
+@pytest.mark.slow
 def test_the_sheets_show_all_samples_with_numbers(run, tiny_folder: Path) -> None:
     outcome = run("concepts", "--model", tiny_folder, "--count", 130, "--seed", 4, "--sheet", "sheets/all.png")
     assert outcome.exit_code == 0, outcome.output

@@ -297,6 +297,7 @@ def test_a_resumed_run_keeps_what_was_put_into_its_folders(typed) -> None:
     assert snapshot(place, notes) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sample", "sample --each", "blind --report", "rooms", "import", "annotate --auto"])
 def test_overwrite_replaces_the_outputs_and_nothing_else(name: str, typed) -> None:
     command, written = COMMANDS[name]

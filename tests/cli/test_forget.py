@@ -22,6 +22,7 @@ def annotated(tiny_folder: Path) -> Path:
     return tiny_folder
 
 
+@pytest.mark.slow
 def test_forget_writes_a_whole_result(run, annotated: Path) -> None:
     outcome = run("forget", "--model", annotated, "--samples", 6, "--seed", 3, "--out", "result", "--json")
     assert outcome.exit_code == 0, outcome.output
@@ -68,6 +69,7 @@ def test_a_full_disk_leaves_nothing_behind(refused, annotated: Path, monkeypatch
     assert not [p for p in Path().iterdir() if p.name.startswith(".result")]
 
 
+@pytest.mark.slow
 def test_the_model_that_has_forgotten_is_a_model(run, annotated: Path) -> None:
     line = f"forget --model {annotated} --samples 70 --seed 3 --negatives matched --rank-by causal --save-as edited"
     outcome = run(*line.split())

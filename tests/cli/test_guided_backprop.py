@@ -34,6 +34,7 @@ def test_guided_backprop_writes_figure_and_numbers(run, tiny_folder) -> None:
     assert "maps of layer 3, 20 samples of the model (seed 0)" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_photographs_are_read_and_all_maps_fill_pages(run, tiny_folder, photographs) -> None:
     outcome = run(
         "guided-backprop", "--model", tiny_folder, "--images", photographs, "--maps", "all", "--top", 2, "--json"

@@ -100,6 +100,7 @@ def test_the_room_that_is_foretold_is_what_is_taken(run, photographs: Path) -> N
     assert plan["bytes"] == pytest.approx(np.load("prepared.npy").nbytes, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_room_that_features_take_is_foretold(run, labelled: Path, tiny_folder: Path) -> None:
     line = f"classify {tiny_folder} {labelled} --per-class 5 --draws 2 --curve none --no-layers --centroids 16"
     plan = json.loads(run(*line.split(), "--features", "kept", "--dry-run", "--json").stdout)

@@ -174,6 +174,7 @@ def test_resuming_a_finished_run_is_no_error(run: Run, array: Path) -> None:
     assert checkpoint.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -211,6 +212,7 @@ def test_other_images_and_fewer_steps_are_refused(run: Run, refused: Callable[..
 # --- Starting from a trained model --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_start_from_takes_the_models_networks(run: Run, refused: Callable[..., str], array: Path) -> None:
     start(run, array, "--kernel 3 --top-layer --latent 8 --name first")
     result = run("train", array, "--start-from", "run", "--steps", 1, "--batch-size", 8, "--out", "tuned")

@@ -74,6 +74,7 @@ def result(folder: Path) -> Duplicates:
     return find_duplicates(folder, steps=STEPS, workers=1)
 
 
+@pytest.mark.slow
 def test_copies_of_every_kind_are_found_and_nothing_else(result: Duplicates) -> None:
     assert [[result.names[i] for i in members] for members in result.members()] == EXPECTED
     assert (result.pictures, result.broken, result.groups, result.removed) == (45, 1, 4, 5)
@@ -94,6 +95,7 @@ def test_the_keep_list_is_what_load_images_takes(result: Duplicates, folder: Pat
     assert "<script" not in page
 
 
+@pytest.mark.slow
 def test_equal_codes_alone_find_fewer(result: Duplicates, folder: Path) -> None:
     alone = find_duplicates(folder, radius=0, steps=STEPS, workers=1)
     assert (alone.distances == 0).all()
@@ -135,6 +137,7 @@ def test_cells_find_nearly_all_pairs_and_none_that_differ_more(monkeypatch: pyte
     assert len(found) > 0.8 * len(every)
 
 
+@pytest.mark.slow
 def test_crops_that_are_there_are_used_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find_duplicates(folder, tmp_path / "out", steps=2, workers=1)
     written = (tmp_path / "out" / "crops.npy").stat().st_mtime_ns

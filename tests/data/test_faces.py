@@ -161,6 +161,7 @@ def test_a_photograph_of_an_astronaut_has_one_face(tmp_path: Path) -> None:
     assert turned["roll"] - upright["roll"] == pytest.approx(12, abs=6)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_pasted_faces_are_found_and_turned(realdata: Path, tmp_path: Path) -> None:
     rooms, people = open_images(realdata / "lsun_bedrooms_10k.zip"), open_images(realdata / "utkface_9780.zip")

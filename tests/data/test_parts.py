@@ -97,6 +97,7 @@ def test_joined_features_are_those_of_one_machine(photographs: Path, tmp_path: P
         merge_features(tmp_path / "other" / "f.npy")
 
 
+@pytest.mark.slow
 def test_the_commands_divide_the_work(run: Callable[..., Result], photographs: Path, tiny_folder: Path) -> None:
     assert run("prepare", photographs, "whole.npy", "--size", 16, "--workers", 1).exit_code == 0
     for shard in ("1/2", "2/2"):

@@ -12,6 +12,7 @@ from tests.blind.judged import make_trial, place, random_answers
 from tests.figures.columns import faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["boxes", "yes-no"])
 def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) -> None:
     trial = make_trial(kind)
@@ -42,6 +43,7 @@ def test_the_figure_shows_answers_numbers_and_what_was_done(kind: AnswerKind) ->
     assert differences.lines[0].get_xdata() == pytest.approx([100 * d.share.value for d in result.differences])
 
 
+@pytest.mark.slow
 def test_labels_of_many_differences_do_not_run_into_one_another() -> None:
     trial = make_trial("yes-no", conditions=4)
     figure = blind_figure(unblind(trial, random_answers(trial)))

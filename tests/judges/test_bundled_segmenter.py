@@ -23,6 +23,7 @@ def segmenter(model: DCGAN) -> Segmenter:
     return found
 
 
+@pytest.mark.slow
 def test_it_finds_objects_in_rooms_it_has_not_seen(segmenter: Segmenter) -> None:
     rooms = draw_rooms(150, 64, seed=77)
     ious = intersection_over_union(segment(segmenter, to_tensor(rooms.pixels)), rooms.masks, OBJECTS)

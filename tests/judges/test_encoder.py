@@ -70,6 +70,7 @@ def test_a_folder_that_is_no_encoder_is_named(tmp_path: Path) -> None:
         load_encoder(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_learns_and_is_measured_on_what_it_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     # A few steps are fewer than the average reaches back.
     monkeypatch.setattr("dcgan_viz.judges.encoder_training.AVERAGE_DECAY", 0.5)
@@ -91,6 +92,7 @@ def test_a_class_without_pictures_is_named() -> None:
         train_encoder(images, labels, learned, name="x", batch_size=16)
 
 
+@pytest.mark.slow
 def test_statistics_do_not_depend_on_the_order_of_the_classes() -> None:
     """Folders are read class by class: statistics of batches of one class would leave out how classes differ."""
     images, labels = squares(400)

@@ -127,6 +127,7 @@ def test_rooms_stay_the_same_from_version_to_version() -> None:
     )
 
 
+@pytest.mark.slow
 def test_processes_share_the_work_without_a_guarded_script(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

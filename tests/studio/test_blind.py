@@ -121,6 +121,7 @@ def everything(client) -> list[tuple[str, int, dict[str, str], bytes]]:
     return heard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["boxes", "yes-no"])
 def test_nothing_that_the_server_sends_depends_on_or_names_a_condition(tmp_path: Path, kind: AnswerKind) -> None:
     """Two trials of the same pictures, whose keys say the opposite, look the same down to the byte."""
@@ -158,6 +159,7 @@ def test_the_command_listens_on_this_machine_alone_and_ends_with_ctrl_c(
         assert f"dcgan-viz blind {folder} --report" in interrupt(served)
 
 
+@pytest.mark.slow
 def test_boxes_are_judged_in_a_browser_and_the_page_resumes(visit, serving, at_once, folder: Path, run) -> None:
     sheet, path = load_sheet(folder), folder / "answers.json"
     save_answers(Answers(sheet.digest, "me"), path)

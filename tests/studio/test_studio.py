@@ -97,6 +97,7 @@ def test_directions_are_begun_with_the_first_picture_and_nobody_else_waits_for_t
             assert moved.result(30).status_code == 200
 
 
+@pytest.mark.slow
 def test_any_layer_can_be_made_to_forget(client: Any, seeing_model: DCGAN, tmp_path: Path) -> None:
     asked = {"object": "window", "ranking": "difference", "layer": 2}
     ranked = finished(client, "POST", "/forget/rank", json=asked)
@@ -136,6 +137,7 @@ def test_forgetting_is_the_librarys(client: Any, seeing_model: DCGAN, tiny_segme
     assert [e["choice"] for e in measured["effects"]] == ["these maps", "as many random maps", "pixels dimmed alike"]
 
 
+@pytest.mark.slow
 def test_the_command_that_the_page_names_zeroes_the_maps_that_it_shows(client: Any, seeing_model: DCGAN) -> None:
     ranked = finished(client, "POST", "/forget/rank", json={"object": "window", "ranking": "regression"})
     found = forget(seeing_model, "window", top=3, samples=2, measured_samples=20)
@@ -260,6 +262,7 @@ def drawn(page: Any, selector: str, expected: Callable[[list[int]], bool]) -> li
     raise AssertionError(f"{selector} stays as it is")
 
 
+@pytest.mark.slow
 def test_samples_are_held_walked_and_moved(page: Any, seeing_model: DCGAN) -> None:
     page.goto(page.address)
     tiles = page.locator(".wall button")

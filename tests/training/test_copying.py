@@ -35,6 +35,7 @@ def test_no_two_samples_are_drawn_to_the_same_image() -> None:
     assert torch.allclose(gradient.flatten(), torch.tensor([0.1, 0.2 - 1]))
 
 
+@pytest.mark.slow
 def test_training_with_it_comes_nearer_to_the_images(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (8, 1, 1, 3), dtype=np.uint8)
     images = ImageSet(np.broadcast_to(colours, (8, 16, 16, 3)).copy(), ("colour",) * 8)

@@ -179,6 +179,22 @@ def torchrun(*arguments: str, cwd: Path, script: str = LATE_THREADS) -> subproce
     )
 
 
+# A process that has ended a run may begin another, and go on with it.
+AND_TWICE = """
+import sys
+import numpy as np
+from dcgan_viz.cli.main import main
+from dcgan_viz.data.images import ImageSet
+from dcgan_viz.networks import dcgan
+from dcgan_viz.training.loop import resume_training, train
+from dcgan_viz.training.settings import TrainingSettings
+main(standalone_mode=False)
+images = ImageSet(np.zeros((12, 16, 16, 3), np.uint8), ("",) * 12)
+train(images, dcgan(16, width=2), TrainingSettings(2, 4), "another", device="cpu", precision="fp32")
+assert resume_training(images, "another", steps=3, device="cpu").steps == 3
+"""
+
+
 ON_TWO = "train pictures.npy --size 16 --width 4 --latent 8 --batch-size 6 --precision fp32 --device cpu --ema 0.5"
 
 
@@ -221,25 +237,6 @@ def test_two_processes_go_on_from_one_averaging_their_gradients_and_one_from_the
     assert card["training"]["images seen"] == 2 * 6 + 2 * 6 * 2 + 2 * 6
 
 
-TWICE = """
-import numpy as np
-from dcgan_viz.data.images import ImageSet
-from dcgan_viz.networks import dcgan
-from dcgan_viz.training.loop import resume_training, train
-from dcgan_viz.training.settings import TrainingSettings
-images = ImageSet(np.zeros((12, 16, 16, 3), np.uint8), ("",) * 12)
-train(images, dcgan(16, width=2), TrainingSettings(2, 4), "run", device="cpu", precision="fp32")
-assert resume_training(images, "run", steps=3, device="cpu").steps == 3
-"""
-
-
-@pytest.mark.slow
-def test_a_process_of_several_can_go_on_with_its_run(tmp_path: Path) -> None:
-    process = torchrun(cwd=tmp_path, script=TWICE)
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0, said
-
-
 class Joint:
     """The random numbers of several processes, one after another."""
 
@@ -252,13 +249,14 @@ class Joint:
 
 
 @pytest.mark.slow
-def test_joint_normalisation_is_one_process_with_the_joint_batch(tmp_path: Path) -> None:
+def test_joint_normalisation_is_one_process_with_the_joint_batch_and_more_runs_can_follow(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     np.save(tmp_path / "pictures.npy", pixels)
     line = f"{ON_TWO} --steps 4 --checkpoint-every 2 --joint-norm --r1 0.5 --out run"
-    process = torchrun(*line.split(), cwd=tmp_path)
+    process = torchrun(*line.split(), cwd=tmp_path, script=AND_TWICE)
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
+    assert (tmp_path / "another" / "model").is_dir()
     settings = TrainingSettings(steps=4, batch_size=6, ema=0.5, r1=0.5, joint_norm=True)
     images = ImageSet(pixels, ("",) * 40)
     ranks = [Batches(images, settings, rank, 2) for rank in range(2)]

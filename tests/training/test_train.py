@@ -166,6 +166,7 @@ def test_what_may_turn_out_to_be_healthy_stays_where_a_run_is_stopped(
     assert list_checkpoints(tmp_path / "checkpoints") == [4, 8]
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_stays_and_is_named(images: ImageSet, tmp_path: Path) -> None:
     values = iter([0.5, 0.1, *[0.3] * 6])
     seen: list[torch.Size] = []

@@ -118,6 +118,7 @@ def exported(make_model, tiny_segmenter: Segmenter, tmp_path: Path) -> DCGAN:
     return model
 
 
+@pytest.mark.slow
 def test_the_page_draws_walks_adds_and_forgets_in_a_browser(
     exported: DCGAN, tmp_path: Path, served: str, browser: Any
 ) -> None:
@@ -159,6 +160,7 @@ def test_the_page_draws_walks_adds_and_forgets_in_a_browser(
     assert problems == []
 
 
+@pytest.mark.slow
 def test_what_is_missing_from_a_page_is_named(exported: DCGAN, tmp_path: Path, served: str, browser: Any) -> None:
     page = browser.new_page()
     page.goto((tmp_path / "page" / "index.html").as_uri())

@@ -73,6 +73,7 @@ def test_a_map_that_sees_the_object_comes_first(tiny_model: DCGAN, scenes) -> No
     assert result.activations.shape == (6, 4, 8, 8)
 
 
+@pytest.mark.slow
 def test_it_repeats_with_its_seed(tiny_model: DCGAN, scenes) -> None:
     first, again, other = (rank(tiny_model, scenes, seed) for seed in (1, 1, 2))
     assert first.numbers() == again.numbers()

@@ -21,6 +21,7 @@ def slow_iou(active: np.ndarray, mask: np.ndarray) -> float:
     return float((enlarged & mask).sum() / (enlarged | mask).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "number"), [("generator", 1), ("discriminator", 2)])
 @torch.no_grad()
 def test_iou_is_measured_on_the_half_that_did_not_choose(

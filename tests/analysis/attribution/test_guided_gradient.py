@@ -122,6 +122,7 @@ def test_a_clamp_that_acts_as_a_rectifier_is_refused(images: Tensor) -> None:
         guided_gradient(network, images, network)
 
 
+@pytest.mark.slow
 def test_networks_that_would_give_the_plain_gradient_are_refused(images: Tensor) -> None:
     linear = nn.Sequential(nn.Flatten(), nn.Linear(768, 1))
     with pytest.raises(UserError, match="no ReLU or LeakyReLU"):

@@ -53,6 +53,7 @@ def result(model: DCGAN, task: Task, work: Path) -> Classification:
     return classify(model, task, PROTOCOL, work, curve=(2, 10), centroids=10, precision="fp32", source="patterns")
 
 
+@pytest.mark.slow
 def test_every_number_is_that_of_its_predictions(result: Classification, task: Task) -> None:
     truth = task.numbers[task.test]
     assert np.array_equal(result.truth, truth)
@@ -124,6 +125,7 @@ def test_a_curve_beyond_the_pool_is_refused(tiny_model: DCGAN, task: Task, tmp_p
         classify(tiny_model, task, PROTOCOL, tmp_path, curve=(500,))
 
 
+@pytest.mark.slow
 def test_the_supervised_network_is_the_best_of_several_settings(tiny_model: DCGAN, task: Task, tmp_path: Path) -> None:
     result = classify(
         tiny_model, task, PROTOCOL, tmp_path, baselines=("cnn",), curve=(), cnn_settings=2, precision="fp32"

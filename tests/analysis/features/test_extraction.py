@@ -109,6 +109,7 @@ module.extract_features(means, TensorImages(pictures), sys.argv[1], digest="x", 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_batches")
 def test_a_killed_extraction_goes_on_and_ends_alike(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "f.npy"], capture_output=True, check=False)

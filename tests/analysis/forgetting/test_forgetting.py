@@ -137,6 +137,7 @@ def test_the_boxed_samples_go_from_the_most_to_the_least_changed(tiny_model: DCG
     ]
 
 
+@pytest.mark.slow
 def test_several_objects_and_some_to_keep(
     tiny_model: DCGAN, tiny_segmenter: Segmenter, annotations: Annotations
 ) -> None:

@@ -13,6 +13,7 @@ from dcgan_viz.networks.layers import find_layer
 from dcgan_viz.statistics import stream
 
 
+@pytest.mark.slow
 def test_insertion_agrees_with_a_loop(tiny_model: DCGAN, tiny_segmenter: Segmenter, evidence_of) -> None:
     layer = find_layer(tiny_model.generator_layers, 2)
     levels = np.array([3.0, 1.0, 2.0, 0.5], np.float32)

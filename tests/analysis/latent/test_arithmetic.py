@@ -196,6 +196,7 @@ def test_a_gaussian_prior_has_no_cube(make_model: Callable[..., DCGAN]) -> None:
     assert "not kept in the prior" not in arithmetic_figure(result).said
 
 
+@pytest.mark.slow
 def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Concepts, classifier: Classifier) -> None:
     result = arithmetic(tiny_model, concepts, EXPRESSION, trials=9, wanted="smiling man", expected={"man": classifier})
     (measurement,) = result.measurements
@@ -232,6 +233,7 @@ def test_the_classifier_counts_every_condition(tiny_model: DCGAN, concepts: Conc
     assert "exemplars of smiling man" in labels
 
 
+@pytest.mark.slow
 def test_several_classes_are_also_asked_for_at_once(
     tiny_model: DCGAN, concepts: Concepts, classifier: Classifier
 ) -> None:

@@ -124,6 +124,7 @@ def test_the_errors_are_those_of_the_pictures(tiny_model, result: Inversion) -> 
         assert inverted.nearest.pixels == pytest.approx(near)
 
 
+@pytest.mark.slow
 def test_own_samples_are_found_again_where_the_search_is_long_enough(tiny_model) -> None:
     own = invert(tiny_model, tiny_model.sample(2, 99), starts=4, steps=300, samples=512, own=6)
     assert own.recovered.value >= 5 / 6

@@ -167,6 +167,7 @@ def test_a_turn_is_shown_only_if_other_exemplars_show_it_too() -> None:
     assert "no odder under mirroring than in random directions" in turn_verdict(steady, 0.45, 0.2)
 
 
+@pytest.mark.slow
 def test_seeds_reproduce(tiny_model: DCGAN, concepts: Concepts, result: Turn) -> None:
     again = turn(tiny_model, concepts, rows=3, positions=5, strength=1.5, directions=39, resamples=50, seed=2)
     assert again.numbers() == result.numbers()

@@ -211,6 +211,7 @@ def test_no_row_is_sudden_that_was_not_compared_with_all_walks() -> None:
     assert stopped
 
 
+@pytest.mark.slow
 def test_ordinary_rows_are_called_sudden_as_rarely_as_stated(tiny_model) -> None:
     """Fresh random walks, none of which calibrated; the stated rate is 1 %."""
     strangers = tiny_model.sample(128, 1)

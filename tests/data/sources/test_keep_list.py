@@ -73,6 +73,7 @@ def test_pictures_of_one_name_cannot_be_told_apart(photographs: Path, keep_list:
         open_images(tmp_path / "a.tar", keep_list)
 
 
+@pytest.mark.slow
 def test_the_commands_take_it(run: Callable[..., Result], photographs: Path, keep_list: Path) -> None:
     result = run("prepare", photographs, "a.npy", "--size", 16, "--keep-list", keep_list, "--workers", 1, "--json")
     assert json.loads(result.stdout)["pictures"] == 3

@@ -11,6 +11,7 @@ from dcgan_viz.model import DCGAN
 from tests.figures.columns import faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top", [1, 4])
 def test_a_single_map_has_room_beside_its_caption(tiny_model: DCGAN, top: int) -> None:
     result = guided_backprop(tiny_model, tiny_model.sample(8), layer=2, maps=(0,), top=top)

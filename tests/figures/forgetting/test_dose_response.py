@@ -8,6 +8,7 @@ from dcgan_viz.figures.forgetting.dose_response import dose_response_figure
 from tests.figures.columns import faults
 
 
+@pytest.mark.slow
 def test_every_ranking_has_its_best_dose(forgotten: Forgetting) -> None:
     scores = {"regression": forgotten.scores[0]}
     result = dose_response(forgotten.evidence[0], scores, spared="bed", doses=3, samples=64)

@@ -23,6 +23,7 @@ def result(tiny_model: DCGAN, concepts: Concepts) -> Arithmetic:
     return arithmetic(tiny_model, concepts, EXPRESSION, trials=4, wanted="smiling man", seed=3)
 
 
+@pytest.mark.slow
 def test_the_figure_says_what_was_done(result: Arithmetic) -> None:
     figure = arithmetic_figure(result)
     assert not faults(lambda: arithmetic_figure(result))

@@ -11,6 +11,7 @@ from dcgan_viz.model import DCGAN
 from tests.figures.columns import faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [True, False])
 def test_the_figures_tell_the_verdict(tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch, copies: bool) -> None:
     for name, number in (("PLANTED", 20), ("WALKS", 2), ("WALK_STEPS", 8)):
