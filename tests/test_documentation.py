@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -162,6 +163,34 @@ def test_every_example_in_python_runs(block: str, tmp_path: Path, monkeypatch: p
     for place in (named := {"np": np, "torch": torch, "z": torch.randn(2, 100, 1, 1)}, vars(module)):
         place.update(netG=generator, netD=discriminator, generator=generator)
     exec(compile(block, "example", "exec"), named)
+
+
+def sentences_of_the_code() -> str:
+    """Every text in the code, with "…" for what is filled in."""
+    found = []
+    for file in [*ROOT.glob("dcgan_viz/**/*.py"), *ROOT.glob("cli/*.py")]:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if id(node) in described:
+                continue
+            if isinstance(node, ast.JoinedStr):
+                found.append(
+                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    scripts = [file.read_text(encoding="utf-8") for file in ROOT.glob("dcgan_viz/**/*.js")]
+    return "\n".join([*found, *scripts])
+
+
+def test_what_the_page_on_errors_explains_is_still_said() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", (DOCS / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
+    said = [words for row in rows for words in re.findall(r"`([^`]+)`", row)]
+    code = sentences_of_the_code()
+    parts = {part.strip() for words in said for part in re.split(r"…|\b8765\b|\[\]", words)}
+    assert len(parts) > 30
+    assert not sorted(part for part in parts if len(part) > 2 and part not in code)
 
 
 def typed() -> list[tuple[str, str]]:
