@@ -16,8 +16,23 @@ NAMING = (
 )
 """Fields whose value says which of several things a number is of; the first ones that there are."""
 
-MERE_FIELDS = ("objects", "effects", "found", "changes", "depths", "similarities", "measurements", "rates")
+MERE_FIELDS = (
+    "objects",
+    "effects",
+    "found",
+    "changes",
+    "depths",
+    "similarities",
+    "measurements",
+    "rates",
+    "quality",
+    "coverage",
+)
 """Fields that say nothing beside the names of what they hold."""
+
+
+WORDS = {"frechet": "Fréchet distance", "kernel": "kernel distance (thousandths)", "floor": "other real images"}
+"""Fields whose names are not what one calls them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,8 @@ def estimates_of(result: Result) -> tuple[Row, ...]:
     kept = [f for f in dataclasses.fields(result) if f.metadata.get("saved", True) and f.name != "settings"]
     rows = [row for f in kept for row in _rows(getattr(result, f.name), (_words(f.name),))]
     return tuple(
-        Row(_join(tuple(word for word in path if word not in MERE_FIELDS)), estimate) for path, estimate in rows
+        Row(_join((*(word for word in path[:-1] if word not in MERE_FIELDS), path[-1])), estimate)
+        for path, estimate in rows
     )
 
 
@@ -76,7 +92,7 @@ def _name(value: Any) -> tuple[str, ...]:
 
 
 def _words(name: str) -> str:
-    return " ".join("AUC" if word == "auc" else word for word in name.split("_"))
+    return WORDS.get(name) or " ".join("AUC" if word == "auc" else word for word in name.split("_"))
 
 
 def _join(path: tuple[str, ...]) -> str:

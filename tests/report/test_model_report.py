@@ -203,6 +203,15 @@ def test_a_page_fits_a_telephone_and_repeats_nothing(
     page.close()
 
 
+@pytest.mark.slow
+def test_how_far_samples_are_is_answered_with_numbers(tiny_model: DCGAN, few: None) -> None:
+    rooms = np.random.default_rng(0).integers(0, 256, (600, 16, 16, 3), dtype=np.uint8)
+    subject = Subject(tiny_model, "x", images=ImageSet(rooms, tuple(map(str, range(600)))), images_named="r", fast=True)
+    found = analysis("quality").run(subject)
+    assert f"{found.result.quality.kernel.value:.1f}" in found.answer
+    assert found.answer.count("[") == 4
+
+
 def test_what_is_too_large_is_refused(tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANALYSES", [replace(analysis("walk"), run=fail)])
     monkeypatch.setattr(module, "MAXIMUM_BYTES", 1000)

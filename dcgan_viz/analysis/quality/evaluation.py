@@ -156,11 +156,11 @@ class Evaluation(Result):
         rows += [(name, estimate, floors[name], 2) for name, estimate in self.quality.shares().items()]
         lines = [f"{self.settings['images_of_each']} samples against as many of {self.settings['source']}:"]
         lines += [
-            f"{name} {estimate:.{digits}f}; other real images {floor:.{digits}f}"
+            f"  {name} {estimate:.{digits}f}; other real images {floor:.{digits}f}"
             for name, estimate, floor, digits in rows
         ]
         lines += [
-            f"images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
+            f"  images with a {entry.object}: samples {entry.generated:.2f}, real {entry.real:.2f}"
             for entry in self.objects
         ]
         if self.caveat:

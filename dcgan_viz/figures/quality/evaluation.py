@@ -27,6 +27,9 @@ from dcgan_viz.statistics import Estimate
 
 COLUMNS = 8
 KINDS = ("noise", "blur", "modes dropped")
+LINEAR = 10.0
+"""Thousandths of kernel distance around 0 that are drawn to scale; beyond, each tenfold takes as much room."""
+
 UNITS = {"noise": "standard deviation", "blur": "pixels", "modes dropped": "share of images"}
 
 
@@ -117,7 +120,10 @@ def _disturbances(axes: Axes, result: Evaluation) -> None:
     axes.axhspan(kernel.low, kernel.high, color=SUBJECT_COLOR, alpha=0.2, linewidth=0)
     axes.axhline(kernel.value, color=SUBJECT_COLOR, linewidth=1.2, label="samples")
     axes.axhline(floor.value, color="black", linewidth=0.8, linestyle="--", label="other real images, as they are")
-    axes.set_yscale("symlog", linthresh=1.0)
+    # Near 0, where other real images are, distances may be negative: there the axis is linear.
+    axes.set_yscale("symlog", linthresh=LINEAR)
+    distances = [kernel.high, floor.low, *(d.kernel for d in result.disturbances)]
+    axes.set_ylim(min(-LINEAR, 1.5 * min(distances)), max(LINEAR, 3 * max(distances)))
     axes.set_xticks([place for place, _ in ticks], [label for _, label in ticks])
     axes.set_ylabel("kernel distance (thousandths)", fontsize=LABEL_SIZE)
     axes.set_title("distance of real images that were made worse", fontsize=LABEL_SIZE + 1)

@@ -30,5 +30,11 @@ def test_a_result_with_objects_is_drawn_and_saved(tiny_model: DCGAN, tiny_segmen
     result = evaluate(tiny_model, photographs(400), Averages(), segmenter=tiny_segmenter)
     assert [entry.object for entry in result.objects] == list(tiny_segmenter.objects)
     assert not faults(lambda: evaluation_figure(result))
+    [distances] = [axes for axes in evaluation_figure(result).axes if "kernel" in axes.get_ylabel()]
+    low, high = distances.get_ylim()
+    assert low < min(d.kernel for d in result.disturbances)
+    assert high > max(d.kernel for d in result.disturbances)
+    # The floor is near 0, to either side of which there is no more than is needed.
+    assert low >= min(-10, 1.5 * min(d.kernel for d in result.disturbances), 1.5 * result.floor.kernel.low)
     result.save(tmp_path / "out", {"evaluate": evaluation_figure(result)})
     assert (tmp_path / "out" / "evaluate.png").stat().st_size > 10_000
