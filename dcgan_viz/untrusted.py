@@ -290,6 +290,19 @@ def printable(text: str) -> str:
     return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def as_text(name: str) -> str:
+    r"""The name of a file as text: its bytes that are not UTF-8, which Python has as halves of pairs, become visible.
+
+    No JSON takes the halves.
+
+    Examples
+    --------
+    >>> as_text("b/\udcff.png"), as_text("ä.png")
+    ('b/\\udcff.png', 'ä.png')
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 # --- XML and YAML --------------------------------------------------------------------------------------------------
 
 

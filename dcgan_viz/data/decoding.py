@@ -302,9 +302,11 @@ def _decode(entry: Entry, use: Callable[[Image.Image, _Stored], Decoded], least_
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "its contents are not a picture of a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it claims more pixels than the {MAXIMUM_PIXELS // 10**6} megapixels that are read: make it smaller"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, OSError | ValueError | Image.DecompressionBombError) and str(error):
+    if isinstance(error, OSError | ValueError) and str(error):
         return str(error)
     return f"its decoder fails ({type(error).__name__}: {error})"
 
@@ -356,7 +358,13 @@ def _shallow(picture: Image.Image, bits: int | None) -> Image.Image:
 def _scaled(values: NDArray[Any], mode: str, bits: int | None) -> NDArray[np.uint8]:
     low, high = values.min(), values.max()
     full = 2**bits - 1 if bits is not None else 1 if mode == "F" else 65535
-    inside = bool(np.isfinite([low, high]).all()) and low >= 0 and high <= full
+    if not np.isfinite([low, high]).all():
+        missing = np.count_nonzero(~np.isfinite(values))
+        raise UnreadableError(
+            f"mode {mode}, in which {missing:,} of {values.size:,} values are infinite or no numbers: replace these, and save it "
+            "as 8 bits"
+        )
+    inside = low >= 0 and high <= full
     if not inside or (bits is None and 0 < high < full / 4):
         raise UnreadableError(
             f"mode {mode} with values from {low:g} to {high:g}, where 0 to {full} are expected: {_with_bits(low, high)}"

@@ -35,9 +35,9 @@ from dcgan_viz.data.parts import Part, parts_of
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.arrays import names_file
 from dcgan_viz.errors import UserError
-from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing, writing
+from dcgan_viz.files import atomic_file, digest_of, json_holds, refuse_existing, say_replaced, writing
 from dcgan_viz.progress import Progress, Stage, silent
-from dcgan_viz.untrusted import EXACT, LENIENT, parse_json, printable, read_text
+from dcgan_viz.untrusted import EXACT, LENIENT, as_text, parse_json, printable, read_text
 from dcgan_viz.versions import versions
 from dcgan_viz.words import counted
 
@@ -224,11 +224,13 @@ def prepare(
             f"pictures of {size}x{size} with {channels} channels: give a size up to 4096, and 1 or 3 channels"
         )
     found = open_images(source, keep_list)
+    if target.exists() and found.path.exists() and target.samefile(found.path):
+        raise UserError(f"{target} is what is read, and would be lost: choose another name")
     digest = hashlib.sha256()
     for name in found.names:
-        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(name.encode() + b"\0")
     together = max(1, min(SHARD, SHARD_BYTES // (size * size * channels)))
-    plan = Plan(str(Path(source).resolve()), len(found), digest.hexdigest(), size, channels, bits, together)
+    plan = Plan(as_text(str(Path(source).resolve())), len(found), digest.hexdigest(), size, channels, bits, together)
     if part is not None:
         rows = part.rows(len(found))
         if not rows:
@@ -506,6 +508,7 @@ class _Partial:
             prepared = Prepared(self.target, count, tuple(broken), tuple(unturned), left_out, enlarged)
             # First, as by it the names are known for ours where a kill leaves the array without its own.
             _write_about(prepared, self.plan, pixels)
+        say_replaced(self.target)
         pixels.replace(self.target)
         noted.unlink()
         return prepared
@@ -513,7 +516,7 @@ class _Partial:
 
 def _write_about(prepared: Prepared, plan: Plan, pixels: Path) -> None:
     """Write what stands beside an array, whose pixels may have another name still."""
-    about = {**asdict(replace(prepared, path=Path(prepared.path.name))), "path": prepared.path.name}
+    about = {**asdict(replace(prepared, path=Path(prepared.path.name))), "path": as_text(prepared.path.name)}
     about = {**about, "prepared": asdict(plan), "sha256": digest_of(pixels), "versions": versions()}
     with atomic_file(prepared.path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(about, indent=2) + "\n")
@@ -576,6 +579,7 @@ def merge_prepared(out: str | Path, *, overwrite: bool = False, progress: Progre
         enlarged = sum(about.enlarged for about in abouts)
         prepared = Prepared(target, count, broken, unturned, abouts[0].left_out, enlarged)
         _write_about(prepared, whole, temporary)
+        say_replaced(target)
     return prepared
 
 

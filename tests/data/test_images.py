@@ -134,15 +134,17 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path: Path, monkeypatch: 
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
     np.save("floats.npy", np.zeros((2, 16, 16, 3)))
     np.save("channels.npy", np.zeros((2, 16, 16, 5), np.uint8))
+    np.save("first.npy", np.zeros((2, 3, 16, 16), np.uint8))
     np.save("bomb.npy", np.array([_Bomb()], dtype=object), allow_pickle=True)
     for name, sentence in {
         "nowhere": "does not exist",
         "empty": "holds no images",
         "notes.txt": "neither a folder, a readable zip nor",
-        "cut.zip": "neither a folder, a readable zip nor",
+        "cut.zip": "damaged or cut off",
         "cut.npy": "not a readable .npy array",
-        "floats.npy": r"one uint8 array .* holds float64 \(2, 16, 16, 3\)",
-        "channels.npy": r"shape is \(2, 16, 16, 5\)",
+        "floats.npy": r"one uint8 array .* holds float64 \(2, 16, 16, 3\): scale and round the values",
+        "channels.npy": r"shape is \(2, 16, 16, 5\): drop what is neither grey nor red, green and blue",
+        "first.npy": r"shape is \(2, 3, 16, 16\): move the channels to the end, as by np.moveaxis\(pictures, 1, -1\)",
         "bomb.npy": "not a readable .npy array",
     }.items():
         with pytest.raises(UserError, match=sentence) as refusal:

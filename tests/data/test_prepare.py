@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dcgan_viz.data.labels import read_labels
 from dcgan_viz.data.parts import Part
 from dcgan_viz.data.prepare import merge_prepared, prepare
 from dcgan_viz.data.sources import open_images
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.progress import Stage
 
 PARTS = (".a.npy.journal", ".a.npy.partial")
@@ -226,6 +227,51 @@ def test_the_command_says_what_came_out(run: Callable[..., Result], pictures: Pa
     refused = run("prepare", pictures, "c.npz")
     assert refused.exit_code == 2
     assert "should end in .npy" in refused.stderr
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_names_that_are_no_text_are_prepared_divided_and_found_again(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"f\xfe")
+    folder.mkdir()
+    for value, name in enumerate((b"a.png", b"b\xff.png", b"c\xff.png", b"d.png")):
+        Image.new("L", (16, 16), value).save(folder / os.fsdecode(name))
+    (folder / os.fsdecode(b"e\xff.jpg")).write_bytes(b"")
+    source = folder
+    if kind == "tar":
+        source = tmp_path / os.fsdecode(b"f\xfe.tar")
+        with tarfile.open(source, "w") as archive:
+            for path in sorted(folder.iterdir()):
+                archive.add(path, path.name)
+    whole = prepare(source, tmp_path / "a.npy", 16, workers=1)
+    assert [picture.name for picture in whole.broken] == [r"e\udcff.jpg"]
+    assert np.load(whole.path)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    for number in (1, 2):
+        prepare(source, tmp_path / "b.npy", 16, part=Part(number, 2), workers=1)
+    assert merge_prepared(tmp_path / "b.npy").path.read_bytes() == whole.path.read_bytes()
+    (tmp_path / "keep.jsonl").write_text('"a.png"\n"c\\udcff.png"\n')
+    for kept in (source, whole.path):
+        assert [np.asarray(picture)[0, 0].max() for picture in open_images(kept, tmp_path / "keep.jsonl")] == [0, 2]
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    (tmp_path / "link.npy").symlink_to("a.npy")
+    before = (tmp_path / "a.npy").read_bytes()
+    for name in ("a.npy", "link.npy"):
+        with pytest.raises(UserError, match=rf"{name} is what is read, and would be lost: choose another name"):
+            prepare(tmp_path / "a.npy", tmp_path / name, 16, overwrite=True)
+    assert (tmp_path / "a.npy").read_bytes() == before
+
+
+def test_what_is_replaced_is_said(pictures: Path, tmp_path: Path) -> None:
+    prepare(pictures, tmp_path / "a.npy", 16, workers=1)
+    with pytest.warns(Notice, match=r"a\.npy replaced: it was there before"):
+        prepare(pictures, tmp_path / "a.npy", 16, workers=1, overwrite=True)
+    for number in (1, 2):
+        prepare(pictures, tmp_path / "b.npy", 16, part=Part(number, 2), workers=1)
+    merge_prepared(tmp_path / "b.npy")
+    with pytest.warns(Notice, match=r"b\.npy replaced: it was there before"):
+        merge_prepared(tmp_path / "b.npy", overwrite=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are watched there otherwise")

@@ -30,6 +30,7 @@ from dcgan_viz.data.sources.zip_directory import (
     read_record,
 )
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import as_text
 from dcgan_viz.words import counted
 
 ZIP_METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
@@ -59,7 +60,9 @@ class ZipSource(Source):
                         names.append(member.name)
                         places.append(place)
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged or cut off: its directory cannot be read ({error})") from error
+            raise UserError(
+                f"{path} is damaged or cut off: its directory cannot be read ({error}); copy or download it again"
+            ) from error
         left_out = LeftOut()
         # Of several of one name unpacking leaves the last: sorting keeps their order.
         order = ascending(names, select(names, left_out))
@@ -134,7 +137,7 @@ class TarSource(Source):
         self.shard.extend(number for _ in chosen)
         self.offset.extend(files.offset[index] for index in chosen)
         self.size.extend(files.size[index] for index in chosen)
-        prefix = f"{self.shards[number].name}/" if len(self.shards) > 1 else ""
+        prefix = f"{as_text(self.shards[number].name)}/" if len(self.shards) > 1 else ""
         classes = files.classes if all(_key(name) in files.classes for name in names) else None
         return (f"{prefix}{name}" if classes is None else f"{classes[_key(name)]}/{prefix}{name}" for name in names)
 
@@ -199,9 +202,11 @@ def _list(shard: Path, left_out: LeftOut) -> _Files:
                 archive.members.clear()  # type: ignore[attr-defined]
                 if member.isreg() and member.name.endswith(".cls") and member.size < MAXIMUM_CLASS:
                     file.seek(member.offset_data)
-                    files.classes[_key(member.name)] = file.read(member.size).decode().strip().replace("/", "_")
+                    files.classes[_key(as_text(member.name))] = (
+                        file.read(member.size).decode().strip().replace("/", "_")
+                    )
                 elif member.isreg() and not member.issparse():
-                    files.names.append(member.name)
+                    files.names.append(as_text(member.name))
                     files.offset.append(member.offset_data)
                     files.size.append(member.size)
                 elif not member.isdir():
@@ -211,7 +216,9 @@ def _list(shard: Path, left_out: LeftOut) -> _Files:
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError("no entry begins where one should")
     except Exception as error:
-        raise UserError(f"{shard} is damaged or cut off after {counted(len(files.names), 'file')}: {error}") from error
+        raise UserError(
+            f"{shard} is damaged or cut off after {counted(len(files.names), 'file')} ({error}); copy or download it again"
+        ) from error
     return files
 
 

@@ -16,6 +16,7 @@ from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Numbered, Source
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import as_text
 
 LONGEST_NAME = 2**16
 
@@ -82,7 +83,8 @@ class MatSource(Source):
                 f"{path} is not SVHN's file of cropped digits, uint8 X (32, 32, 3, N) with y: {error}"
             ) from error
         self.pixels = np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))
-        super().__init__(path, [f"{digit % 10}/{path.name}[{i}]" for i, digit in enumerate(digits.tolist())])
+        file = as_text(path.name)
+        super().__init__(path, [f"{digit % 10}/{file}[{i}]" for i, digit in enumerate(digits.tolist())])
 
     def _entry(self, index: int) -> Entry:
         pixels: NDArray[np.uint8] = self.pixels[index]
@@ -93,10 +95,18 @@ def _pictures(path: Path, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint
     pictures = [a for a in arrays.values() if a.dtype == np.uint8 and a.ndim in (3, 4)]
     if len(pictures) != 1:
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in list(arrays.values())[:8])
-        raise UserError(f"{path} should hold one uint8 array (N, H, W, C) of pictures, but holds {shapes or 'nothing'}")
+        raise UserError(
+            f"{path} should hold one uint8 array (N, H, W, C) of pictures, with values from 0 to 255, but holds "
+            f"{shapes or 'nothing'}: scale and round the values, and save them alone, as uint8"
+        )
     array: NDArray[np.uint8] = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
     if array.shape[-1] not in (1, 3) or 0 in array.shape:
-        raise UserError(f"{path} should hold pictures (N, H, W, 1 or 3), but its shape is {array.shape}")
+        remedy = "drop what is neither grey nor red, green and blue"
+        if 0 in array.shape:
+            remedy = "it holds no pixels"
+        elif array.shape[1] in (1, 3):
+            remedy = "move the channels to the end, as by np.moveaxis(pictures, 1, -1)"
+        raise UserError(f"{path} should hold pictures (N, H, W, 1 or 3), but its shape is {array.shape}: {remedy}")
     return array
 
 
@@ -108,8 +118,8 @@ def names_file(array: Path) -> Path:
 def _names(path: Path, count: int, arrays: Mapping[str, NDArray[Any]]) -> Sequence[str]:
     classes = [a for a in arrays.values() if a.dtype.kind in "iu" and a.shape in ((count,), (count, 1))]
     if len(classes) == 1:
-        return [f"{label}/{path.name}[{i}]" for i, label in enumerate(classes[0].ravel().tolist())]
-    return _prepared_names(names_file(path), count) or Numbered(path.name, count)
+        return [f"{label}/{as_text(path.name)}[{i}]" for i, label in enumerate(classes[0].ravel().tolist())]
+    return _prepared_names(names_file(path), count) or Numbered(as_text(path.name), count)
 
 
 def _prepared_names(file: Path, count: int) -> Sequence[str]:
@@ -118,7 +128,7 @@ def _prepared_names(file: Path, count: int) -> Sequence[str]:
     try:
         with file.open("rb") as lines:
             while len(names) <= count and (line := lines.readline(LONGEST_NAME)):
-                names.append(str(json.loads(line)))
+                names.append(as_text(str(json.loads(line))))
     except (OSError, ValueError, RecursionError):
         return ()
     return names if len(names) == count else ()

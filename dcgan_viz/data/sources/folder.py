@@ -11,6 +11,7 @@ from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.selection import DRAWN, SPECIAL, LeftOut, labels_of, machine_folder, ours
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import as_text
 
 
 class FolderSource(Source):
@@ -29,11 +30,14 @@ class FolderSource(Source):
 
     def __init__(self, path: Path) -> None:
         left_out = LeftOut()
-        names = Names(sorted(_walk(path, left_out)))
+        files = sorted(_walk(path, left_out))
+        names = Names(map(as_text, files))
+        # Few, if any: names that are not text, by which alone the files are found.
+        self.raw = {index: file for index, (file, name) in enumerate(zip(files, names, strict=True)) if file != name}
         super().__init__(path, names, left_out.sentences())
 
     def _entry(self, index: int) -> Entry:
-        return self.path / self.names[index]
+        return self.path / self.raw.get(index, self.names[index])
 
 
 class FileSource(Source):
@@ -42,7 +46,7 @@ class FileSource(Source):
     kind = "a file"
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, [path.name])
+        super().__init__(path, [as_text(path.name)])
 
     def _entry(self, index: int) -> Entry:
         return self.path

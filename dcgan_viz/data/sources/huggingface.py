@@ -8,6 +8,7 @@ from typing import Any
 from dcgan_viz.data.decoding import Entry, UnreadableError
 from dcgan_viz.data.sources.source import Numbered, Source
 from dcgan_viz.errors import UserError
+from dcgan_viz.untrusted import as_text
 
 STATE_FILE, SPLITS_FILE = "state.json", "dataset_dict.json"
 
@@ -39,9 +40,9 @@ class HuggingFaceSource(Source):
             raise UserError(f"{path} should have one column of pictures, and has {len(pictures)}: {kinds}")
         self.column = pictures[0]
         classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
-        names = Numbered(path.name, len(rows))
+        names = Numbered(as_text(path.name), len(rows))
         if len(classes) == 1:
-            known = [name.replace("/", "_") for name in rows.features[classes[0]].names]
+            known = [as_text(name.replace("/", "_")) for name in rows.features[classes[0]].names]
             labels = [known[label] if label >= 0 else "unlabelled" for label in rows[classes[0]]]
             super().__init__(path, [f"{label}/{name}" for label, name in zip(labels, names, strict=True)])
         else:

@@ -11,7 +11,7 @@ from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.names import Names
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
-from dcgan_viz.untrusted import printable
+from dcgan_viz.untrusted import as_text, printable
 
 LONGEST_LINE = 2**16
 MAXIMUM_NAMES = 2**30
@@ -82,6 +82,7 @@ def _read(path: Path) -> set[str]:
                 name = json.loads(line)
                 if not isinstance(name, str) or number > MAXIMUM_NAMES:
                     raise ValueError
+                name = as_text(name)
                 if name in names:
                     raise UserError(f"{path} has {printable(name)} twice, again in line {number}: remove it")
                 names.add(name)

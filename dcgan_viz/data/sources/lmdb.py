@@ -54,7 +54,9 @@ class LmdbSource(Source):
             with self.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 names = self._walk(data)
         except (OSError, ValueError, struct.error) as error:
-            raise UserError(f"{self.file} is not an LMDB, damaged or cut off: {error}") from error
+            raise UserError(
+                f"{self.file} is not an LMDB, damaged or cut off ({error}); copy or download it again"
+            ) from error
         super().__init__(path, names)
 
     def _walk(self, data: mmap.mmap) -> Names:

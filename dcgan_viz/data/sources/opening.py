@@ -109,6 +109,9 @@ def _open_archive(path: Path) -> Source:
             return ZipSource(path)
         if path.suffix.lower() in (".tar", ".tgz", ".tbz2", ".txz") or ".tar." in path.name or tarfile.is_tarfile(path):
             return TarSource(path)
+        if path.suffix.lower() == ".zip":
+            # It says what is wrong with it.
+            return ZipSource(path)
     except UserError:
         raise
     except Exception as error:  # Both look for their marks in bytes that may be anything.

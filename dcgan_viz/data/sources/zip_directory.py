@@ -210,7 +210,7 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
         # Of zlib 0 means no limit.
         data = decompressor.decompress(packed, max(member.size, 1))
     if len(data) != member.size or zlib.crc32(data) != member.crc:
-        raise DamagedError(f"its {len(data):,} bytes are not the {member.size:,} that were packed: another CRC-32")
+        raise DamagedError("what it unpacks to is not what was packed")
     return data
 
 

@@ -42,14 +42,14 @@ def values(path: Path) -> list[int]:
     ("name", "count", "broken", "reasons"),
     [
         ("bomb.zip", 9, 1, ["bomb.png: it unpacks to 300 MiB, and 256 are allowed"]),
-        ("crc.zip", 16, 1, ["000.png: the zip is damaged here (its"]),
+        ("crc.zip", 16, 1, ["000.png: the zip is damaged here (what it unpacks to is not what was packed)"]),
         ("deflate.zip", 16, 1, ["000.png: the zip is damaged here (Error -3"]),
         ("dup.zip", 4, 3, ["a.png and 2 more: the archive holds a later file of the same name"]),
         ("enc.zip", 16, 1, ["003.png: it is encrypted"]),
         ("localname.zip", 16, 1, ["000.png: the zip is damaged here (the name in its directory and that"]),
         ("method.zip", 16, 1, ["000.png: it is compressed by method 99, which is not known here"]),
         ("offset.zip", 16, 1, ["000.png: the zip is damaged here (it is cut off)"]),
-        ("pix2.zip", 9, 1, ["zz.png: Image size (400000000 pixels) exceeds limit"]),
+        ("pix2.zip", 9, 1, ["zz.png: it claims more pixels than the 50 megapixels that are read"]),
         ("trav.zip", 4, 3, ["../../outside.png and 2 more: its name leads out of the archive"]),
     ],
 )
@@ -80,7 +80,7 @@ def test_of_two_files_of_one_name_the_last_is_read() -> None:
     [
         ("empty.zip", "holds no images: give"),
         ("nested.zip", "holds no images among 1 .zip"),
-        ("trunc.zip", "neither a folder, a readable zip nor"),
+        ("trunc.zip", "trunc.zip is damaged or cut off: .*; copy or download it again"),
     ],
 )
 def test_zips_without_pictures_say_what_they_hold(name: str, sentence: str) -> None:
