@@ -2,6 +2,7 @@
 
 import { history, undoKey } from "./history.js";
 import { readState, saver, say } from "./saving.js";
+import { keepOneStop, oneStop } from "./tiles.js";
 
 const $ = id => document.getElementById(id);
 const state = await readState();
@@ -57,6 +58,7 @@ function drawSamples() {
     button.querySelector(".names").textContent = (names.get(number) ?? []).join(", ");
     button.hidden = $("only").checked && !pressed;
   }
+  oneStop($("grid"));
 }
 
 function choose(index) {
@@ -148,13 +150,13 @@ document.addEventListener("keydown", event => {
   if (event.key >= "1" && event.key <= "9") {
     if (Number(event.key) <= concepts().length) choose(Number(event.key) - 1);
   } else if (event.key === "n") { event.preventDefault(); $("name").focus(); }
-  else if (event.key.startsWith("Arrow")) {
+  else if (event.key.startsWith("Arrow") || (event.key === "Home" && $("grid").contains(document.activeElement))) {
     const shown = [...$("grid").children].filter(button => !button.hidden);
     const place = shown.indexOf(document.activeElement);
     const top = shown[0]?.offsetTop;
     const columns = shown.filter(button => button.offsetTop === top).length || 1;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-    const target = shown[place < 0 ? 0 : place + step];
+    const target = shown[place < 0 || event.key === "Home" ? 0 : place + step];
     if (target) { event.preventDefault(); target.focus(); target.scrollIntoView({ block: "center" }); }
   }
 });
@@ -175,3 +177,4 @@ for (let number = 0; number < state.count; number++) {
   $("grid").append(button);
 }
 choose(active);
+keepOneStop($("grid"));

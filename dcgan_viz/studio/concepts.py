@@ -65,7 +65,9 @@ def concepts_app(model: DCGAN, concepts: Concepts, path: str | Path) -> Starlett
 
     return local_app(
         [
-            *static_routes("concepts.html", "concepts.js", "history.js", "saving.js", "pages.css", "concepts.css"),
+            *static_routes(
+                "concepts.html", "concepts.js", "history.js", "saving.js", "tiles.js", "pages.css", "concepts.css"
+            ),
             Route("/state", show_state),
             samples_route(to_pixels(model.sample(concepts.count, concepts.seed))),
             parts_route("/concepts", document, 1, read),

@@ -34,7 +34,7 @@ export function show(view, about, address) {
       begin, make("button", { type: "button", onclick: reset }, "reset"),
       make("button", { type: "button", onclick: film }, "film"),
       make("button", { type: "button", onclick: script }, "script")),
-    make("p", { className: "hint" }, "Click a sample to hold it, shift-click two to walk between them (with keys: enter and ",
+    make("p", { className: "hint" }, "Click a sample to hold it, shift-click two to walk between them (with keys: Tab to the wall, arrows, enter and ",
       "shift enter). The directions are the principal ones of the generator's first layer, in standard deviations of z."));
 
   const base = t => (state.from && state.to ? { from: state.from, to: state.to, t } : state.hold);

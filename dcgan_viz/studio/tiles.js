@@ -38,15 +38,30 @@ export function slider(text, { min, max, step, value, format = v => v }, change)
   return row;
 }
 
+// A grid is one stop for Tab: the button that last had the focus, or else the first that is shown.
+export function oneStop(grid) {
+  const shown = [...grid.querySelectorAll("button")].filter(button => !button.hidden);
+  const stop = shown.find(button => button.tabIndex === 0) ?? shown[0];
+  for (const button of grid.querySelectorAll("button")) button.tabIndex = button === stop ? 0 : -1;
+}
+
+export function keepOneStop(grid) {
+  grid.addEventListener("focusin", event => {
+    for (const button of grid.querySelectorAll('button[tabindex="0"]')) button.tabIndex = -1;
+    event.target.tabIndex = 0;
+  });
+}
+
 // Arrow keys move among the buttons of a grid.
 export function arrows(grid) {
+  keepOneStop(grid);
   grid.addEventListener("keydown", event => {
     const buttons = [...grid.querySelectorAll("button")];
     const place = buttons.indexOf(document.activeElement);
     if (place < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
     const columns = buttons.filter(button => button.offsetTop === buttons[0].offsetTop).length || 1;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-    const target = step && buttons[place + step];
+    const target = event.key === "Home" ? buttons[0] : step && buttons[place + step];
     if (target) { event.preventDefault(); target.focus(); }
   });
 }
@@ -70,7 +85,7 @@ export function wall(draw, press, { page = 16 } = {}) {
         const picture = canvas();
         paint(picture, pictures, k);
         const button = make("button", {
-          type: "button", draggable: true, "aria-label": `sample ${sampleName(sample)}`, "aria-pressed": "false",
+          type: "button", draggable: true, tabIndex: grid.firstChild ? -1 : 0, "aria-label": `sample ${sampleName(sample)}`, "aria-pressed": "false",
           onclick: event => press(sample, event.shiftKey, button),
           ondragstart: event => event.dataTransfer.setData("text/plain", JSON.stringify(sample)),
         }, picture);

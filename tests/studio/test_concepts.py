@@ -111,6 +111,7 @@ def test_concepts_are_picked_in_a_browser(browser, at_once, tiny_folder: Path) -
     picked("woman", 3)
     add("man")
     page.locator('#grid button[data-number="0"]').focus()
+    assert page.locator('#grid button[tabindex="0"]').count() == 1
     page.keyboard.press("Space")
     picked("man", 1)
     page.keyboard.press("ArrowRight")

@@ -273,8 +273,18 @@ def test_samples_are_held_walked_and_moved(page: Any, seeing_model: DCGAN) -> No
     expected = to_pixels(seeing_model.sample(8, 0))
     until(page, "window.frameTimes?.length > 1")
     assert np.array_equal(np.array(pixels_of(page, ".panel canvas")).reshape(16, 16, 4)[..., :3], expected[2])
-    # The keyboard alone: shift and enter on two samples make the ends of a walk.
-    tiles.nth(4).focus()
+    # The keyboard alone: the wall is one stop for Tab, however many samples there are, and arrows move in it.
+    assert page.locator('.wall button[tabindex="0"]').count() == 1
+    page.get_by_role("button", name="script").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "sample 0:2"
+    for key in ("End", "ArrowRight", "Home", *4 * ("ArrowRight",)):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "sample 0:4"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "sample 0:4"
+    # Shift and enter on two samples make the ends of a walk.
     page.keyboard.press("Shift+Enter")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+Enter")
