@@ -1,4 +1,4 @@
-"""How long the README's commands take, each as a process of its own: what a user waits for, and what processors do meanwhile.
+"""How long the commands of the README and docs/results.md take, each as a process of its own: on the clock and of processors.
 
 python benchmarks/commands.py
 python benchmarks/commands.py --threads 1 --repeats 1 walk "forget --object window"
@@ -20,13 +20,14 @@ import click
 
 ROOT = Path(__file__).resolve().parents[1]
 
-OTHERS_FILES = re.compile(r"photographs|runs/|\.pth|\.jl|svhn|theirs|[ab]\.jpg")
+OTHERS_FILES = re.compile(r"photographs|runs/|\.pth|\.jl|svhn|theirs|cifar10/|[ab]\.jpg")
 """Commands that read what the repository does not have."""
 
 
-def readme_commands() -> list[str]:
-    """The commands in the README's blocks that need nothing but the repository, without their comments."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+def documented_commands() -> list[str]:
+    """The commands in the blocks of both pages that need nothing but the repository, without their comments."""
+    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/results.md"))
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     commands = [shlex.join(shlex.split(line, comments=True)) for line in lines if line.startswith("dcgan-viz ")]
     return list(dict.fromkeys(c.removeprefix("dcgan-viz ") for c in commands if not OTHERS_FILES.search(c)))
@@ -51,10 +52,10 @@ def measure(command: str, threads: int) -> tuple[float, float]:
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="The fastest counts.")
 def main(commands: tuple[str, ...], threads: int, repeats: int) -> None:
-    """Time COMMANDS, by default those of the README that need nothing but the repository."""
+    """Time COMMANDS, by default those of both pages that need nothing but the repository."""
     load = os.getloadavg()[0]
     print(f"{threads} threads on {os.cpu_count()} processors, load {load:.1f} before; the fastest of {repeats}")
-    for command in commands or readme_commands():
+    for command in commands or documented_commands():
         seconds, processors = map(min, zip(*(measure(command, threads) for _ in range(repeats)), strict=True))
         print(f"{seconds:7.1f} s, {processors:7.1f} s of processors  dcgan-viz {command}", flush=True)
 

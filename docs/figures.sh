@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws every figure of the README and prints the numbers that stand beside them. About ten minutes on two cores.
+# Draws the figures of the README and of docs/results.md, and prints the numbers that stand beside them. About ten minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
