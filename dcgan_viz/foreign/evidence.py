@@ -28,6 +28,12 @@ LATELY = 2 / MOMENTUM - 1
 DRIFTS = (0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """By how many of a map's deviations its statistics may have moved while they were taken."""
 
+GROWN = 0.1, 0.0
+"""By what share all means of a layer, and all deviations, may have grown meanwhile beside that.
+
+Early in training weights are small and all move one way, so that means grow in proportion. A leakier activation moves them alike.
+"""
+
 ROUGHLY = 300, 0.03
 """Of these what is supposed in a search, so that no right reading is lost early."""
 
@@ -76,44 +82,86 @@ class Evidence:
     examples: int
 
     def likelihood(self, seen: float, drifts: Sequence[float]) -> Tensor:
-        """Logarithm of the stored statistics' likelihood for each of some drifts, but for a constant of the file."""
+        """Logarithm of the likelihood of stored means and of deviations (2, drifts), but for a constant of the file."""
         moved = torch.tensor(drifts, dtype=torch.float64).square()
-        total = torch.zeros_like(moved)
-        for along, noise, beyond, others in self._parts(seen):
-            total += _student(along, noise + moved[:, None]).sum(1)
-            if others:
+        totals = []
+        for part in self._parts(seen):
+            variance = part.noise + moved[:, None]
+            left, cost = part.without_growth(variance, moved)
+            total = _student(left, variance).sum(1) - cost
+            if part.others:
                 # These maps are not independent either. As many numbers count whatever a reading makes of them: densities of
                 # more numbers are no more likely.
-                total += min(others, 2 * COMPARED - len(along)) * _student(beyond.sqrt(), moved)
-        return total
+                total += min(part.others, 2 * COMPARED - len(part.along)) * _student(part.beyond.sqrt(), moved)
+            totals.append(total)
+        return torch.stack(totals)
 
     @property
     def rough_likelihood(self) -> float:
         """The same as it is supposed in a search."""
         seen, drift = ROUGHLY
-        return self.likelihood(seen, [drift]).item()
+        return self.likelihood(seen, [drift]).sum().item()
 
     def strain(self) -> float:
         """Squares of misfits over what they should be for small batches, mean over maps, of means or of deviations."""
         seen, drift = ROUGHLY
+        moved = torch.tensor([drift**2], dtype=torch.float64)
         found = []
-        for along, noise, beyond, others in self._parts(seen):
-            squares = (along.square() / (noise + drift**2)).clamp(max=OUTLYING).sum() + others * beyond / drift**2
-            found.append(squares.item() / (len(along) + others))
+        for part in self._parts(seen):
+            variance = part.noise + moved[:, None]
+            left, _ = part.without_growth(variance, moved)
+            squares = (left.square() / variance).clamp(max=OUTLYING).sum() + part.others * part.beyond / drift**2
+            found.append(squares.item() / (len(part.along) + part.others))
         return max(found)
 
-    def _parts(self, seen: float) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
-        """Misfits along their axes, their variances but for drift, the mean square beyond, and over how many numbers."""
+    def _parts(self, seen: float) -> Iterator[_Part]:
+        """Of means, and of deviations."""
         batch = max(seen / LATELY, 4)
         # A batch's variance lacks that of its mean, which Bessel's correction makes up for only where positions do not agree.
         short = (1 - self.share / batch) * (batch * self.positions / (batch * self.positions - 1))
         misfits = self.misfit[0], self.misfit[1] + 0.5 * short.log()
-        for misfit, axes, noise in zip(misfits, self.axes, self.noise, strict=True):
+        proportional = self.stored[0] / self.stored[1].clamp(min=1e-12), torch.ones_like(self.misfit[1])
+        for k, (misfit, axes) in enumerate(zip(misfits, self.axes, strict=True)):
             along = axes @ misfit
             others = len(misfit) - len(along)
             # Where examples do not vary, only drift does.
             beyond = (misfit.square().sum() - along.square().sum()).clamp(min=0) / max(others, 1)
-            yield along, noise * (1 / seen + 1 / self.examples), beyond, others
+            noise = self.noise[k] * (1 / seen + 1 / self.examples)
+            yield _Part(along, axes @ proportional[k], noise, beyond, others, GROWN[k])
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Misfits of a layer's means, or of its deviations.
+
+    Parameters
+    ----------
+    along, together : Tensor (k,)
+        Misfits along the axes, and what these are where all maps grow by a share.
+    noise : Tensor (k,)
+        Variance, but for drift.
+    beyond : Tensor
+        Mean square of what lies along no axis.
+    others : int
+        Over how many numbers.
+    grown : float
+        By how much all may have grown.
+    """
+
+    along: Tensor
+    together: Tensor
+    noise: Tensor
+    beyond: Tensor
+    others: int
+    grown: float
+
+    def without_growth(self, variance: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left of the misfits for variances (drifts, k) if all maps have grown as is most likely, and what that costs."""
+        usual = moved.clamp(min=self.grown**2)
+        told = (self.together.square() / variance).sum(1)
+        growth = (self.together * self.along / variance).sum(1) / (told + 1 / usual)
+        cost = 0.5 * (growth.square() / usual + torch.log1p(usual * told))
+        return self.along - growth[:, None] * self.together, cost
 
 
 def _student(misfit: Tensor, variance: Tensor) -> Tensor:
@@ -193,9 +241,16 @@ def _thin(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def weigh(layers: Sequence[Evidence]) -> tuple[float, float]:
-    """Logarithm of the likelihood of all layers together, and the drift at which it is largest."""
-    totals = [torch.stack([layer.likelihood(seen, DRIFTS) for layer in layers]).sum(0).tolist() for seen in SEEN]
-    return max((total - 0.2 * k, DRIFTS[k]) for row in totals for k, total in enumerate(row))
+    """Logarithm of the likelihood of all layers together, and the largest drift of any at which it is largest.
+
+    Means and deviations of each layer drift on their own: a layer reads what has drifted, but the first one reads latents.
+    """
+    slow = 0.2 * torch.arange(len(DRIFTS))
+    found = []
+    for seen in SEEN:
+        best, places = torch.cat([layer.likelihood(seen, DRIFTS) - slow for layer in layers]).max(1)
+        found.append((best.sum().item(), DRIFTS[int(places.max())]))
+    return max(found)
 
 
 def hellinger(layer: Evidence) -> float:

@@ -144,8 +144,14 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
         options = [(step, cost) for step, cost in moves if wishes.allow(number, step)]
         ways = _advance(ways, options, link.kernel, _up_side, strided)
         number += 1
-    if wishes.steps or wishes.size is not None:
+    if wishes.steps:
         return _arrived(ways, wishes.size, range(1, IMAGE_SIZES[-1] + 1))
+    ways = {
+        side: [replace(g, unusual=g.unusual + _crops_to(side, chain[-1], g)) for g in group]
+        for side, group in ways.items()
+    }
+    if wishes.size is not None:
+        return _arrived(ways, wishes.size, ())
     sized = {
         side: [replace(g, unusual=g.unusual + RARE_SIZES.get(side, 0.0)) for g in group] for side, group in ways.items()
     }
@@ -213,6 +219,12 @@ def _others_are_fours(chain: Chain, link: Link) -> bool:
 def _only_widens(link: Link, step: Step) -> bool:
     """Whether a convolution of stride 1 adds a border and nothing else, with which nobody ends a network."""
     return not link.forward and link.kernel > 1 and step.stride == 1 and step.padding == 0
+
+
+def _crops_to(side: int, last: Link, geometry: Geometry) -> float:
+    """How much rarer it is to cut a border off at the end where that does not make digits' 28 pixels out of 32."""
+    step = geometry.steps[-1]
+    return 1.0 * (side != 28 and (last.kernel, step.stride, step.padding, step.output_padding) in _CROPPED)
 
 
 def _halves_anime(chain: Chain, step: Step) -> bool:

@@ -271,8 +271,7 @@ def _tell(
     told = _Teller(verdict, _drawn_alike(verdict))
     told.add("prior", PRIORS[habits.source], source is not None, lambda r: r.habits.source)
     told.add_habits(known)
-    if judged is None or not judged.agrees:
-        told.add_last()
+    told.add_last()
     after = "" if habits.first_activated else "no "
     told.add(
         "projection",

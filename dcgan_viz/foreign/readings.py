@@ -57,6 +57,9 @@ _KERAS = tuple(Habits(slope=slope, eps=1e-3, first_eps=1e-3) for slope in (0.0, 
 EPSILONS = 1e-5, 1e-3, 0.8, 0.9
 """Those that people use: PyTorch's, Keras', and momenta in the wrong place."""
 
+SLIGHT = 0.01, 0.05, 0.1
+"""Slopes of rectifiers that leak a little, which a search does not tell apart."""
+
 HEARD = 6
 """How many ways to draw are shown to the discriminator, where the generator's own statistics do not see how they differ."""
 
@@ -102,7 +105,7 @@ def read_generator(
         _readings(chains, geometries, known, sources, "generator"),
         lambda name, turn: latents(name, (1, 2, 8)[turn] * EXAMPLES, latent, seed=turn),
         generator_layer,
-        lambda reading: _of_other_epsilons(reading, known),
+        lambda reading: _near(reading, known),
     )
     if found.reading.habits.source in CONDITIONAL and found.distance is not None:
         prior, place = CONDITIONAL[found.reading.habits.source]
@@ -135,17 +138,20 @@ def _drawn(weights: Weights, known: Knowledge) -> tuple[Chains, dict[int, list[G
     return Chains(tuple(options), found.open_question), geometries
 
 
-def _of_other_epsilons(reading: Reading, known: Knowledge) -> Sequence[Reading]:
-    """A reading with every epsilon that people use."""
+def _near(reading: Reading, known: Knowledge) -> Sequence[Reading]:
+    """A reading with every epsilon that people use, and where it leaks a little, with the other slopes of as little."""
+    habits = reading.habits
+    slopes = [s for s in SLIGHT if known.slope is None and habits.slope in SLIGHT]
+    others = [replace(reading, habits=replace(habits, slope=slope)) for slope in slopes]
     if not _normed(reading.chain):
-        return (reading,)
+        return (reading, *others)
     pairs = []
     for eps in EPSILONS if known.eps is None else (known.eps,):
         alone = EPSILONS[0] if reading.chain[0].norm is not None else eps
         firsts = (eps, alone) if known.first_eps is None else (known.first_eps,)
         pairs += [(eps, first) for first in dict.fromkeys(firsts)]
-    habits = (replace(reading.habits, eps=eps, first_eps=first) for eps, first in pairs)
-    return (reading, *(replace(reading, habits=each) for each in habits))
+    others += [replace(reading, habits=replace(habits, eps=eps, first_eps=first)) for eps, first in pairs]
+    return (reading, *others)
 
 
 def _heard_by(verdict: Verdict, witness: Callable[[Reading], Verdict | None]) -> Verdict:
@@ -159,7 +165,8 @@ def _heard_by(verdict: Verdict, witness: Callable[[Reading], Verdict | None]) ->
     heard = [(said, r) for r in ways[:HEARD] if (said := witness(r)) is not None and said.fits]
     ranked = sorted(heard, key=lambda pair: RARE * pair[1].unusual - pair[0].likelihood)
     odds = [said.likelihood - RARE * reading.unusual for said, reading in ranked]
-    if len(odds) < 2 or odds[0] - odds[1] < APART:
+    # Of pictures that are all too unlike those which it has met, it says nothing.
+    if len(odds) < 2 or odds[0] - odds[1] < APART or not ranked[0][0].agrees:
         return verdict
     best = ranked[0][1]
 

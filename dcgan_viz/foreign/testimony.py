@@ -44,17 +44,20 @@ LOST = 30.0, 20.0, 20.0
 APART = 4.0
 """Logarithm of the odds, custom's and the statistics', at which a reading is told apart from the best: 55 to 1."""
 
-FITS = 0.04
+CALM, LEAST_TRUST = 0.01, 1 / 3
+"""Drift up to which maps are taken to move each on its own, and what power of the odds remains in the worst case."""
+
+FITS = 0.08
 """Drift, in deviations of a map, up to which a reading is said to fit."""
 
-STRAINED = 2.0
+STRAINED = 4.0
 """Strain of a layer up to which a reading is said to fit."""
 
 RARE = 3.0
 """What unusualness of 1 takes from a reading's logarithmic odds."""
 
 
-RARE_SLOPES = {0.0: 0.0, 0.2: 0.0, 0.01: 0.9}
+RARE_SLOPES = {0.0: 0.0, 0.2: 0.0, 0.01: 0.9, 0.1: 0.8, 0.05: 0.9}
 """How unusual rectifiers are, by their slope: 0.01 is what a LeakyReLU has of which nobody thought."""
 
 
@@ -434,8 +437,14 @@ def _written(branch: _Branch, number: int, layers: Layers) -> Iterator[tuple[lis
 
 def _near(branches: list[_Branch]) -> list[_Branch]:
     """Those that are not told apart from the best, or hardly."""
-    best = max(branch.odds for branch in branches)
-    return [branch for branch in branches if branch.odds >= best - 2 * APART]
+    best = max(branches, key=lambda branch: branch.odds)
+    trust = _trust(weigh([evidence for _, evidence in best.evidence])[1])
+    return [branch for branch in branches if branch.odds >= best.odds - APART - APART / trust]
+
+
+def _trust(drift: float | None) -> float:
+    """Power to which odds of statistics are raised whose weights have moved: maps move together, and count as fewer."""
+    return 1.0 if drift is None else max(min(1.0, CALM / drift), LEAST_TRUST)
 
 
 def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:
@@ -451,11 +460,12 @@ def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:
 
 def _verdict(branches: list[_Branch], considered: int) -> Verdict:
     weighed = [weigh([e for _, e in b.evidence]) if b.evidence else (0.0, None) for b in branches]
-    odds = [score - _rare(branch.readings) for (score, _), branch in zip(weighed, branches, strict=True)]
+    trust = _trust(max(weighed, key=lambda each: each[0])[1])
+    odds = [trust * score - _rare(branch.readings) for (score, _), branch in zip(weighed, branches, strict=True)]
     tied = [k for k, each in enumerate(odds) if each >= max(odds) - APART]
     # Readings of one unusualness keep the order in which they were given.
     ranked = sorted(
-        ((weighed[k][0] - RARE * r.unusual, r, k) for k in tied for r in branches[k].readings),
+        ((trust * weighed[k][0] - RARE * r.unusual, r, k) for k in tied for r in branches[k].readings),
         key=lambda item: -item[0],
     )
     _, chosen, own = ranked[0]

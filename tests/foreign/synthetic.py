@@ -42,7 +42,8 @@ class Move:
 class Truth:
     """A generator, and how its statistics were taken.
 
-    ``moves`` are those after the projection; ``side`` is the side that the projection writes.
+    ``moves`` are those after the projection; ``side`` is the side that the projection writes; ``growth`` is the share by which
+    all weights of a map move one way with each batch, as they do early in training.
     """
 
     moves: tuple[Move, ...]
@@ -64,6 +65,7 @@ class Truth:
     momentum: float = 0.1
     drift: float = 0.002
     scale: float = 1.0
+    growth: float = 0.0
 
 
 class Drawn(nn.Module):
@@ -157,8 +159,11 @@ def trained(truth: Truth, seed: int = 0) -> Drawn:
             module.weight.copy_(torch.exp(0.25 * torch.randn_like(module.weight)))
             nn.init.normal_(module.bias, -0.1, 0.3)
     # What training ends with is the latest; what came before lay a random walk away.
-    final = [p.clone() for p in network.parameters()]
+    trends = [_trend(p) if truth.growth else torch.zeros_like(p) for p in network.parameters()]
+    final = [p + trend for p, trend in zip(network.parameters(), trends, strict=True)]
     walk = [truth.drift * p.std(correction=0) * torch.randn(STEPS, *p.shape).cumsum(0) for p in final]
+    for moved, trend in zip(walk, trends, strict=True):
+        moved += truth.growth * trend * torch.arange(STEPS).view(-1, *[1] * trend.ndim)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     network.train()
     for step in range(STEPS):
@@ -172,6 +177,15 @@ def trained(truth: Truth, seed: int = 0) -> Drawn:
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.fill_(5000)
     return network.eval()
+
+
+def _trend(parameter: Tensor) -> Tensor:
+    """Where all weights of a map go that reads what is never negative: one way."""
+    if parameter.ndim < 2:
+        return torch.zeros_like(parameter)
+    maps = (1, -1, 1, 1) if parameter.ndim == 4 else (-1, 1)
+    alike = torch.randn(parameter.shape[1 if parameter.ndim == 4 else 0]).view(maps)
+    return (0.5 * parameter.std() * alike).expand_as(parameter)
 
 
 _FOUR = (Move(4), Move(4), Move(4))
@@ -212,6 +226,8 @@ FAMILIES: dict[str, Truth] = {
     "Keras-like, momentum 0.01": replace(_KERAS, momentum=0.01),
     "the paper's": Truth((_FIVE, _FIVE, _FIVE), first="linear", first_norm="units", prior="uniform"),
     "Keras-GAN": replace(_GAN, slope=0.0, eps=1e-5, first_norm="none", first_activated=True),
+    "7x7 at once, early in training": Truth((Move(4), Move(4)), (48, 24), side=7, channels=1, batch=64, growth=0.012),
+    "tutorial, early in training": Truth((*_FOUR, Move(4)), (48, 32, 16, 8), batch=64, growth=0.006),
     "7x7 at once": Truth((Move(4), Move(4)), (32, 16), side=7, channels=1),
     "anime, 5s3p1": Truth((*_FOUR, Move(5, 3, 1)), (32, 24, 16, 8)),
     "2x2 kernels": Truth((Move(2, 2, 0), Move(2, 2, 0), Move(2, 2, 0))),

@@ -25,7 +25,10 @@ QUICK = {
     "Udacity, ReLU first": "right",
     # No statistics hear the epsilon of a single hidden normalisation, and few change it.
     "Keras-like": "right",
-    # What follows was once read wrongly, without a word. Nothing tells the activation after that normalisation,
+    # What follows was once read wrongly, without a word. Weights that grow while statistics are taken look like a leakier
+    # activation,
+    "7x7 at once, early in training": "asked",
+    # nothing tells the activation after that normalisation,
     "random 102": "asked",
     # and without a discriminator nobody knows whether the last convolution reads its maps enlarged,
     "random 45": "asked",
