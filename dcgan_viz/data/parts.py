@@ -69,6 +69,11 @@ def _calls(number: int, of: int) -> str:
     return f"`prepare{part}`, `cut_crops{part}` or `extract_features{part}`"
 
 
+def has_parts(out: Path) -> bool:
+    """Whether a part of a whole lies beside it, of any division."""
+    return bool(_found(out))
+
+
 def parts_of(out: Path) -> list[Path]:
     """The files of all parts of a whole, in their order.
 
@@ -82,10 +87,7 @@ def parts_of(out: Path) -> list[Path]:
     UserError
         If there are none, some are missing, or there are those of two divisions.
     """
-    name = re.compile(rf"{re.escape(out.stem)}\.(\d{{1,9}})-of-(\d{{1,9}}){re.escape(out.suffix)}")
-    folder = out.parent
-    matches = [name.fullmatch(file.name) for file in folder.iterdir()] if folder.is_dir() else []
-    found = {(int(match[2]), int(match[1])) for match in matches if match}
+    found = _found(out)
     divisions = sorted({of for of, _ in found})
     if not divisions:
         example = Part(1, 8).path(out).name
@@ -102,3 +104,11 @@ def parts_of(out: Path) -> list[Path]:
             f"with {_calls(missing[0], of)}"
         )
     return [Part(number, of).path(out) for number in range(1, of + 1)]
+
+
+def _found(out: Path) -> set[tuple[int, int]]:
+    """The parts that lie beside a whole: of how many, and which."""
+    name = re.compile(rf"{re.escape(out.stem)}\.(\d{{1,9}})-of-(\d{{1,9}}){re.escape(out.suffix)}")
+    folder = out.parent
+    matches = [name.fullmatch(file.name) for file in folder.iterdir()] if folder.is_dir() else []
+    return {(int(match[2]), int(match[1])) for match in matches if match}

@@ -203,7 +203,7 @@ def prepare(
     overwrite : bool
         Whether an existing file may be replaced.
     reuse : bool
-        Take what an earlier call has made of the same pictures with the same settings.
+        Take what an earlier call has made of the same pictures with the same settings, unless their files have changed.
     progress : Progress
 
     Returns
@@ -237,7 +237,10 @@ def prepare(
             raise UserError(f"{source} has {counted(len(found), 'picture')}, too few for {part.of} parts: make fewer")
         plan = replace(plan, pictures=len(rows), first=rows.start, part=(part.number, part.of))
     if reuse and (earlier := _finished(target, plan)) is not None:
-        return earlier
+        if found.changed() <= target.with_suffix(".json").stat().st_mtime:
+            return earlier
+        # A picture was repaired, replaced or made readable since.
+        overwrite = True
     _refuse_others(target, overwrite)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)

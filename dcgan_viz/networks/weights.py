@@ -22,6 +22,11 @@ from dcgan_viz.networks.spec import MAXIMUM_SIDE
 
 WEIGHTS_FILE = "weights.safetensors"
 
+
+class NotFiniteError(UserError):
+    """Tensors that are not written, since some of their values are infinite or no numbers."""
+
+
 MAXIMUM_HEADER = 2**20
 """Bytes of names and shapes that are read before anything is known of a file: eight thousand tensors."""
 
@@ -65,7 +70,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
     """
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise UserError(
+            raise NotFiniteError(
                 f"{path.name} is not written, since {name} holds values that are not finite: go back to an earlier "
                 "checkpoint or to weights that are whole"
             )

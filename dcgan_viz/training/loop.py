@@ -21,6 +21,7 @@ from dcgan_viz.locking import check_free, only_process, was_locked
 from dcgan_viz.media.pictures import save_picture, tile
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks.spec import NetworkSpec
+from dcgan_viz.networks.weights import NotFiniteError
 from dcgan_viz.progress import Progress, Stage, leads, silent
 from dcgan_viz.training.batches import Batches
 from dcgan_viz.training.checkpoints import (
@@ -425,10 +426,7 @@ class _Training:
         """Read the losses since the last tick, refuse what is not finite, and write the line of an ordinary step."""
         means, rate = self.means.read()
         if not np.isfinite(list(vars(means).values())).all():
-            raise UserError(
-                f"the losses are no longer finite at step {self.done}; {self._last(healthy=True)}, or train with a lower "
-                "learning rate or `precision=fp32`"
-            )
+            raise self._diverged("the losses are")
         self.note = (
             f"D {means.loss_d:.2f} G {means.loss_g:.2f} D(x) {means.d_real:.2f} D(G(z)) {means.d_generated:.2f}, "
             f"{rate:.0f} images/s"
@@ -440,6 +438,9 @@ class _Training:
     def _checkpoint(self, means: StepMeans, rate: float) -> None:
         """Judge the run and save all of it; what comes before the checkpoint itself is there whenever that is."""
         if self.log is not None:
+            # Before anything is drawn with them: losses can be finite once more after the weights are not.
+            if not all(torch.isfinite(tensor).all() for tensor in self.players.tensors().values()):
+                raise self._diverged("weights or their averages are")
             model = self._model()
             samples = model.sample(GRID_SAMPLES, seed=self.run.settings.seed)
             photographs = spread_over(self.images, GRID_SAMPLES)
@@ -480,6 +481,8 @@ class _Training:
         checkpoint = Checkpoint(self.done, {**self.players.tensors(), **tensors}, {**self.run.to_dict(), **state})
         try:
             save_checkpoint(self.folder / CHECKPOINTS, checkpoint)
+        except NotFiniteError as error:
+            raise self._diverged("weights or their averages are") from error
         except UserError as error:
             raise UserError(f"{error}; {self._last()}") from error
         self._prune()
@@ -518,6 +521,13 @@ class _Training:
         if not grid:
             self._save_grid(model.sample(GRID_SAMPLES, seed=self.run.settings.seed))
         self._save_model(model)
+
+    def _diverged(self, what: str) -> UserError:
+        new = " with" if not list_checkpoints(self.folder / CHECKPOINTS) else ", or begin a new run with"
+        return UserError(
+            f"the training has diverged: {what} no longer finite at step {self.done}; {self._last(healthy=True)}{new} a lower "
+            "`learning_rate` or `r1`, or `precision=fp32`"
+        )
 
     def _last(self, healthy: bool = False) -> str:
         """Where to go on after something went wrong: the newest checkpoint, or the newest without a warning."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -16,9 +18,10 @@ import dcgan_viz.data.duplicates.near
 from dcgan_viz.data.duplicates import Duplicates, find_duplicates
 from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_correlation
 from dcgan_viz.data.duplicates.autoencoder import encode, train_autoencoder
-from dcgan_viz.data.duplicates.duplicates import OriginCheck
+from dcgan_viz.data.duplicates.duplicates import OriginCheck, cut_crops
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
 from dcgan_viz.data.images import load_images
+from dcgan_viz.data.parts import Part
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.errors import UserError
 from dcgan_viz.report.duplicates import duplicates_page
@@ -150,6 +153,37 @@ def test_crops_that_are_there_are_used_again(folder: Path, tmp_path: Path, monke
         find_duplicates(folder, tmp_path / "out", steps=2, workers=1)
 
 
+def test_pictures_that_were_repaired_or_replaced_are_cut_again(tmp_path: Path) -> None:
+    pictures, random = tmp_path / "pictures", np.random.default_rng(0)
+    pictures.mkdir()
+    for name in "abc":
+        scene(random).save(pictures / f"{name}.png")
+    (pictures / "d.png").write_bytes(b"cut off")
+    assert find_duplicates(pictures, tmp_path / "found", steps=2, workers=1).broken == 1
+    about = tmp_path / "found" / "crops.json"
+    os.utime(about, (about.stat().st_mtime - 1,) * 2)
+    shutil.copy(pictures / "a.png", pictures / "d.png")
+    result = find_duplicates(pictures, tmp_path / "found", steps=2, workers=1)
+    assert (result.broken, result.groups) == (0, 1)
+
+
+def test_parts_that_are_not_joined_are_not_cut_anew_without_a_word(folder: Path, tmp_path: Path) -> None:
+    cut_crops(folder, tmp_path, part=Part(1, 2), workers=1)
+    with pytest.raises(
+        UserError, match=r"parts of the crops: join them with dcgan-viz merge .*crops\.npy, or remove them"
+    ):
+        find_duplicates(folder, tmp_path)
+    assert not (tmp_path / "crops.npy").exists()
+
+
+def test_one_picture_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    scene(np.random.default_rng(0)).save(tmp_path / "one" / "a.png")
+    with pytest.raises(UserError, match="one holds one picture, which has no duplicates: give more"):
+        find_duplicates(tmp_path / "one", tmp_path / "found")
+    assert not (tmp_path / "found").exists()
+
+
 def test_pairs_of_codes_are_those_of_a_loop() -> None:
     random = np.random.default_rng(0)
     codes = random.integers(0, 4, (60, 2), dtype=np.uint8)
@@ -247,8 +281,8 @@ def test_the_command_writes_a_folder_and_goes_on_in_it(
     monkeypatch.setitem(find_duplicates.__kwdefaults__, "steps", STEPS)
     said = run("dedup", folder, "--out", "found", "--workers", 1)
     assert said.exit_code == 0, said.output
-    assert "45 pictures, 4 groups of duplicates: 5 can be left out, 40 are on the keep-list" in said.stdout
-    assert "1 do not decode" in said.stdout
+    assert "45 pictures, 4 groups of duplicates: 5 can be left out, and the keep-list has 40" in said.stdout
+    assert "it has none of 1 picture that cannot be decoded" in said.stdout
     again = run("dedup", folder, "--out", "found", "--workers", 1, "--radius", 0, "--json", "--overwrite")
     assert json.loads(again.stdout)["stages"][1]["pairs"] == 0
     Path("found/keep.jsonl").write_text("mine")

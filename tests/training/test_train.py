@@ -91,10 +91,26 @@ def test_losses_that_are_not_finite_stop_the_run(images: ImageSet, tmp_path: Pat
     settings = TrainingSettings(steps=60, batch_size=8)
     # No user can ask for it.
     object.__setattr__(settings, "learning_rate", 1e30)
-    with pytest.raises(UserError, match="no longer finite at step 25; there is no checkpoint yet"):
+    with pytest.raises(UserError, match=r"no longer finite at step 25; there is no checkpoint yet"):
         train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=50)
     assert not list_checkpoints(tmp_path / "checkpoints")
     assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(("every", "stop_at"), [(5, None), (50, 6)])
+def test_weights_that_are_not_finite_stop_the_run_before_they_are_saved(
+    images: ImageSet, tmp_path: Path, every: int, stop_at: int | None
+) -> None:
+    settings, asked = TrainingSettings(steps=60, batch_size=8, r1=1e30), iter(range(1, 60))
+    with pytest.raises(
+        UserError,
+        match=r"no longer finite at step [56]; there is no checkpoint yet: start again with a lower .* or `r1`",
+    ):
+        train(
+            images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=every,
+            stop=lambda: next(asked) == stop_at,
+        )  # fmt: skip
+    assert not list_checkpoints(tmp_path / "checkpoints")
 
 
 def test_losses_that_are_not_finite_name_the_last_good_checkpoint(

@@ -144,7 +144,7 @@ def extract_features(
     """
     path = Path(out) if part is None else part.path(Path(out))
     if path.suffix != ".npy":
-        raise UserError(f"features are written to an .npy file, not to {path.name}")
+        raise UserError(f"{path} should end in .npy: features are a NumPy array")
     of_all = range(len(images)) if part is None else part.rows(len(images))
     shape = len(of_all), extractor.size
     identity: dict[str, Any] = {"features": extractor.digest, "images": digest, "shape": list(shape)}

@@ -19,7 +19,7 @@ from dcgan_viz.data.duplicates.alignment import aligned_correlation, detail_corr
 from dcgan_viz.data.duplicates.autoencoder import CODE, SIDE, STEPS, encode, train_autoencoder
 from dcgan_viz.data.duplicates.linked import first_linked
 from dcgan_viz.data.duplicates.near import collisions, near_pairs
-from dcgan_viz.data.parts import Part
+from dcgan_viz.data.parts import Part, has_parts
 from dcgan_viz.data.prepare import Prepared, prepare
 from dcgan_viz.data.sources import Source, open_images
 from dcgan_viz.data.sources.keep_list import keep_list_text
@@ -180,6 +180,8 @@ def find_duplicates(
     if not 0 < threshold <= 1:
         raise UserError(f"the threshold of a correlation lies between 0 and 1: choose another than {threshold}")
     found = open_images(source)
+    if len(found) < 2:
+        raise UserError(f"{source} holds one picture, which has no duplicates: give more")
     if len(set(found.names)) < len(found.names):
         raise UserError(
             f"{source} holds several pictures of one name, so that a list of names could not tell which to keep: give each a "
@@ -187,6 +189,11 @@ def find_duplicates(
         )
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory())) if folder is None else Path(folder)
+        if not (place / CROPS).exists() and has_parts(place / CROPS):
+            raise UserError(
+                f"{place} holds parts of the crops: join them with dcgan-viz merge {place / CROPS}, or remove them, to "
+                "have all of them cut here"
+            )
         prepared = cut_crops(source, place, workers=workers, progress=progress)
         if prepared.pictures < 2:
             raise UserError(f"{source} holds one readable picture, which has no duplicates: give more")
@@ -352,10 +359,10 @@ def sentences(result: Duplicates) -> str:
     """
     lines = [
         f"{counted(result.pictures, 'picture')}, {counted(result.groups, 'group')} of duplicates: {result.removed:,} can be "
-        f"left out, {result.pictures - result.removed:,} are on the keep-list"
+        f"left out, and the keep-list has {result.pictures - result.removed:,}"
     ]
     if result.broken:
-        lines.append(f"{result.broken:,} do not decode, and are not on it either")
+        lines.append(f"it has none of {counted(result.broken, 'picture')} that cannot be decoded")
     for stage in result.stages:
         share = f"; false, in a sample: {stage.false:.1%}" if stage.false.n else ""
         lines.append(f"{stage.name}: {counted(stage.pairs, 'pair')}{share}")

@@ -141,6 +141,9 @@ class TarSource(Source):
         classes = files.classes if all(_key(name) in files.classes for name in names) else None
         return (f"{prefix}{name}" if classes is None else f"{classes[_key(name)]}/{prefix}{name}" for name in names)
 
+    def _files(self) -> Sequence[Path]:
+        return self.shards
+
     def _open(self) -> dict[int, BinaryIO]:
         return {}
 

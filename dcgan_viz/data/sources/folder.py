@@ -39,6 +39,9 @@ class FolderSource(Source):
     def _entry(self, index: int) -> Entry:
         return self.path / self.raw.get(index, self.names[index])
 
+    def _files(self) -> Iterator[Path]:
+        return (self.path / self.raw.get(index, name) for index, name in enumerate(self.names))
+
 
 class FileSource(Source):
     """A single picture."""

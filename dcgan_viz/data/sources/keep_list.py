@@ -55,6 +55,10 @@ class KeptSource(Source):
     def _entry(self, index: int) -> Entry:
         return self.source.entry(self.indices[index])
 
+    def changed(self) -> float:
+        """As of the source."""
+        return self.source.changed()
+
     @property
     def found(self) -> str:
         """What was found, in a sentence."""

@@ -6,7 +6,8 @@ import io
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, overload
 
@@ -98,6 +99,19 @@ class Source(ABC):
 
     @abstractmethod
     def _entry(self, index: int) -> Entry: ...
+
+    def changed(self) -> float:
+        """When the last of its files was written, replaced or given other rights, in seconds since 1970."""
+        last = 0.0
+        for file in self._files():
+            # One that is gone is said where it is read.
+            with suppress(OSError):
+                last = max(last, file.stat().st_ctime)
+        return last
+
+    def _files(self) -> Iterable[Path]:
+        """What it is read from."""
+        return self.path.iterdir() if self.path.is_dir() else (self.path,)
 
     @property
     def labels(self) -> tuple[str, ...] | None:
