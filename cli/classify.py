@@ -13,6 +13,7 @@ import click
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import (
     check_out,
+    complete_models,
     device_option,
     finish,
     json_option,
@@ -34,7 +35,7 @@ BASELINES = ("random", "pixels", "kmeans", "cnn")
 
 
 @click.command(cls=Command, short_help="Classify images from the discriminator's features.")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=complete_models)
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Test images, if they lie elsewhere.")
 @click.option(

@@ -10,6 +10,7 @@ import click
 from dcgan_viz.cli.command import Command
 from dcgan_viz.cli.options import (
     check_out,
+    complete_models,
     device_option,
     finish,
     json_option,
@@ -28,7 +29,7 @@ DEFAULT_OUT = "results/compare"
 
 
 @click.command(cls=Command, short_help="Show models or checkpoints side by side.")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...", shell_complete=complete_models)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -9,11 +9,15 @@ from typing import Any
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option, overwrite_option
+from dcgan_viz.cli.options import (
+    complete_models,
+    json_option,
+    overwrite_option,
+)
 
 
 @click.command(cls=Command)
-@click.argument("model", metavar="NAME|FOLDER")
+@click.argument("model", metavar="NAME|FOLDER", shell_complete=complete_models)
 @click.option(
     "--onnx", type=click.Path(path_type=Path), metavar="DIR", help="Write ONNX graphs, for onnxruntime and the web."
 )

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo
-from dcgan_viz.cli.options import device_option, json_option, overwrite_option, shard_option
+from dcgan_viz.cli.options import (
+    complete_models,
+    device_option,
+    json_option,
+    overwrite_option,
+    shard_option,
+)
 from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture
 from dcgan_viz.words import counted
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     goes_on=True,
     short_help="Write the discriminator's features of images to an array.",
 )
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=complete_models)
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="F.npy", help="The array to write.")
 @click.option(

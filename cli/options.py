@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from dcgan_viz.cli.command import echo
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def complete_models(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What Tab offers for a model: the bundled ones, and folders."""
+    from dcgan_viz.card import bundled_models
+
+    names = [CompletionItem(name) for name in bundled_models() if name.startswith(begun)]
+    return [*names, CompletionItem(begun, type="dir")]
+
+
 def model_option(function: Function) -> Function:
     """``--model NAME``: which trained pair."""
     return click.option(
@@ -24,6 +33,7 @@ def model_option(function: Function) -> Function:
         default="bedrooms",
         show_default=True,
         metavar="NAME|FOLDER|FILE.py:FUNCTION",
+        shell_complete=complete_models,
         help="A bundled model, a model folder, a training run, or a function of your own file, which is run as your code "
         "and returns dcgan_viz.wrap(generator, discriminator, ...).",
     )(function)

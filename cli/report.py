@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from dcgan_viz.cli.command import Command, command_line
-from dcgan_viz.cli.options import check_out, device_option, finish, json_option, out_folder, out_option, seed_option
+from dcgan_viz.cli.options import (
+    check_out,
+    complete_models,
+    device_option,
+    finish,
+    json_option,
+    out_folder,
+    out_option,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from dcgan_viz.report.analyses import Subject
@@ -17,8 +26,13 @@ DEFAULT_OUT = "results/report"
 
 
 @click.command(cls=Command, short_help="Every analysis that fits a model, as one HTML file.")
-@click.argument("model", metavar="NAME|FOLDER|FILE.py:FUNCTION")
-@click.option("--against", metavar="NAME|FOLDER|FILE.py:FUNCTION", help="Another model, shown side by side.")
+@click.argument("model", metavar="NAME|FOLDER|FILE.py:FUNCTION", shell_complete=complete_models)
+@click.option(
+    "--against",
+    metavar="NAME|FOLDER|FILE.py:FUNCTION",
+    shell_complete=complete_models,
+    help="Another model, shown side by side.",
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Real images to measure the samples against.")
 @click.option("--training", type=click.Path(path_type=Path), help="The images that it was trained on.")
 @click.option("--author", default="", help="Author, printed under the title.")

@@ -10,7 +10,12 @@ from pathlib import Path
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import device_option, json_option, port_option
+from dcgan_viz.cli.options import (
+    complete_models,
+    device_option,
+    json_option,
+    port_option,
+)
 
 
 @click.command(cls=Command, short_help="Look at a model in the browser: samples, forgetting, units, arithmetic.")
@@ -19,6 +24,7 @@ from dcgan_viz.cli.options import device_option, json_option, port_option
     default="rooms",
     show_default=True,
     metavar="NAME|FOLDER|FILE.py:FUNCTION",
+    shell_complete=complete_models,
     help="A bundled model, a model folder, a training run, or a function of your own file, which is run as your code.",
 )
 @click.option(

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dcgan_viz.cli.command import Command, command_line, echo, in_options
-from dcgan_viz.cli.options import json_option, keep_list_option, overwrite_option
+from dcgan_viz.cli.options import (
+    complete_models,
+    json_option,
+    keep_list_option,
+    overwrite_option,
+)
 from dcgan_viz.cli.planning import Clock, Planned, announce, dry_run_option, seconds_a_picture
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
@@ -70,7 +75,12 @@ TRIED_STEPS = 3
     type=click.Choice(["both", "alternate"]),
     help="Update both networks on every batch, or in turn as the authors' code does.  [default: both]",
 )
-@click.option("--start-from", metavar="NAME|FOLDER", help="Start from a trained model, with its networks.")
+@click.option(
+    "--start-from",
+    metavar="NAME|FOLDER",
+    shell_complete=complete_models,
+    help="Start from a trained model, with its networks.",
+)
 @click.option("--flip", is_flag=True, default=None, help="Mirror half of the images at random.")
 @click.option("--augment", metavar="LIST", help="Differentiable augmentation: any of color,translation,cutout.")
 @click.option("--r1", type=float, help="Gradient penalty of the discriminator; steadies small sets.  [default: 0]")

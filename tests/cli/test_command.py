@@ -161,3 +161,6 @@ def test_tab_completes_commands_and_their_options() -> None:
         options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
         assert offered(name, "--") == options | {"--help"}
     assert offered("classify", "--protocol", "") == {"cifar10", "svhn-1000"}
+    # Of models the bundled ones by name; the shell adds folders.
+    for words in (("walk", "--model"), ("report",), ("compare",), ("train", "--start-from"), ("studio", "--model")):
+        assert offered(*words, "ro") == {"rooms", "rooms-memorized", "ro"}
