@@ -268,4 +268,4 @@ def _say(imported: Imported) -> None:
                 echo(f"  {whence}: {', '.join(things)}", err=True)
         echo(f"  {told.statistics}", err=True)
     if imported.looks:
-        echo(f"judged by drawing, {imported.looks}", err=True)
+        echo(f"by what it draws, {imported.looks}", err=True)

@@ -1,4 +1,4 @@
-"""Imported generators judged by what they draw: constant, collapsed or noise."""
+"""Imported generators looked at by what they draw: constant, collapsed or noise."""
 
 from __future__ import annotations
 

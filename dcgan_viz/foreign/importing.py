@@ -1,4 +1,4 @@
-"""A pair that others trained as a model of this package: weights read, judged, built, and what is known of them told."""
+"""A pair that others trained as a model of this package: weights read, compared, built, and what is known of them told."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ class Imported:
         name, data, terms : str
             As on a `Card`.
         """
-        judge = self.discriminator
-        networks = NetworkSpec(self.generator.spec, None if judge is None else judge.spec)
+        critic = self.discriminator
+        networks = NetworkSpec(self.generator.spec, None if critic is None else critic.spec)
         card = Card(
             name, self.summary, networks, data, terms, training={"imported": self.record}, weaknesses=self.weaknesses
         )
-        return DCGAN(self.generator, NoDiscriminator() if judge is None else judge, card)
+        return DCGAN(self.generator, NoDiscriminator() if critic is None else critic, card)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -160,38 +160,38 @@ def import_pair(
     known = (generator_known or Knowledge()).over(generator.known)
     output = output or known.output
     endings = ("tanh", "sigmoid") if output is None else (output,)
-    judge_known = discriminator_known or Knowledge()
+    critic_known = discriminator_known or Knowledge()
     if discriminator is not None:
-        judge_known = judge_known.over(discriminator.known)
-    witness = None if discriminator is None else partial(_hear, discriminator, judge_known, endings)
+        critic_known = critic_known.over(discriminator.known)
+    witness = None if discriminator is None else partial(_hear, discriminator, critic_known, endings)
     verdict = read_generator(generator, known, source, discriminator, witness)
     size = verdict.reading.geometry.sizes[-1]
-    judged = None
+    testimony = None
     if discriminator is not None:
         pictures = _pictures(verdict.reading)
         try:
-            judged = read_discriminator(discriminator, judge_known, size, pictures, endings)
+            testimony = read_discriminator(discriminator, critic_known, size, pictures, endings)
         except RuntimeError as error:
             raise UserError(
                 f"the discriminator cannot read what the generator draws ({error}): give two that were trained together, or "
                 "the generator alone"
             ) from error
     ending: Output = output or "tanh"
-    if judged is not None and output is None and _heard(judged, lambda r: r.habits.source):
-        ending = "sigmoid" if judged.reading.habits.source == "sigmoid" else "tanh"
+    if testimony is not None and output is None and _heard(testimony, lambda r: r.habits.source):
+        ending = "sigmoid" if testimony.reading.habits.source == "sigmoid" else "tanh"
     network = build_generator(verdict.reading, ending)
-    told = {"generator": _tell(verdict, known, source, output, ending, judged)}
+    told = {"generator": _tell(verdict, known, source, output, ending, testimony)}
     verdicts = {"generator": verdict}
-    judge = None
-    if judged is not None:
-        judge = build_discriminator(judged.reading, size)
-        told["discriminator"] = _tell_discriminator(judged, judge_known)
-        verdicts["discriminator"] = judged
-    _measure_anew(network, judge, generator, discriminator, told)
+    critic = None
+    if testimony is not None:
+        critic = build_discriminator(testimony.reading, size)
+        told["discriminator"] = _tell_discriminator(testimony, critic_known)
+        verdicts["discriminator"] = testimony
+    _measure_anew(network, critic, generator, discriminator, told)
     with torch.no_grad():
         looks = look(network(latents(network.spec.prior, 64, network.spec.latent_dim)))
     sources = {weights.source: weights.digest for weights in (generator, discriminator) if weights is not None}
-    return Imported(network, judge, told, sources, verdicts, looks)
+    return Imported(network, critic, told, sources, verdicts, looks)
 
 
 def _hear(discriminator: Weights, known: Knowledge, endings: Sequence[str], reading: Reading) -> Verdict | None:
@@ -201,7 +201,7 @@ def _hear(discriminator: Weights, known: Knowledge, endings: Sequence[str], read
 
 def _measure_anew(
     network: Generator,
-    judge: Discriminator | None,
+    critic: Discriminator | None,
     generator: Weights,
     discriminator: Weights | None,
     told: dict[str, Told],
@@ -211,9 +211,9 @@ def _measure_anew(
     if not generator.measured:
         recalibrate(network, z.split(BATCH))
         told["generator"] = replace(told["generator"], statistics=_measured(len(z), "latents"))
-    if judge is not None and discriminator is not None and not discriminator.measured:
+    if critic is not None and discriminator is not None and not discriminator.measured:
         with torch.no_grad():
-            recalibrate(judge, [network(batch) for batch in z.split(BATCH)])
+            recalibrate(critic, [network(batch) for batch in z.split(BATCH)])
         told["discriminator"] = replace(
             told["discriminator"], statistics=_measured(len(z), "pictures of its generator")
         )
@@ -265,7 +265,7 @@ def _tell(
     source: Source | None,
     output: Output | None,
     ending: Output,
-    judged: Verdict | None,
+    testimony: Verdict | None,
 ) -> Told:
     habits = verdict.reading.habits
     told = _Teller(verdict, _drawn_alike(verdict))
@@ -280,7 +280,7 @@ def _tell(
         lambda r: r.habits.first_activated,
     )
     told.add_geometry(known)
-    heard = judged is not None and _heard(judged, lambda r: r.habits.source)
+    heard = testimony is not None and _heard(testimony, lambda r: r.habits.source)
     told.place(f"{ending} at the end" if ending != "none" else "nothing at the end", output is not None, heard)
     return told.told
 

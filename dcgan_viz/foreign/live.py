@@ -86,14 +86,14 @@ def wrap(
     drawing.name_layers("generator", generator_layers, torch.zeros(2, drawing.latent_dim))
     random = torch.Generator().manual_seed(0)
     drawing.check("generator", torch.randn(3, drawing.latent_dim, generator=random))
-    judging: LiveDiscriminator | None = None
+    critic: LiveDiscriminator | None = None
     if discriminator is not None:
-        judging = LiveDiscriminator(discriminator, drawing.image_shape, output)
-        judging.name_layers("discriminator", discriminator_layers, torch.zeros(2, *drawing.image_shape))
-        judging.check("discriminator", torch.rand(3, *drawing.image_shape, generator=random) * 2 - 1)
+        critic = LiveDiscriminator(discriminator, drawing.image_shape, output)
+        critic.name_layers("discriminator", discriminator_layers, torch.zeros(2, *drawing.image_shape))
+        critic.check("discriminator", torch.rand(3, *drawing.image_shape, generator=random) * 2 - 1)
     summary = f"{type(drawing.module).__name__}, a live module"
     weakness = "Its networks are live modules: their code draws, and their own file must be kept."
-    return DCGAN(drawing, judging or NoDiscriminator(), Card(name, summary, None, weaknesses=(weakness,)))
+    return DCGAN(drawing, critic or NoDiscriminator(), Card(name, summary, None, weaknesses=(weakness,)))
 
 
 class _Live(nn.Module):

@@ -32,7 +32,7 @@ from dcgan_viz.foreign.testimony import (
     Verdict,
     discriminator_layer,
     generator_layer,
-    judge,
+    weigh_readings,
 )
 from dcgan_viz.foreign.weights import Weights
 
@@ -91,8 +91,8 @@ def read_generator(
     """
     chains, geometries = _drawn(weights, known)
     if discriminator is not None:
-        judges = _discriminator_chains(discriminator)
-        geometries = {key: _readable(group, judges) for key, group in geometries.items()}
+        critics = _discriminator_chains(discriminator)
+        geometries = {key: _readable(group, critics) for key, group in geometries.items()}
     geometries = {key: _usual(group) for key, group in geometries.items()}
     if not any(geometries.values()):
         raise _no_way(chains, known.wishes)
@@ -101,7 +101,7 @@ def read_generator(
     sources: tuple[str, ...] = (source,) if source else ("normal", "uniform", "unit")
     if source is None and latent >= 2 * CLASSES:
         sources = (*sources, *CONDITIONAL)
-    found = judge(
+    found = weigh_readings(
         _readings(chains, geometries, known, sources, "generator"),
         lambda name, turn: latents(name, (1, 2, 8)[turn] * EXAMPLES, latent, seed=turn),
         generator_layer,
@@ -278,14 +278,14 @@ def read_discriminator(
     UserError
         As in `read_generator`.
     """
-    chains, readings, found = _judged(weights, known, size, pictures, sources)
+    chains, readings, found = _compared(weights, known, size, pictures, sources)
     _ask_order(found, chains, "discriminator")
     _settle(found, known, "discriminator")
     if not found.contradicted:
         return found
     # Which of all readings happens to be the least bad is then no evidence for its strides and slope.
     usual = min(readings, key=lambda r: r.unusual + (r.habits.slope != 0.2))
-    return replace(judge([usual], _turns(pictures), discriminator_layer), considered=found.considered)
+    return replace(weigh_readings([usual], _turns(pictures), discriminator_layer), considered=found.considered)
 
 
 def hear(
@@ -299,12 +299,12 @@ def hear(
         As in `read_discriminator`.
     """
     try:
-        return _judged(weights, known, size, pictures, sources)[-1]
+        return _compared(weights, known, size, pictures, sources)[-1]
     except (RuntimeError, UserError):
         return None
 
 
-def _judged(
+def _compared(
     weights: Weights, known: Knowledge, size: int, pictures: Callable[[str], Tensor], sources: Sequence[str]
 ) -> tuple[Chains, list[Reading], Verdict]:
     chains = find_chains(weights, "discriminator", known.order)
@@ -316,7 +316,7 @@ def _judged(
         )
 
     readings = _readings(chains, geometries, known, sources, "discriminator")
-    return chains, readings, judge(readings, _turns(pictures), discriminator_layer)
+    return chains, readings, weigh_readings(readings, _turns(pictures), discriminator_layer)
 
 
 def _turns(pictures: Callable[[str], Tensor]) -> Callable[[str, int], Tensor]:

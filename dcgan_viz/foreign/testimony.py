@@ -30,7 +30,7 @@ BATCH = 64
 """Examples that a normalisation sees at once."""
 
 VALUES = 2**18, 2**21, 2**24
-"""Values of maps that a reading keeps: in the search, in the judgement among the last few, and where that tells no two apart."""
+"""Values of maps that a reading keeps: in the search, in the comparison of the last few, and where that tells no two apart."""
 
 LOOKED_AT = 24
 """Readings of a layer that are run; of more, those are whose stored means agree best with what a mean input gives."""
@@ -347,7 +347,7 @@ def _count(wanted: int, there: int) -> int:
     return count if count < BATCH else count - count % BATCH
 
 
-def judge(
+def weigh_readings(
     readings: Sequence[Reading],
     inputs: Callable[[str, int], Tensor],
     layers: Layers,
@@ -356,7 +356,7 @@ def judge(
     """Run readings layer by layer, and keep those that agree best with the stored statistics.
 
     The search runs on few examples, and whichever of many readings is closest on these is so by chance too: the last few
-    are judged on more, and on others, and those that remain alike on still more.
+    are compared on more, and on others, and those that remain alike on still more.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ def judge(
     layers : callable
         From a reading and a number to its layer.
     varied : callable, optional
-        From a reading to all that are judged where the search has found it: it, and those that are too many to be searched.
+        From a reading to all that are compared where the search has found it: it, and those that are too many to be searched.
 
     Returns
     -------

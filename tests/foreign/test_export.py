@@ -76,9 +76,9 @@ def test_onnxruntime_computes_the_same(model: DCGAN, tmp_path: Path) -> None:
     images = model.generate(z)
     drawing = onnxruntime.InferenceSession(tmp_path / "onnx" / "generator.onnx")
     np.testing.assert_allclose(drawing.run(None, {"z": z.numpy()})[0], images.numpy(), atol=1e-5)
-    judging = onnxruntime.InferenceSession(tmp_path / "onnx" / "discriminator.onnx")
+    critic = onnxruntime.InferenceSession(tmp_path / "onnx" / "discriminator.onnx")
     logits = model.discriminator(images).detach().numpy()
-    np.testing.assert_allclose(judging.run(["logits"], {"images": images.numpy()})[0], logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(critic.run(["logits"], {"images": images.numpy()})[0], logits, rtol=1e-5, atol=1e-5)
 
 
 def test_an_edited_generator_is_exported_as_it_draws(tiny_model: DCGAN, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_the_tutorials_networks_come_out_as_the_tutorials(tmp_path: Path) -> Non
 
     torch.manual_seed(0)
     generator = settled(tutorial_generator(), [torch.randn(100, 12) for _ in range(3)])
-    judge = settled(tutorial_discriminator(), [generator(torch.randn(50, 12)).detach() for _ in range(3)])
-    for name, network in (("G", generator), ("D", judge)):
+    critic = settled(tutorial_discriminator(), [generator(torch.randn(50, 12)).detach() for _ in range(3)])
+    for name, network in (("G", generator), ("D", critic)):
         torch.save(network.state_dict(), tmp_path / f"{name}.pth")
     imported = import_pair(read_weights(tmp_path / "G.pth"), read_weights(tmp_path / "D.pth"))
     export_pytorch(imported.model("tutorial"), tmp_path / "out")

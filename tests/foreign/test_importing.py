@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, nn
     batches = [torch.randn(100, 12) for _ in range(6)]
     generator = settled(tutorial_generator(), batches)
     with torch.no_grad():
-        judge = settled(tutorial_discriminator(), [generator(z) for z in batches])
+        critic = settled(tutorial_discriminator(), [generator(z) for z in batches])
     torch.save(generator.state_dict(), "G.pth")
-    torch.save(judge.state_dict(), "D.pth")
-    return generator, judge
+    torch.save(critic.state_dict(), "D.pth")
+    return generator, critic
 
 
 def of(network: nn.Module) -> Weights:
@@ -167,7 +168,7 @@ def test_what_nothing_tells_is_asked_beside_a_sheet(
 ) -> None:
     """32 pixels or 64: the last convolution of upsampling generators may read maps as they are, or enlarged."""
     monkeypatch.chdir(tmp_path)
-    network = trained(FAMILIES["PyTorch-GAN, ReLU"])
+    network = trained(replace(FAMILIES["PyTorch-GAN, ReLU"], widths=(16, 12, 8), latent=16))
     torch.save(network.state_dict(), "G.pth")
     sentence = refused("import", "G.pth", "--out", "model")
     assert "its pictures may be 32x32 or 64x64 pixels: the weights do not tell, give --size" in sentence
@@ -349,11 +350,11 @@ def test_digits_that_may_be_cropped_are_asked_about() -> None:
 
 
 def test_a_discriminator_that_is_no_chain_leaves_its_generator_importable() -> None:
-    judge = {"0.weight": torch.ones(8, 3, 4, 4), "1.weight": torch.ones(8), "1.bias": torch.ones(8)}
+    critic = {"0.weight": torch.ones(8, 3, 4, 4), "1.weight": torch.ones(8), "1.bias": torch.ones(8)}
     with pytest.raises(
         UserError, match=r"is an instance.*Without this discriminator the generator can be imported alone"
     ):
-        import_pair(of(tutorial_generator()), Weights(judge, "D.pth"))
+        import_pair(of(tutorial_generator()), Weights(critic, "D.pth"))
 
 
 def test_a_projection_without_a_rectifier_and_norms_without_gains_draw_right() -> None:

@@ -147,7 +147,7 @@ def tensorflow_tutorial() -> Config:
     return c.up(4, 1, 5, 2, activation="tanh")
 
 
-def tutorial_judge() -> Config:
+def tutorial_critic() -> Config:
     c = Config().add("InputLayer", batch_input_shape=[None, 28, 28, 1])
     c.conv("Conv2D", 1, 4, 5, 2).add("LeakyReLU", alpha=0.30000001192092896).add("Dropout", rate=0.3)
     c.conv("Conv2D", 4, 6, 5, 2).add("LeakyReLU", alpha=0.30000001192092896).add("Dropout", rate=0.3)
@@ -172,7 +172,7 @@ def uneven() -> Config:
     return c.up(4, 3, 2, 2, activation="tanh")
 
 
-def uneven_judge() -> Config:
+def uneven_critic() -> Config:
     c = Config().add("InputLayer", batch_input_shape=[None, 32, 32, 3])
     c.conv("Conv2D", 3, 4, 3, 2).add("LeakyReLU", negative_slope=0.2)
     c.conv("Conv2D", 4, 6, 4, 2).norm(6).add("LeakyReLU", negative_slope=0.2)
@@ -188,7 +188,7 @@ def cropped() -> Config:
     return c.up(4, 1, 4, 2, activation="tanh").add("Cropping2D", cropping=[[4, 2], [4, 2]])
 
 
-def padded_judge() -> Config:
+def padded_critic() -> Config:
     """Zeros by hand before its convolutions, as Keras-GAN's discriminator."""
     c = Config().add("InputLayer", batch_input_shape=[None, 28, 28, 1])
     c.add("ZeroPadding2D", padding=[[1, 1], [1, 1]]).conv("Conv2D", 1, 4, 4, 2, padding="valid")
@@ -263,25 +263,25 @@ def save(config: Config, path: Path, form: str) -> Path:
 
 
 PAIRS = {
-    "TensorFlow's tutorial": (tensorflow_tutorial, tutorial_judge),
+    "TensorFlow's tutorial": (tensorflow_tutorial, tutorial_critic),
     "upsampled": (upsampled, None),
-    "uneven": (uneven, uneven_judge),
-    "cropped": (cropped, padded_judge),
+    "uneven": (uneven, uneven_critic),
+    "cropped": (cropped, padded_critic),
 }
 
 
 @pytest.mark.parametrize("form", ["h5", "nested", "archive", "archive of names"])
 @pytest.mark.parametrize("name", PAIRS)
 def test_keras_models_compute_the_same(name: str, form: str, tmp_path: Path) -> None:
-    draw, judge = PAIRS[name]
-    generator, discriminator = draw(), judge() if judge else None
+    draw, critic = PAIRS[name]
+    generator, discriminator = draw(), critic() if critic else None
     weights = read_weights(save(generator, tmp_path / "G", form))
-    judged = (
+    critic_weights = (
         None
         if discriminator is None
         else read_weights(save(discriminator, tmp_path / "D", form.replace("nested", "h5")))
     )
-    imported = import_pair(weights, judged, source="normal")
+    imported = import_pair(weights, critic_weights, source="normal")
     z = np.random.default_rng(1).normal(size=(4, 10))
     shaped = z[:, None, None, :] if name == "uneven" else z
     theirs = run(generator.layers, generator.variables, shaped)
@@ -295,8 +295,8 @@ def test_keras_models_compute_the_same(name: str, form: str, tmp_path: Path) -> 
         assert imported.discriminator is not None
         with torch.no_grad():
             logits = imported.discriminator(ours)
-        judged_by = torch.sigmoid(logits) if name == "uneven" else logits
-        np.testing.assert_allclose(judged_by.numpy(), scores, atol=1e-4)
+        compared = torch.sigmoid(logits) if name == "uneven" else logits
+        np.testing.assert_allclose(compared.numpy(), scores, atol=1e-4)
 
 
 def settled(config: Config, z: Array) -> Config:
@@ -341,7 +341,7 @@ def test_weights_alone_are_read_by_their_shapes(form: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        (tutorial_judge, "draws no picture, so that it is a discriminator's"),
+        (tutorial_critic, "draws no picture, so that it is a discriminator's"),
         (cropped, "its layer cropping2d_5 has sizes that no weights tell"),
     ],
 )

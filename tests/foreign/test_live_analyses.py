@@ -187,7 +187,7 @@ class Residual(nn.Module):
         return torch.tanh(self.last(maps))
 
 
-def judge() -> nn.Module:
+def critic() -> nn.Module:
     """Pools, normalises by groups, adds, and ends in a sigmoid."""
 
     class Judge(nn.Module):
@@ -223,7 +223,7 @@ def strange(kind: str) -> DCGAN:
                 parameter.mul_(3)
     return dcgan_viz.wrap(
         network,
-        judge(),
+        critic(),
         latent=latent,
         generator_layers=layers,
         discriminator_layers=["first", "second"],

@@ -43,12 +43,12 @@ def test_an_imported_pair_computes_what_the_original_does(name: str, tmp_path: P
     batches = [drawn(stranger.prior, 300) for _ in range(6)]
     generator = settled(stranger.generator(), batches)
     torch.save(generator.state_dict(), tmp_path / "G.pth")
-    judge: nn.Module | None = None
+    critic: nn.Module | None = None
     weights = None
     if stranger.discriminator is not None:
         with torch.no_grad():
-            judge = settled(stranger.discriminator(), [generator(z) for z in batches])
-        torch.save(judge.state_dict(), tmp_path / "D.pth")
+            critic = settled(stranger.discriminator(), [generator(z) for z in batches])
+        torch.save(critic.state_dict(), tmp_path / "D.pth")
         weights = read_weights(tmp_path / "D.pth")
     file = read_weights(tmp_path / "G.pth")
     if stranger.asked:
@@ -59,20 +59,20 @@ def test_an_imported_pair_computes_what_the_original_does(name: str, tmp_path: P
     imported = import_pair(file, weights, generator_known=given if stranger.asked else None)
     z = drawn(stranger.prior, 16)
     assert imported.generator.spec.prior == ("normal" if stranger.prior == "normal" else "uniform")
-    same(imported, generator, judge, z, stranger.prior)
+    same(imported, generator, critic, z, stranger.prior)
     assert imported.verdicts["generator"].agrees
 
 
-def same(imported: Imported, generator: nn.Module, judge: nn.Module | None, z: Tensor, prior: str) -> None:
+def same(imported: Imported, generator: nn.Module, critic: nn.Module | None, z: Tensor, prior: str) -> None:
     with torch.no_grad():
         theirs = generator(z)
         ours = imported.generator(2 * z - 1 if prior == "unit" else z)
         sigmoid = imported.generator.spec.output == "sigmoid"
         torch.testing.assert_close((ours + 1) / 2 if sigmoid else ours, theirs, atol=1e-4, rtol=0)
-        if judge is not None:
+        if critic is not None:
             assert imported.discriminator is not None
-            logits, scores = imported.discriminator(ours), judge(theirs)
-            bounded = isinstance(list(judge.modules())[-1], nn.Sigmoid) or nn.Sigmoid in map(type, judge.modules())
+            logits, scores = imported.discriminator(ours), critic(theirs)
+            bounded = isinstance(list(critic.modules())[-1], nn.Sigmoid) or nn.Sigmoid in map(type, critic.modules())
             torch.testing.assert_close(torch.sigmoid(logits) if bounded else logits, scores, atol=1e-4, rtol=1e-4)
 
 
