@@ -182,7 +182,8 @@ def _check_options(way: str) -> None:
     ]
     useless = [option for option in given if option not in ("--object", "--json", *USED[way])]
     if useless:
-        raise click.UsageError(f"{' and '.join(useless)} mean{'s' * (len(useless) == 1)} nothing {way}: leave out")
+        verb, them = ("mean", "them") if len(useless) > 1 else ("means", "it")
+        raise click.UsageError(f"{' and '.join(useless)} {verb} nothing {way}: leave {them} out")
 
 
 def _serve(app: Callable[[], Starlette], port: int, what: str) -> None:

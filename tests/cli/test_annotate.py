@@ -95,7 +95,7 @@ def test_a_segmenter_draws_the_boxes(run, refused, tiny_folder: Path, tiny_segme
 
 def test_options_of_samples_are_refused_with_photographs(refused, photographs: Path) -> None:
     line = ("annotate", "--object", "cat", "--images", photographs)
-    assert "--model and --auto mean nothing on photographs (--images): leave out" in refused(
+    assert "--model and --auto mean nothing on photographs (--images): leave them out" in refused(
         *line, "--auto", "--model", "rooms"
     )
     assert "nowhere does not exist" in refused(*line[:4], "nowhere")

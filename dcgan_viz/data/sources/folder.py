@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcgan_viz.data.decoding import Entry
 from dcgan_viz.data.sources.names import Names
-from dcgan_viz.data.sources.selection import DRAWN, SPECIAL, LeftOut, labels_of, machine_folder, ours
+from dcgan_viz.data.sources.selection import GIVEN, SPECIAL, LeftOut, labels_of, machine_folder, ours
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
 from dcgan_viz.untrusted import as_text
@@ -76,8 +76,7 @@ def _walk(root: Path, left_out: LeftOut) -> Iterator[str]:
             if prefix.startswith(first):
                 raise UserError(f"{folder} is a link back to {root / first}, in which it lies: remove the link")
             left_out.folders.append(f"{prefix} (the same folder as {first})")
-        # Whoever asks for samples gets them.
-        elif (what := ours([entry.name for entry in entries])) and (prefix or what != DRAWN):
+        elif (what := ours([entry.name for entry in entries])) and (prefix or what not in GIVEN):
             if not prefix:
                 raise UserError(f"{root} is {what} that dcgan-viz wrote: give the folder that holds the photographs")
             left_out.folders.append(f"{prefix} ({what})")

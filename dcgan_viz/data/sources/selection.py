@@ -13,16 +13,20 @@ from dcgan_viz.untrusted import printable
 
 MACHINE_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"})
 """Folders that computers make on their own, with small copies of the pictures beside them."""
-DRAWN = "samples of a model"
+DRAWN, CUT = "samples of a model", "faces that were cut out"
 OURS = {
     "a model": {"card.json", "weights.safetensors"},
     "a segmenter": {"segmenter.json", "weights.safetensors"},
     "a classifier": {"classifier.json", "weights.safetensors"},
     "a result": {"result.json", "arrays.npz"},
     "a training run": {"metrics.jsonl", "checkpoints"},
+    "a blind trial": {"trial.json", "pictures"},
+    CUT: {"faces.json", "skipped.jsonl"},
     DRAWN: {"samples.json", "manifest.json"},
 }
-"""What folders that ``dcgan-viz`` has written hold: their pictures are no photographs."""
+"""What folders that ``dcgan-viz`` has written hold: their pictures are no photographs, or parts of some that lie beside them."""
+GIVEN = frozenset({DRAWN, CUT})
+"""Whoever names a folder of these gets its pictures; below another folder they are left out too."""
 MARKS = frozenset[str]().union(*OURS.values())
 PHOTOGRAPHS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "photographs", "pictures", "rgb"})
 LABELS = frozenset(

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dcgan_viz.blind.trials import PICTURES_FOLDER, TRIAL_FILE
+from dcgan_viz.data.faces.faces import SKIPPED, SUMMARY
 from dcgan_viz.data.images import load_images
 from dcgan_viz.data.sources import open_images
 from dcgan_viz.data.sources.source import Source
@@ -69,6 +72,24 @@ def test_folders_that_hold_our_results_are_left_out(tmp_path: Path, tiny_model: 
         open_images(tmp_path / "run")
     assert open_images(tmp_path / "run" / "samples").names == ("1.png",)
     assert open_images(tmp_path / "drawn").names == ("samples/1.png",)
+
+
+def test_faces_that_were_cut_and_trials_are_left_out_below_the_photographs(tmp_path: Path) -> None:
+    picture(tmp_path / "1.png")
+    for folder, file in (("people", SUMMARY), ("people", SKIPPED), ("trial", TRIAL_FILE)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file).write_text("{}")
+    picture(tmp_path / "people" / "faces" / "2.png")
+    picture(tmp_path / "trial" / PICTURES_FOLDER / "3.png")
+    source = open_images(tmp_path)
+    assert source.names == ("1.png",)
+    assert left_out(source) == {"people/ (faces that were cut out)", "trial/ (a blind trial)"}
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for file in sorted(tmp_path.rglob("*.*")):
+            if file.suffix != ".zip":
+                archive.write(file, file.relative_to(tmp_path))
+    assert open_images(tmp_path / "all.zip").names == ("1.png",)
+    assert open_images(tmp_path / "people").names == ("faces/2.png",)
 
 
 def test_masks_beside_photographs_are_no_photographs(tmp_path: Path) -> None:
