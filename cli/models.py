@@ -7,7 +7,7 @@ import json
 import click
 
 from dcgan_viz.cli.command import Command, echo
-from dcgan_viz.cli.options import json_option
+from dcgan_viz.cli.options import complete_models, json_option
 
 
 @click.command(cls=Command)
@@ -30,7 +30,7 @@ def models(as_json: bool) -> None:
 
 
 @click.command(cls=Command, short_help="Show a model's card and layers.")
-@click.argument("model", default="bedrooms", metavar="[NAME|FOLDER|FILE.py:FUNCTION]")
+@click.argument("model", default="bedrooms", metavar="[NAME|FOLDER|FILE.py:FUNCTION]", shell_complete=complete_models)
 @json_option
 def info(model: str, as_json: bool) -> None:
     """Show a model's card and the numbered layers of both networks.

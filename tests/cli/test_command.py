@@ -162,5 +162,12 @@ def test_tab_completes_commands_and_their_options() -> None:
         assert offered(name, "--") == options | {"--help"}
     assert offered("classify", "--protocol", "") == {"cifar10", "svhn-1000"}
     # Of models the bundled ones by name; the shell adds folders.
-    for words in (("walk", "--model"), ("report",), ("compare",), ("train", "--start-from"), ("studio", "--model")):
+    for words in (
+        ("walk", "--model"),
+        ("info",),
+        ("report",),
+        ("compare",),
+        ("train", "--start-from"),
+        ("studio", "--model"),
+    ):
         assert offered(*words, "ro") == {"rooms", "rooms-memorized", "ro"}

@@ -42,7 +42,7 @@ def turn_figure(result: Turn) -> Figure:
     exemplars = result.exemplars.shape[1]
     width = max(PICTURE * (positions + 1.2), 9.2)
     picture = width / (positions + 1.2)
-    heights = [0.75, 0.33 * (rows + 1) + 0.3, 3.0] if in_column() else [1.35, picture * (rows + 1) + 0.3, 1.9]
+    heights = [0.8, 0.33 * (rows + 1) + 0.3, 2.7] if in_column() else [1.35, picture * (rows + 1) + 0.3, 1.9]
     figure = new_figure(width, sum(heights) + 1.2, column=sum(heights) + 0.3)
     figure.suptitle(f"From “{result.left}” to “{result.right}”", fontsize=TITLE_SIZE + 2)
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -57,7 +57,13 @@ def turn_figure(result: Turn) -> Figure:
             axis = axes[first + place]
             show_picture(axis, result.exemplars[side, place])
             axis.text(0.5, -0.03, f"{number}", transform=axis.transAxes, ha="center", va="top", fontsize=LABEL_SIZE - 1)
-        axes[first].set_title(f"exemplars of “{name}”", fontsize=LABEL_SIZE + 1, loc="left", pad=4)
+        title = f"exemplars of “{name}”"
+        if in_column():
+            # A heading proper would widen the first of the pictures that it reaches over.
+            words = axes[first].text(0, 1.12, title, fontsize=LABEL_SIZE + 1, transform=axes[first].transAxes)
+            words.set_in_layout(False)
+        else:
+            axes[first].set_title(title, fontsize=LABEL_SIZE + 1, loc="left", pad=4)
 
     grid = middle.subplots(rows + 1, positions, squeeze=False)
     labels = ["between the\naverages", *(f"sample {row}" for row in range(rows))]
@@ -84,17 +90,18 @@ def _show_change(axis: Axes, result: Turn) -> None:
 
 def _plot_oddness(axis: Axes, result: Turn) -> None:
     random, oddness = result.random_interval, result.oddness
-    axis.axvspan(random.low, random.high, color=BAND_COLOR, linewidth=0, label="random directions")
+    top = 0.62 if in_column() else 1  # below the legend
+    axis.axvspan(random.low, random.high, ymax=top, color=BAND_COLOR, linewidth=0, label="random directions")
     plot_estimates(axis, [oddness], [0.25], color=REFERENCE_COLOR, label="this one, over samples")
     plot_estimates(axis, [result.over_exemplars], [-0.25], color=SUBJECT_COLOR, label="over exemplars")
     axis.plot([result.with_shading], [0.25], "o", color=REFERENCE_COLOR, fillstyle="none", label="with shading")
     axis.set_xlim(0, 1)
-    axis.set_ylim(-1, 1)
+    axis.set_ylim(-1, 2 if in_column() else 1)
     axis.set_yticks([])
     axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0\nthe same on\nboth sides", "0.25", "0.5", "0.75", "1\nchanges\nsides"])
     axis.set_title("share of the average change that is odd under mirroring", fontsize=LABEL_SIZE + 1, pad=4)
     finish_axes(axis, left=False)
-    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper right")
+    axis.legend(fontsize=LABEL_SIZE, frameon=False, loc="upper right", ncols=2 if in_column() else 1)
 
 
 def _caption(result: Turn) -> tuple[str, str]:
