@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,13 @@ def test_every_bundled_model_is_whole(name: str) -> None:
     assert folder is not None
     assert (folder / "README.md").read_text() == model.card.page()
     assert (folder / WEIGHTS_FILE).stat().st_size < 60 * 2**20
+
+
+def test_a_card_lists_things_in_words(tiny_model: DCGAN) -> None:
+    training = {"settings": {"augment": ["color", "cutout"]}, "imported": {"given": []}}
+    page = replace(tiny_model.card, training=training).page()
+    assert "| settings.augment | color, cutout |" in page
+    assert "| imported.given | none |" in page
 
 
 def test_cards_are_read_without_weights(tiny_model: DCGAN, tiny_folder: Path) -> None:
