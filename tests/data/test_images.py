@@ -134,6 +134,7 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path: Path, monkeypatch: 
     (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY")
     np.save("floats.npy", np.zeros((2, 16, 16, 3)))
     np.save("channels.npy", np.zeros((2, 16, 16, 5), np.uint8))
+    np.savez("two.npz", a=np.zeros((1, 2, 2, 3), np.uint8), b=np.zeros((1, 2, 2, 3), np.uint8))
     np.save("first.npy", np.zeros((2, 3, 16, 16), np.uint8))
     np.save("bomb.npy", np.array([_Bomb()], dtype=object), allow_pickle=True)
     for name, sentence in {
@@ -142,7 +143,8 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path: Path, monkeypatch: 
         "notes.txt": "neither a folder, a readable zip nor",
         "cut.zip": "damaged or cut off",
         "cut.npy": "not a readable .npy array",
-        "floats.npy": r"one uint8 array .* holds float64 \(2, 16, 16, 3\): scale and round the values",
+        "floats.npy": r"one uint8 array .* holds float64 \(2, 16, 16, 3\): scale and round what are pictures, and save",
+        "two.npz": r"holds uint8 \(1, 2, 2, 3\), uint8 \(1, 2, 2, 3\): choose one of them, and save it alone",
         "channels.npy": r"shape is \(2, 16, 16, 5\): drop what is neither grey nor red, green and blue",
         "first.npy": r"shape is \(2, 3, 16, 16\): move the channels to the end, as by np.moveaxis\(pictures, 1, -1\)",
         "bomb.npy": "not a readable .npy array",

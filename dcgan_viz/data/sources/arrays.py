@@ -94,10 +94,11 @@ class MatSource(Source):
 def _pictures(path: Path, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     pictures = [a for a in arrays.values() if a.dtype == np.uint8 and a.ndim in (3, 4)]
     if len(pictures) != 1:
+        remedy = "scale and round what are pictures" if not pictures else "choose one of them"
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in list(arrays.values())[:8])
         raise UserError(
             f"{path} should hold one uint8 array (N, H, W, C) of pictures, with values from 0 to 255, but holds "
-            f"{shapes or 'nothing'}: scale and round the values, and save them alone, as uint8"
+            f"{shapes or 'nothing'}: {remedy}, and save it alone, as uint8"
         )
     array: NDArray[np.uint8] = pictures[0] if pictures[0].ndim == 4 else pictures[0][..., None]
     if array.shape[-1] not in (1, 3) or 0 in array.shape:

@@ -32,12 +32,19 @@ class HuggingFaceSource(Source):
     def __init__(self, path: Path) -> None:
         if (path / SPLITS_FILE).is_file():
             splits = sorted(folder.name for folder in path.iterdir() if is_dataset(folder))
-            raise UserError(f"{path} holds several splits: give one of the folders {', '.join(splits)} in it")
+            if not splits:
+                raise UserError(f"{path} names splits in {SPLITS_FILE}, but holds none: copy or save it again")
+            if len(splits) > 1:
+                raise UserError(f"{path} holds several splits: give one of the folders {', '.join(splits)} in it")
+            path /= splits[0]
         rows = _load(path)
         kinds = {name: type(feature).__name__ for name, feature in rows.features.items()}
         pictures = [name for name, kind in kinds.items() if kind == "Image"]
         if len(pictures) != 1:
-            raise UserError(f"{path} should have one column of pictures, and has {len(pictures)}: {kinds}")
+            raise UserError(
+                f"{path} should have one column of pictures, and has {len(pictures)} ({kinds}): give another dataset, or save it "
+                "with the column that is to be used alone"
+            )
         self.column = pictures[0]
         classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
         names = Numbered(as_text(path.name), len(rows))

@@ -18,6 +18,9 @@ from dcgan_viz.data.sources.lmdb import DATA_FILE, LmdbSource
 from dcgan_viz.data.sources.source import Source
 from dcgan_viz.errors import UserError
 
+PACKED = (".mdb", ".meta", ".mat", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2")
+"""Endings of sets of images in one file, and of files that lie beside others of a set."""
+
 KINDS = (
     "a folder, a zip or a tar of images, an .npy or .npz array, LSUN's LMDB, CIFAR's batches, SVHN's .mat, a range of "
     "WebDataset shards such as train-{000..146}.tar, or a Hugging Face dataset saved to disk"
@@ -62,8 +65,27 @@ def open_images(path: str | Path, keep_list: str | Path | None = None) -> Source
     source = _open(Path(path))
     if not len(source):
         left_out = f" among {', '.join(source.left_out)}" if source.left_out else ""
-        raise UserError(f"{path} holds no images{left_out}: give {KINDS}")
+        raise UserError(f"{path} holds no images{left_out}: {_instead(source)}")
     return source if keep_list is None else KeptSource(source, Path(keep_list))
+
+
+def _instead(source: Source) -> str:
+    """What to give where a folder or an archive holds sets of images and no images, as they are downloaded."""
+    if source.path.is_dir():
+        sets = sorted(entry.name for entry in source.path.iterdir() if _is_set(entry))
+        if sets:
+            more = f", or another of {len(sets)} sets in it" if len(sets) > 1 else ", which lies in it"
+            return f"give {source.path / sets[0]}{more}"
+    elif any(left_out.endswith(PACKED) for left_out in source.left_out):
+        return "unpack it, and give what lies in it"
+    return f"give {KINDS}"
+
+
+def _is_set(entry: Path) -> bool:
+    """Whether something in a folder is a set of images of its own, by the names of its files."""
+    if entry.is_dir():
+        return (entry / DATA_FILE).is_file() or bool(batches_in(entry)) or is_dataset(entry)
+    return entry.name.endswith(PACKED)
 
 
 def _open(path: Path) -> Source:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import struct
+import tarfile
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -184,9 +187,45 @@ def test_a_hugging_face_dataset_on_disk(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match=r"several splits: give one of the folders test, train"):
         open_images(tmp_path / "splits")
     assert len(open_images(tmp_path / "splits" / "test")) == 3
+    shutil.rmtree(tmp_path / "splits" / "test")
+    assert len(open_images(tmp_path / "splits")) == 3
+    shutil.rmtree(tmp_path / "splits" / "train")
+    with pytest.raises(UserError, match=r"names splits in dataset_dict.json, but holds none: copy or save it again"):
+        open_images(tmp_path / "splits")
+    datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "text"))
+    with pytest.raises(UserError, match=r"has 0 \(.*text.*\): give another dataset, or save it with the column"):
+        open_images(tmp_path / "text")
     next((tmp_path / "set").glob("*.arrow")).write_bytes(b"damaged")
     with pytest.raises(UserError, match="not a readable Hugging Face dataset"):
         open_images(tmp_path / "set")
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(UserError, match=r"pip install 'dcgan-viz\[huggingface\]'"):
         open_images(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (("bedroom_val_lmdb/data.mdb", "bedroom_val_lmdb/lock.mdb"), "give .*/bedroom_val_lmdb, which lies in it"),
+        (
+            ("cifar-10-batches-py/batches.meta", "cifar-10-batches-py/data_batch_1"),
+            "give .*/cifar-10-batches-py, which lies in it",
+        ),
+        (("train_32x32.mat", "test_32x32.mat"), "give .*/test_32x32.mat, or another of 2 sets in it"),
+    ],
+)
+def test_sets_that_lie_deeper_or_are_packed_are_pointed_to(
+    files: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed, tarfile.open(tmp_path / "set.tar.gz", "w:gz") as tar:
+        for name in files:
+            file = tmp_path / "set" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+            packed.write(file, name)
+            tar.add(file, name)
+    with pytest.raises(UserError, match=f"set holds no images .*: {sentence}"):
+        open_images(tmp_path / "set")
+    for name in ("set.zip", "set.tar.gz"):
+        with pytest.raises(UserError, match=f"{name} holds no images among .*: unpack it, and give what lies in it"):
+            open_images(tmp_path / name)
