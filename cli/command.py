@@ -23,7 +23,7 @@ import click
 from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.folders import current_command
 from dcgan_viz.progress import duration, say
-from dcgan_viz.untrusted import printable
+from dcgan_viz.untrusted import as_text, printable
 from dcgan_viz.versions import versions
 
 
@@ -329,7 +329,8 @@ def command_line(context: click.Context | None = None, leave_out: Collection[str
     # What starts with a dash would read as an option, were it not for two dashes.
     dashed = any(word.startswith("-") for word in arguments)
     words = [*options, "--", *arguments] if dashed else [*arguments, *options]
-    return shlex.join(["dcgan-viz", str(context.command.name), *words])
+    # Files that are UTF-8 quote it: a name that is not becomes visible, and cannot be pasted then.
+    return as_text(shlex.join(["dcgan-viz", str(context.command.name), *words]))
 
 
 def _word(parameter: click.Parameter, value: Any) -> str:

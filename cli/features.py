@@ -18,6 +18,7 @@ from dcgan_viz.cli.options import (
     shard_option,
 )
 from dcgan_viz.cli.planning import TRIED_PICTURES, Planned, announce, dry_run_option, seconds_a_picture
+from dcgan_viz.untrusted import as_text
 from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def features(
         images,
         out,
         digest=digest_of_pixels(images.pixels),
-        about={"model": loaded.card.name, "images": str(data), "precision": chosen, "command": command_line()},
+        about={"model": loaded.card.name, "images": as_text(str(data)), "precision": chosen, "command": command_line()},
         part=None if part is None else Part.parse(part),
         overwrite=overwrite,
         progress=show,

@@ -26,6 +26,7 @@ from dcgan_viz.cli.planning import Clock, Planned, announce, dry_run_option, sec
 from dcgan_viz.cli.stopping import Stopping, stopping
 from dcgan_viz.errors import UserError
 from dcgan_viz.progress import leads
+from dcgan_viz.untrusted import as_text
 from dcgan_viz.words import counted
 
 if TYPE_CHECKING:
@@ -370,7 +371,7 @@ def _begin(wanted: _Wanted, overwrite: bool) -> tuple[TrainingResult, Stopping]:
         source = wanted.preset or (f"from {model.card.name}" if model else "lsun64")
         card = Card(
             wanted.card.get("name", "untitled"),
-            f"a {size}x{size} DCGAN ({source}) trained on {wanted.data.name}",
+            f"a {size}x{size} DCGAN ({source}) trained on {as_text(wanted.data.name)}",
             networks,
             wanted.card.get("data_note", "not stated"),
             wanted.card.get("terms", "not stated"),

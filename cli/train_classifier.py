@@ -10,6 +10,7 @@ import click
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 from dcgan_viz.cli.planning import announce_training, dry_run_option
+from dcgan_viz.untrusted import as_text
 
 
 @click.command("train-classifier", cls=Command, short_help="Train a network that names an attribute of pictures.")
@@ -83,7 +84,7 @@ def train_classifier(
         epochs=epochs,
         seed=seed,
         device=device,
-        data=f"{(found.numbers >= 0).sum()} pictures of {data.name}, centre-cropped and resized to {size}x{size}",
+        data=f"{(found.numbers >= 0).sum()} pictures of {as_text(data.name)}, centre-cropped and resized to {size}x{size}",
         terms=terms,
     )
     if dry_run:

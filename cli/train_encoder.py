@@ -10,6 +10,7 @@ import click
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 from dcgan_viz.cli.planning import announce_training, dry_run_option
+from dcgan_viz.untrusted import as_text
 
 
 @click.command("train-encoder", cls=Command, short_help="Train the network in whose features samples are measured.")
@@ -72,7 +73,7 @@ def train_encoder(
         epochs=epochs,
         seed=seed,
         device=device,
-        data=f"{len(images)} pictures of {data.name}, brought to {SIZE}x{SIZE}",
+        data=f"{len(images)} pictures of {as_text(data.name)}, brought to {SIZE}x{SIZE}",
         terms=terms,
     )
     if dry_run:

@@ -10,6 +10,7 @@ import click
 from dcgan_viz.cli.command import Command, command_line, echo
 from dcgan_viz.cli.options import device_option, json_option, overwrite_option, seed_option
 from dcgan_viz.cli.planning import announce_training, dry_run_option
+from dcgan_viz.untrusted import as_text
 
 
 @click.command("train-segmenter", cls=Command, short_help="Train a network that finds objects in pictures.")
@@ -69,7 +70,7 @@ def train_segmenter(
         steps=steps,
         seed=seed,
         device=device,
-        data=f"{len(pixels)} pictures with masks from {data.name}",
+        data=f"{len(pixels)} pictures with masks from {as_text(data.name)}",
     )
     if dry_run:
         network = SegmentationNetwork(pixels.shape[-1], len(objects) + 1)

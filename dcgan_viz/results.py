@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcgan_viz.folders import check_folder, staged_folder
+from dcgan_viz.untrusted import as_text
 from dcgan_viz.versions import versions
 
 if TYPE_CHECKING:
@@ -128,15 +129,20 @@ class Result:
             said = {name: text for name, figure in figures.items() if (text := getattr(figure, "said", ""))}
             if said:
                 captions = "\n\n".join(f"{name}\n{textwrap.fill(text, 120)}" for name, text in said.items())
-                (stage / CAPTIONS_FILE).write_text(captions + "\n")
+                _write(stage / CAPTIONS_FILE, captions + "\n")
             for name, figure in figures.items():
                 for kind in figure_formats.get():
                     figure.savefig(stage / f"{name}.{kind}")
             for name, text in self.texts().items():
-                (stage / name).write_text(text)
+                _write(stage / name, text)
             for name, text in (pages or {}).items():
-                (stage / f"{name}.html").write_text(text)
+                _write(stage / f"{name}.html", text)
         return path
+
+
+def _write(file: Path, text: str) -> None:
+    """Write text that may quote the names of files."""
+    file.write_text(as_text(text), encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

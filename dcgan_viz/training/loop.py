@@ -52,7 +52,7 @@ from dcgan_viz.training.run import (
 from dcgan_viz.training.settings import TrainingSettings
 from dcgan_viz.training.snapshot import take_model, with_best
 from dcgan_viz.training.step import Adversaries, StepMeans, check_weights
-from dcgan_viz.untrusted import validate
+from dcgan_viz.untrusted import as_text, validate
 from dcgan_viz.versions import versions
 from dcgan_viz.words import counted, way_out
 
@@ -189,6 +189,8 @@ def train(
     (2, True)
     """
     folder, device = Path(out), choose_device(device)
+    if as_text(str(folder)) != str(folder):
+        raise UserError(f"the name {as_text(str(folder))} is not UTF-8, as TensorBoard wants it: choose another folder")
     check_idle(folder)
     execution = choose_execution(device, precision)
     _check(images, networks, settings)

@@ -61,6 +61,16 @@ def test_what_auto_decided_is_in_the_run_the_card_and_its_command(run, photograp
     assert f" --device cpu --precision {decided.precision}" in card.commands[0]
 
 
+def test_images_whose_name_is_no_text_train_a_model_with_features(run: Run, array: Path, tmp_path: Path) -> None:
+    odd = array.rename(tmp_path / os.fsdecode(b"noise\xfe.npy"))
+    start(run, odd, "--steps 1")
+    assert r"noise\udcfe.npy" in load("run").card.commands[0]
+    for number in (1, 2):
+        assert run("features", "run", odd, "--out", "features.npy", "--shard", f"{number}/2").exit_code == 0
+    joined = run("merge", "features.npy")
+    assert joined.exit_code == 0, joined.output
+
+
 def test_photographs_of_any_size_and_mode_train(run, photographs: Path) -> None:
     outcome = run(
         *f"train {photographs} --size 16 --width 4 --batch-size 8 --epochs 1 --precision fp32 --out run --json".split()

@@ -176,6 +176,16 @@ def test_parts_that_are_not_joined_are_not_cut_anew_without_a_word(folder: Path,
     assert not (tmp_path / "crops.npy").exists()
 
 
+def test_a_source_whose_name_is_no_text_has_its_page(tmp_path: Path) -> None:
+    pictures, random = tmp_path / os.fsdecode(b"p\xfe"), np.random.default_rng(0)
+    pictures.mkdir()
+    for name in "abc":
+        scene(random).save(pictures / f"{name}.png")
+    result = find_duplicates(pictures, steps=2, workers=1)
+    result.save(tmp_path / "found", {}, {"duplicates": duplicates_page(result)})
+    assert r"p\udcfe" in (tmp_path / "found" / "duplicates.html").read_text(encoding="utf-8")
+
+
 def test_one_picture_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     scene(np.random.default_rng(0)).save(tmp_path / "one" / "a.png")

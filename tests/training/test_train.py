@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def test_losses_that_are_not_finite_stop_the_run(images: ImageSet, tmp_path: Pat
         train(images, NETWORKS, settings, tmp_path, precision="fp32", device="cpu", checkpoint_every=50)
     assert not list_checkpoints(tmp_path / "checkpoints")
     assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(images: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"run\\udcfe is not UTF-8, as TensorBoard wants it: choose another folder"):
+        train(images, NETWORKS, TrainingSettings(steps=1, batch_size=8), tmp_path / os.fsdecode(b"run\xfe"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("every", "stop_at"), [(5, None), (50, 6)])
