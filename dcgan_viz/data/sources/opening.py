@@ -23,7 +23,8 @@ PACKED = (".mdb", ".meta", ".mat", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz"
 
 KINDS = (
     "a folder, a zip or a tar of images, an .npy or .npz array, LSUN's LMDB, CIFAR's batches, SVHN's .mat, a range of "
-    "WebDataset shards such as 'train-{000..146}.tar' (in quotes, or the shell makes many of it), or a Hugging Face dataset saved to disk"
+    "WebDataset shards such as 'train-{000..146}.tar' (in quotes, or the shell makes many of it), or a "
+    "Hugging Face dataset saved to disk"
 )
 
 
