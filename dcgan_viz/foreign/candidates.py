@@ -19,6 +19,9 @@ from dcgan_viz.networks.spec import Output
 SAME = 1 / 255
 """Mean difference of pixels, on a scale of 2, below which two readings draw the same: half a grey level of 256."""
 
+ALIKE = 8 / 255
+"""Mean difference up to which the eye takes two pictures for the same: four grey levels of 256."""
+
 SHOWN, DRAWN = 8, 6
 """Candidates on a sheet, and pictures of each."""
 

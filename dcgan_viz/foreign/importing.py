@@ -291,7 +291,9 @@ def _drawn_alike(verdict: Verdict) -> dict[str, str]:
     for reading, _ in sorted(unheard(verdict), key=lambda pair: pair[1]):
         change = apart(verdict.reading, reading)
         for trait, words in different(verdict.reading, reading).items():
-            found.setdefault(trait, f" (with {words} a pixel would change by {change:.1g} on average)")
+            found.setdefault(
+                trait, f" (with {words} a pixel would change by {change * 127.5:.2g} grey levels on average)"
+            )
     found.setdefault("eps", _of_another_epsilon(verdict))
     found.setdefault("strides", _of_other_sides(verdict))
     return found
@@ -304,7 +306,11 @@ def _of_another_epsilon(verdict: Verdict) -> str:
         r for r in verdict.alike if r.geometry.steps == chosen.geometry.steps and [*different(chosen, r)] == ["eps"]
     ]
     change, eps = max(((apart(chosen, r), r.habits.eps) for r in same), default=(0.0, 0.0))
-    return f" (with epsilon {eps:g} a pixel would change by {change:.1g} on average)" if change >= SAME else ""
+    return (
+        f" (with epsilon {eps:g} a pixel would change by {change * 127.5:.2g} grey levels on average)"
+        if change >= SAME
+        else ""
+    )
 
 
 def _of_other_sides(verdict: Verdict) -> str:

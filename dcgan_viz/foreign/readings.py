@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign.candidates import (
+    ALIKE,
     SAME,
     UndecidedError,
     apart,
@@ -26,6 +27,7 @@ from dcgan_viz.foreign.sources import CLASSES, CONDITIONAL, latents
 from dcgan_viz.foreign.testimony import (
     APART,
     EXAMPLES,
+    LABELLED,
     RARE,
     Habits,
     Reading,
@@ -228,7 +230,7 @@ def _refuse_what_is_open(verdict: Verdict) -> None:
     if verdict.distance is None:
         return
     chosen = verdict.reading
-    behind = [r for r, _ in unheard(verdict) if _matters(chosen, r)]
+    behind = [r for r, _ in unheard(verdict) if _matters(chosen, r) and not _leaks_alike(chosen, r)]
     if behind:
         names = dict.fromkeys(name for reading in behind for name in different(chosen, reading))
         own = traits(chosen)
@@ -248,6 +250,16 @@ def _options(chosen: Reading, rival: Reading) -> list[str]:
     moves = [name for name, of in lists.items() if len({tuple(getattr(s, of) for s in way.steps) for way in ways}) > 1]
     moves = ["size"] if ways[0].sizes[-1] != ways[1].sizes[-1] else moves[:1]
     return [option for name in different(chosen, rival) for option in (moves if name == "strides" else [name])]
+
+
+def _leaks_alike(chosen: Reading, rival: Reading) -> bool:
+    """Whether a rival has another slope below zero, and draws much the same.
+
+    The more usual one is then taken for granted, and the card says how much the other would change: while weights still move,
+    statistics seldom tell slopes apart.
+    """
+    slopes = [*different(chosen, rival)] == ["activation"] and rival.habits.activation == "rectifier"
+    return slopes and apart(chosen, rival) < ALIKE
 
 
 def _matters(chosen: Reading, rival: Reading) -> bool:
@@ -339,7 +351,7 @@ def _readings(
             for each in habits
             for v in _varied(each, known, sources, side, normed)
             # Labels are looked for beside what is usual otherwise.
-            if v.source not in CONDITIONAL or v.unusual < 1.5
+            if v.source not in CONDITIONAL or v.unusual < LABELLED + 0.5
         ]
         for normed in (True, False)
     }

@@ -26,6 +26,9 @@ from dcgan_viz.networks.spec import Activation
 EXAMPLES, FEWEST = 512, 32
 """Latents, or pictures, on which readings are run, and to how few they go down where maps are large."""
 
+FIRST = 256
+"""Examples on which the first normalisation is judged, at the least: what is odd of few latents is the same in all its units."""
+
 BATCH = 64
 """Examples that a normalisation sees at once."""
 
@@ -57,8 +60,13 @@ RARE = 3.0
 """What unusualness of 1 takes from a reading's logarithmic odds."""
 
 
-RARE_SLOPES = {0.0: 0.0, 0.2: 0.0, 0.01: 0.9, 0.1: 0.8, 0.05: 0.9}
+RARE_SLOPES = {0.0: 0.0, 0.2: 0.0, 0.01: 1.0, 0.1: 1.3, 0.05: 1.8}
 """How unusual rectifiers are, by their slope: 0.01 is what a LeakyReLU has of which nobody thought."""
+
+
+LABELLED = 6.0
+"""How unusual a label beside z is. Of many latents ten are a small part, which moves hardly more than chance does: what is a
+label shows by far more than this."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Habits:
         rare += (
             2.5 * (1e-4 < self.eps <= 0.01)
             + 0.3 * (self.source in ("unit", "sigmoid"))
-            + 1.0 * ("label" in self.source)
+            + LABELLED * ("label" in self.source)
         )
         rare += 0.3 * (self.eps == 0.8) + 1.4 * (self.eps == 0.9)
         return rare + 0.4 * (not self.first_activated) + 0.3 * (not self.norm_first)
@@ -334,11 +342,13 @@ class _Step:
 
     def taken(self, number: int, values: int) -> _Branch:
         layer, branch = self.layer, self.branch
-        maps = layer.produced(self.inputs[: _count(values // math.prod(layer.shape), len(self.inputs))])
+        count = _count(values // math.prod(layer.shape), len(self.inputs))
         if layer.link.norm is None or not layer.link.norm.measured:
-            return _Branch(self.readings, maps, layer, branch.evidence, branch.score)
+            return _Branch(self.readings, layer.produced(self.inputs[:count]), layer, branch.evidence, branch.score)
+        maps = layer.produced(self.inputs[: count if branch.evidence else max(count, FIRST)])
         evidence = (*branch.evidence, (number + 1, examine(maps, layer.link.norm)))
-        return _Branch(self.readings, maps, layer, evidence, branch.score + evidence[-1][1].rough_likelihood)
+        score = branch.score + evidence[-1][1].rough_likelihood
+        return _Branch(self.readings, maps[:count], layer, evidence, score)
 
 
 def _count(wanted: int, there: int) -> int:
@@ -404,7 +414,10 @@ def _run(readings: Sequence[Reading], inputs: Callable[[str, int], Tensor], laye
     for number in range(last + 1):
         steps = [step for branch in branches for step in _steps(branch, number, layers)]
         if len(steps) > LOOKED_AT and all(s.layer.link.norm is not None and s.layer.link.norm.measured for s in steps):
-            steps = sorted(steps, key=lambda s: -s.promise)[:LOOKED_AT]
+            steps = sorted(steps, key=lambda s: -s.promise)
+            # The mean says little of what was read: of each source one is looked at.
+            of_sources = {step.readings[0].habits.source: step for step in reversed(steps)}
+            steps = [*dict.fromkeys((*steps[:LOOKED_AT], *of_sources.values()))]
         branches = _pruned([step.taken(number, VALUES[turn]) for step in steps], turn)
     return branches
 
@@ -452,8 +465,9 @@ def _pruned(branches: list[_Branch], turn: int) -> list[_Branch]:
     if turn and branches[0].evidence:
         for branch in branches:
             branch.score = weigh([evidence for _, evidence in branch.evidence])[0]
-    best = max(branch.score for branch in branches)
-    near = [b for b in branches if b.score >= best - LOST[turn]]
+    # What is usual stays if it is near only with custom's odds: what comes later may be for it.
+    score, odds = max(b.score for b in branches), max(b.odds for b in branches)
+    near = [b for b in branches if b.score >= score - LOST[turn] or b.odds >= odds - LOST[turn]]
     near.sort(key=lambda b: -b.odds)
     return near[: KEPT if near[0].evidence else KEPT_BLINDLY]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dcgan_viz.errors import UserError
-from dcgan_viz.foreign.candidates import SAME
+from dcgan_viz.foreign.candidates import ALIKE
 from dcgan_viz.foreign.importing import import_pair
 from dcgan_viz.foreign.weights import Weights
 
@@ -323,4 +323,4 @@ def assess(truth: Truth, seed: int) -> str:
     if difference.max() < 1e-4:
         return "right"
     said = any("a pixel would change" in what for what in found.told["generator"].granted)
-    return "granted" if said and difference.mean() < SAME else "wrong"
+    return "granted" if said and difference.mean() < ALIKE else "wrong"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from dcgan_viz.card import bundled_models
 from dcgan_viz.errors import UserError
 from dcgan_viz.foreign import onnx_files
 from dcgan_viz.foreign.containers import read_weights
@@ -146,14 +147,15 @@ def test_the_tutorials_networks_come_out_as_the_tutorials(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-def test_a_generator_of_paper_width_comes_back_with_nothing_told(tmp_path: Path) -> None:
-    """Its maps are so large that few examples are kept, and must suffice."""
-    bedrooms = load("bedrooms")
-    export_pytorch(bedrooms, tmp_path)
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_bundled_pair_comes_back_with_nothing_told(name: str, tmp_path: Path) -> None:
+    """Maps of paper width are so large that few examples are kept, and must suffice; 256 latents are not 246 and a label."""
+    model = load(name)
+    export_pytorch(model, tmp_path)
     found = import_pair(read_weights(tmp_path / "netG.pth"), read_weights(tmp_path / "netD.pth"))
-    z = bedrooms.latents(4, seed=0)
+    z = model.latents(4, seed=0)
     with torch.no_grad():
-        torch.testing.assert_close(found.generator(z), bedrooms.generate(z), atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.generator(z), model.generate(z), atol=1e-4, rtol=0)
 
 
 def test_programs_run_by_torch_alone(tiny_model: DCGAN, tmp_path: Path) -> None:
