@@ -199,7 +199,9 @@ def caption(figure: PlainFigure, text: str, details: str = "") -> None:
             _fit_into_column(figure)
             return
         _enlarge(figure, PAPER_SIZE * figure.get_figwidth() / PAPER_WIDTH)
+        _wrap_headings(figure)
         return
+    _wrap_headings(figure)
     # An 8-point letter is about 0.062 inches wide on average.
     lines = textwrap.wrap(text, int(figure.get_figwidth() / 0.062))
     figure.supxlabel("\n".join(lines), fontsize=CAPTION_SIZE, x=0.01, ha="left", linespacing=1.35)
@@ -225,9 +227,7 @@ def _fit_into_column(figure: PlainFigure) -> None:
     for axis in (axis for axes in figure.axes if axes.axison for axis in (axes.xaxis, axes.yaxis)):
         axis.set_tick_params(labelsize=PAPER_SIZE, length=2, pad=2)
     figure.draw_without_rendering()
-    for part in (figure, *figure.subfigs):
-        for text in part.texts:
-            _wrap(text, part.get_window_extent().width)
+    _wrap_headings(figure)
     for axes in figure.axes:
         box, place = axes.get_window_extent(), axes.get_subplotspec()
         alone = place is not None and place.get_gridspec().ncols == 1
@@ -236,6 +236,13 @@ def _fit_into_column(figure: PlainFigure) -> None:
         room = 2 * min(middle, figure.bbox.width - middle) if alone else box.width
         for heading in (axes.title, axes.xaxis.label):
             _wrap(heading, room)
+
+
+def _wrap_headings(figure: Figure) -> None:
+    """Break headings of a figure and of its parts that are wider than these."""
+    for part in (figure, *figure.subfigs):
+        for text in part.texts:
+            _wrap(text, part.get_window_extent().width)
 
 
 def _wrap(text: Text, room: float) -> None:

@@ -75,7 +75,7 @@ def forgetting_figure(result: Forgetting) -> Figure:
         f"Forgetting “{result.names}”: {known} of {total} maps of generator layer {result.layer.number} {done}",
         fontsize=TITLE_SIZE + 1,
     )
-    _show_rows(top.subplots(2 * len(rows) - 1, 1), rows, result)
+    _show_rows(top.subplots(2 * len(rows) - 1, 2, width_ratios=[0.001, 1]), rows, result)
     if result.effects:
         weights, effects = side_by_side(bottom, [1, 1.7], heights=[1, 1.3])
         _plot_effects(effects, result)
@@ -97,15 +97,17 @@ def _show_rows(axes: NDArray[np.object_], rows: Mapping[str, NDArray[np.uint8]],
             coloured = colormaps[CHANGE_MAP](change, bytes=True)[..., :3]
             words = f"change,\n0 to {LARGEST_CHANGE}" if in_column() else f"change, 0 to {LARGEST_CHANGE}\ngrey levels"
             shown.append((words, coloured))
-    for axis, (label, pictures) in zip(axes, shown, strict=True):
-        label_row(axis, label)
+    for (beside, axis), (label, pictures) in zip(axes, shown, strict=True):
+        # The layout does not know that pictures keep their shape, and leaves no room for what stands beside them.
+        beside.set_axis_off()
+        label_row(beside, label)
         show_row(axis, pictures)
-        # The layout does not know that the pictures keep their shape: the labels on the left are to have the room left.
-        axis.set_anchor("E")
+        axis.set_anchor("W")
         outline_row(axis, result.boxed_inside[: len(pictures)])
-    top = axes[0].get_ylim()[1]
+    first = axes[0, 1]
+    top = first.get_ylim()[1]
     for place, change in enumerate(result.boxed_changes[: len(shown[0][1])]):
-        axes[0].annotate(
+        first.annotate(
             f"inside {change:.0f}" if in_column() else f"inside {change:.0f} / 255",
             (place, top),
             (0, 3),
