@@ -27,9 +27,9 @@ from dcgan_viz.studio.studio import studio_app
 
 VIEWS = {
     "Samples: a direction": ("samples", "direction 1", -4, 4),
-    "Samples: a walk": ("samples?from=0:1&to=0:2", "the way", 0, 1),
+    "Samples: a walk": ("samples?from=0:1&to=0:2", "along the walk", 0, 1),
     "Forget: 8 samples": ("forget?object=window", "maps", 1, 100),
-    "Arithmetic": ("arithmetic?A=0:1,0:2,0:3&B=0:4,0:5,0:6&C=0:7,0:8,0:9", "the way", 0, 1),
+    "Arithmetic": ("arithmetic?A=0:1,0:2,0:3&B=0:4,0:5,0:6&C=0:7,0:8,0:9", "A − B, times", 0, 1),
 }
 SETTLED = 1500
 """Milliseconds in which no picture is drawn before the sliders move."""

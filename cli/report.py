@@ -67,14 +67,18 @@ def report(
     """
     from dcgan_viz.progress import say
     from dcgan_viz.report.model_report import ModelReport, model_report
+    from dcgan_viz.words import counted
 
     check_out(ModelReport, out, overwrite, files=["report.html"])
     names = [model, *([] if against is None else [against])]
     subjects = [_subject(name, images, training, fast, seed, device) for name in names]
     result = model_report(subjects, author=author, command=command_line(), say=say)
     folder = result.save(out_folder(out, DEFAULT_OUT), {}, {"report": result.page}, overwrite)
-    made = sum("left out" not in part for parts in result.chapters.values() for part in parts)
-    finish(result, folder, f"{made} analyses of {' and '.join(names)}: open {folder / 'report.html'}", as_json)
+    parts = [part for both in result.chapters.values() for part in both]
+    missing = sum("left out" in part for part in parts)
+    made = counted(len(parts) - missing, "analysis")
+    less = f"; {missing} left out, and the page says why" if missing else ""
+    finish(result, folder, f"{made} of {' and '.join(names)}: open {folder / 'report.html'}{less}", as_json)
 
 
 def _subject(name: str, images: Path | None, training: Path | None, fast: bool, seed: int, device: str) -> Subject:

@@ -21,9 +21,11 @@ def plural(noun: str) -> str:
 
     Examples
     --------
-    >>> plural("step"), plural("batch"), plural("process")
-    ('steps', 'batches', 'processes')
+    >>> plural("step"), plural("batch"), plural("process"), plural("analysis")
+    ('steps', 'batches', 'processes', 'analyses')
     """
+    if noun.endswith("sis"):
+        return f"{noun[:-2]}es"
     return f"{noun}es" if noun.endswith(("ch", "s", "x")) else f"{noun}s"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,7 @@ from dcgan_viz.model import DCGAN
 from dcgan_viz.progress import Progress, silent
 from dcgan_viz.results import Result
 from dcgan_viz.rooms.training_sets import count_training_images, has_training_images, held_out_images, training_images
+from dcgan_viz.statistics import Estimate
 
 FEWER_MEASURED = 200
 """Samples on which a segmenter measures what was forgotten, in a fast report."""
@@ -237,14 +238,24 @@ def _forgotten(result: Forgetting) -> str:
     """How much is gone, where a segmenter counts it, and how much changes inside the boxes, both beside random maps."""
     said = f"With {len(result.maps)} of {result.layer.channels} maps of layer {result.layer.number} zeroed "
     if result.effects:
-        gone = [
-            f"{found.removed:.0%} of the {found.object} pixels are gone ({effect.choice})"
-            for effect in result.effects[:2]
-            for found in effect.objects[:1]
-        ]
-        return said + ", ".join(gone) + "; negative: more than before"
+        chosen, random = ((effect.objects[0], effect.choice) for effect in result.effects[:2])
+        own = f"{_less_or_more(chosen[0].removed)} {chosen[0].object} pixels ({chosen[1]})"
+        return f"{said}there are {own} and {_less_or_more(random[0].removed)} ({random[1]})"
     said += f"the picture changes {result.change.ratio:.2f} times as much inside the {result.names} boxes as outside"
     return said + "".join(f"; with as many random maps {control.ratio:.2f} times" for control in result.controls[:1])
+
+
+def _less_or_more(removed: Estimate) -> str:
+    """What is gone in words; where there is more than before, by how much.
+
+    Examples
+    --------
+    >>> _less_or_more(Estimate(0.35, 0.3, 0.4, 200, "")), _less_or_more(Estimate(-0.18, -0.29, 0.08, 200, ""))
+    ('35 % [30, 40] fewer', '18 % [-8, 29] more')
+    """
+    if removed.value < 0:
+        return f"{replace(removed, value=-removed.value, low=-removed.high, high=-removed.low):.0%} more"
+    return f"{removed:.0%} fewer"
 
 
 def _walks(subject: Subject) -> Found:

@@ -26,7 +26,7 @@ export function show(view, about, address) {
   result.classList.add("big");
   const steps = Array.from({ length: STEPS }, (_, k) => canvas(`${Math.round((100 * k) / (STEPS - 1))} % of the way`));
   const formula = make("p", { "aria-live": "polite" });
-  const scrub = slider("the way", { min: 0, max: 1.5, step: 0.01, value: t, format: v => v.toFixed(2) }, to => { t = to; drawResult(point(t)); say(); });
+  const scrub = slider("A − B, times", { min: 0, max: 1.5, step: 0.01, value: t, format: v => v.toFixed(2) }, to => { t = to; drawResult(point(t)); say(); });
   const drawResult = latest(async what => paint(result, await askPictures("draw", { points: [what] }), 0));
   const drawSteps = latest(async points => {
     const pictures = await askPictures("draw", { points });
@@ -71,7 +71,7 @@ export function show(view, about, address) {
     }, make("h2", {}, { A: "A", B: "− B", C: "+ C" }[name]), places[name], ...concept(name),
     // Neither a finger nor every keyboard can drag.
     make("button", { type: "button", className: "put", "aria-label": `put the sample that is chosen into ${name}`,
-      onclick: () => { if (chosen) put(name, chosen.sample); } }, "put here"));
+      disabled: true, onclick: () => put(name, chosen.sample) }, "put here"));
     return box;
   });
 
@@ -86,9 +86,11 @@ export function show(view, about, address) {
   }
   function update() {
     for (const name of NAMES) drawBin(places[name], bins[name], name);
+    for (const button of taking) button.disabled = !ready();
+    scrub.input.disabled = !ready();
     const words = name => (bins[name].length ? `mean of ${bins[name].length}` : "nothing");
     formula.textContent = ready()
-      ? `${words("A")} − ${words("B")} + ${words("C")}. At 0 the way is C alone, at 1 it is A − B + C, a turn by A − B.`
+      ? `${words("A")} − ${words("B")} + ${words("C")}. The slider goes from C alone at 0 to A − B + C at 1 and beyond: a turn by A − B.`
       : "Put samples into C, and into A and B what is to be added and taken away.";
     if (ready()) {
       drawResult(point(t));
@@ -98,13 +100,15 @@ export function show(view, about, address) {
   }
   async function film() {
     const points = Array.from({ length: 48 }, (_, k) => point(k / 47));
-    const blob = ready() && await guarded(() => askFile("film", { points }));
+    const blob = await guarded(() => askFile("film", { points }));
     if (blob) download(blob, "turn.webp");
   }
   async function script() {
-    const text = ready() && await guarded(() => askText("script", { points: [point(t)] }));
+    const text = await guarded(() => askText("script", { points: [point(t)] }));
     if (text) download(new Blob([text], { type: "text/x-python" }), "drawn_again.py");
   }
+
+  const taking = [["film", film], ["script", script]].map(([text, onclick]) => make("button", { type: "button", onclick }, text));
 
   const draw = points => guarded(async () => {
     const pictures = await askPictures("draw", { points });
@@ -113,6 +117,7 @@ export function show(view, about, address) {
   });
   const samples = wall(draw, (sample, _, button) => {
     chosen = button;
+    for (const box of boxes) box.querySelector(".put").disabled = false;
     for (const other of samples.grid.children) other.setAttribute("aria-pressed", String(other === button));
   });
   function key(event) {
@@ -124,11 +129,9 @@ export function show(view, about, address) {
   addEventListener("keydown", key);
   view.replaceChildren(make("div", { className: "two" },
     make("section", { className: "panel" }, make("div", { className: "bins" }, ...boxes), formula, result, scrub,
-      make("div", { className: "steps", "aria-label": "the way" }, ...steps),
+      make("div", { className: "steps", "aria-label": "from C to A − B + C" }, ...steps),
       make("div", { className: "row" },
-        make("button", { type: "button", onclick: () => { for (const name of NAMES) bins[name] = []; update(); } }, "empty"),
-        make("button", { type: "button", onclick: film }, "film"),
-        make("button", { type: "button", onclick: script }, "script")),
+        make("button", { type: "button", onclick: () => { for (const name of NAMES) bins[name] = []; update(); } }, "empty"), ...taking),
       make("p", { className: "hint" }, "Drag samples into A, B and C; or click one, and press a, b or c or ", make("i", {}, "put here"), ". The paper averages three of each: single ones ",
         "are unstable. The sum is drawn where it lies, also outside the cube that z is drawn from.")),
     samples.element));

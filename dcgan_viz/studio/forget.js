@@ -1,6 +1,6 @@
 // Forget: an object's maps zeroed everywhere, or removed and inserted where somebody paints.
 
-import { ask, askPictures, complain, guarded, latest, made } from "./server.js";
+import { ask, askPictures, guarded, latest, made } from "./server.js";
 import { history, undoKey } from "./history.js";
 import { canvas, make, paint, slider } from "./tiles.js";
 
@@ -26,7 +26,8 @@ export function show(view, about, address) {
   let layer = about.generator.find(l => l.number === state.layer);
   let ranked = null, pictures = null, seen = null, present = true, cursor = { sample: 0, row: 0, column: 0 }, painting = null;
   // What can be undone: how many maps are zeroed everywhere, and the strokes.
-  let past = history({ zeroed: Number(values.get("maps") ?? 0), strokes: [] });
+  const wish = Math.floor(Number(values.get("maps") ?? 0));
+  let past = history({ zeroed: wish > 0 ? Math.min(wish, layer.channels) : 0, strokes: [] });
 
   const choose = (label, name, options) => make("label", {}, label, make("select", {
     onchange(event) { state[name] = event.target.value; past = history({ zeroed: 0, strokes: [] }); rank(); },
@@ -195,13 +196,14 @@ export function show(view, about, address) {
     measured.replaceChildren();
     command.textContent = `dcgan-viz forget --model ${about.model} --object ${state.object} --rank-by ${state.ranking}${
       state.layer === about.layer.number ? "" : ` --layer ${state.layer}`}${zeroed ? ` --top ${zeroed}` : ""}`;
-    save.disabled = measure.disabled = !zeroed;
+    save.disabled = measure.disabled = !(ranked && zeroed);
     save.title = strokes.length ? "what is painted belongs to one sample and is not saved" : "";
     address.say({ object: state.object, ranking: state.ranking, layer: state.layer === about.layer.number ? null : state.layer, maps: zeroed || null, page: state.page || null });
     update(past.now);
   }
   async function rank() {
     ranked = null;
+    settled();
     waiting.textContent = `ranking the maps by ${state.ranking}: the first time this takes some seconds, causal and learned minutes…`;
     const question = () => ({ object: state.object, ranking: state.ranking, layer: state.layer });
     const asked = JSON.stringify(question()), current = () => present && asked === JSON.stringify(question());
@@ -254,7 +256,6 @@ export function show(view, about, address) {
       waiting, table,
       make("div", { className: "row" }, ...(about.seen.length ? [measure] : []), save), saved, measured, command),
     make("div", { className: "shown" }, ...cells.map(cell => cell.figure))));
-  complain(null);
   rank();
   return () => { present = false; view.classList.remove("painting"); removeEventListener("keydown", keys); };
 }

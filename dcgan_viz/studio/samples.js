@@ -21,7 +21,7 @@ export function show(view, about, address) {
 
   const picture = canvas("the sample that is held");
   const title = make("h2", { className: "hint" });
-  const way = slider("the way", { min: 0, max: 1, step: 0.01, value: state.t, format: v => v.toFixed(2) }, t => { state.t = t; update(); });
+  const way = slider("along the walk", { min: 0, max: 1, step: 0.01, value: state.t, format: v => v.toFixed(2) }, t => { state.t = t; update(); });
   const play = make("button", { type: "button", onclick: () => (playing ? stop() : start()) }, "play");
   const walkRow = make("div", {}, way, make("div", { className: "row" }, play,
     make("button", { type: "button", onclick: () => { state.from = state.to = null; stop(); update(); mark(); } }, "end the walk")));

@@ -2,9 +2,20 @@
 
 const problem = document.getElementById("problem");
 
-export function complain(sentence) {
-  problem.textContent = sentence ?? "";
-  problem.hidden = !sentence;
+const problems = new Map();
+
+// Shows what is wrong, or takes it back. Of each source its own: what goes well elsewhere does not hide it.
+export function complain(sentence, source = "page") {
+  problems.delete(source);
+  if (sentence) problems.set(source, sentence);
+  problem.textContent = [...problems.values()].at(-1) ?? "";
+  problem.hidden = !problems.size;
+}
+
+// What a view complained of is no concern of the next one.
+export function forgetProblems() {
+  problems.clear();
+  complain(null);
 }
 
 async function reply(path, body) {
@@ -36,8 +47,8 @@ export function latest(work) {
     busy = true;
     const begun = performance.now();
     try {
-      if (await work(...values) !== false) { complain(null); clock(performance.now() - begun); }
-    } catch (error) { complain(error.message); }
+      if (await work(...values) !== false) { complain(null, call); clock(performance.now() - begun); }
+    } catch (error) { complain(error.message, call); }
     busy = false;
     if (next) { const again = next; next = null; call(...again); }
   };

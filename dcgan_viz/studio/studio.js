@@ -1,6 +1,6 @@
 // The frame: views by their addresses.
 
-import { ask, complain, guarded } from "./server.js";
+import { ask, complain, forgetProblems, guarded } from "./server.js";
 import { make } from "./tiles.js";
 
 const view = document.getElementById("view");
@@ -16,7 +16,11 @@ const framed = name => ({ show() {
     if (!response.ok) throw new Error((await response.json()).problem);
     const frame = make("iframe", { src: `${name}/`, title: name });
     view.replaceChildren(frame);
-    frame.addEventListener("load", () => frame.contentWindow.focus());
+    frame.addEventListener("load", () => {
+      frame.contentWindow.focus();
+      // What is pressed in a frame stays in it.
+      frame.contentWindow.addEventListener("keydown", goTo);
+    });
   });
 } });
 
@@ -47,7 +51,7 @@ async function show() {
   const name = location.hash.slice(2).split("?")[0] || "samples";
   leave?.();
   leave = null;
-  complain(null);
+  forgetProblems();
   document.getElementById("speed").textContent = "";
   view.classList.remove("framed");
   view.replaceChildren(make("p", { className: "hint" }, "…"));
@@ -65,8 +69,9 @@ async function show() {
 
 addEventListener("hashchange", show);
 // Which key goes where: g and then a letter would be two; alt and a number is one.
-addEventListener("keydown", event => {
+function goTo(event) {
   const link = event.altKey && /^[1-7]$/.test(event.key) && document.querySelectorAll("nav a")[event.key - 1];
   if (link) { event.preventDefault(); link.click(); }
-});
+}
+addEventListener("keydown", goTo);
 show();

@@ -143,7 +143,7 @@ def studio_app(
                 "rankings": [r.name for r in RANKINGS.values() if r.needs == "boxes" or segmenter is not None],
                 "layer": _layer(choose_layer(model, None)),
                 "generator": [_layer(layer) for layer in model.generator_layers[:-1]],
-                "discriminator": [_layer(layer) for layer in model.discriminator_layers],
+                "discriminator": [_layer(layer) for layer in model.layers if layer.side == "discriminator"],
                 "shown": SHOWN,
                 "concepts": exemplars(),
                 "annotated": label,

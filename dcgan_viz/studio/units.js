@@ -9,14 +9,14 @@ const number = (value, digits = 2) => (value === null ? "–" : value.toFixed(di
 export function show(view, about, address) {
   const values = address.values, layers = { generator: about.generator, discriminator: about.discriminator };
   const state = {
-    side: values.get("side") === "discriminator" ? "discriminator" : "generator",
+    side: values.get("side") === "discriminator" && about.discriminator.length ? "discriminator" : "generator",
     layer: Number(values.get("layer") ?? 0), sort: values.get("sort") ?? (about.seen.length ? "gain" : "effect0"), up: values.get("up") === "1", search: values.get("search") ?? "",
     zeroed: new Set((values.get("zeroed") ?? "").split(",").filter(Boolean).map(Number)),
   };
   let found = null, present = true;
 
   const network = make("select", { "aria-label": "network", onchange() { state.side = network.value; state.layer = 0; fresh(); } },
-    ...Object.keys(layers).map(side => make("option", { selected: side === state.side }, side)));
+    ...Object.keys(layers).filter(side => layers[side].length).map(side => make("option", { selected: side === state.side }, side)));
   const layer = make("select", { "aria-label": "layer", onchange() { state.layer = Number(layer.value); fresh(); } });
   const search = make("input", { type: "search", placeholder: about.seen.length ? "an object or a map" : "a map", "aria-label": "search", value: state.search,
     oninput() { state.search = search.value; list(); } });
@@ -31,7 +31,8 @@ export function show(view, about, address) {
   const command = make("code", { className: "command" });
   const clear = make("button", { type: "button", onclick: () => { state.zeroed.clear(); list(); } }, "clear");
   const pane = make("section", { "aria-label": "samples without the maps that are chosen" }, make("div", { className: "row" }, gone, clear),
-    make("div", { className: "steps" }, ...before), make("div", { className: "steps" }, ...after), command);
+    make("p", { className: "hint" }, "as drawn"), make("div", { className: "steps" }, ...before),
+    make("p", { className: "hint" }, "without the maps"), make("div", { className: "steps" }, ...after), command);
 
   const chosenLayer = () => layers[state.side].find(l => l.number === state.layer) ?? null;
   function fresh() {
@@ -120,7 +121,7 @@ export function show(view, about, address) {
     before.forEach((target, k) => paint(target, pictures, k));
     after.forEach((target, k) => paint(target, pictures, SHOWN + k));
     const said = pictures.objects.filter(o => o.removed !== null).map(o => `${o.object} ${number(100 * o.removed, 0)} %`);
-    gone.textContent = maps.length ? `${maps.length} map${maps.length > 1 ? "s" : ""} zeroed; pixels gone in these ${SHOWN}: ${said.join(", ") || "not counted"}` : "Click the box of a map to zero it.";
+    gone.textContent = maps.length ? `${maps.length} map${maps.length > 1 ? "s" : ""} zeroed; pixels gone in these ${SHOWN}: ${said.join(", ") || "not counted"}` : "Tick the box of a map to zero it.";
     return true;
   });
   function ablate() {

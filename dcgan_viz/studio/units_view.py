@@ -58,8 +58,9 @@ def units_routes(model: DCGAN, segmenter: Segmenter | None, digest: str) -> list
     """
     # Of their own: a page asks for dozens of strips, and the picture that a click changes must not wait for them.
     turns = Turns()
+    image_layer = model.generator_layers[-1]
     layers: dict[tuple[str, int], Layer] = {
-        (layer.side, layer.number): layer for layer in (*model.generator_layers[:-1], *model.discriminator_layers)
+        (layer.side, layer.number): layer for layer in model.layers if layer != image_layer
     }
     tables: Jobs[Dissection] = Jobs()
 

@@ -21,6 +21,7 @@ from dcgan_viz.figures.style import label_row, new_figure, show_picture
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import NoDiscriminator
 from dcgan_viz.report import analyses
 from dcgan_viz.report import model_report as module
 from dcgan_viz.report.analyses import ANALYSES, Analysis, Found, Subject
@@ -120,6 +121,16 @@ def test_what_one_of_two_models_lacks_does_not_leave_half_the_page_empty(
     assert (page.count("<h3>one</h3>"), page.count("<h3>other</h3>")) == (1, 2)
 
 
+def test_of_a_generator_alone_is_written_what_needs_no_discriminator(
+    tiny_model: DCGAN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANALYSES", [analysis("guided-backprop")])
+    report = model_report([Subject(replace(tiny_model, discriminator=NoDiscriminator()), "alone")])
+    assert "needs a discriminator" in report.chapters["guided-backprop"][0]["left out"]
+    assert "<td>generator 1</td>" in report.page
+    assert "<td>discriminator 1</td>" not in report.page
+
+
 def fail(subject: Subject) -> Found:
     raise UserError("the walk <b>ends</b> here")
 
@@ -142,6 +153,8 @@ def test_a_fast_report_measures_on_few_samples_and_says_so(
     folder = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True)).save(tmp_path / "seeing", exact=True)
     tiny_segmenter.save(folder / "segmenter")
     found = analysis("forget").run(Subject(load(folder), "x", fast=True))
+    counts = r"there are \d+ % \[.+\] (fewer|more) window pixels \(.+\) and \d+ % \[.+\] (fewer|more) \(.+\)$"
+    assert re.search(counts, found.answer)
     assert found.less == "the segmenter measures on 200 new samples instead of 1,000"
     assert found.result.settings["measured_samples"] == 200
     assert {row.estimate.n for row in estimates_of(found.result) if row.name.startswith("chosen maps")} == {200}
@@ -228,7 +241,8 @@ def test_the_command_writes_page_and_numbers(run, tiny_folder: Path) -> None:
     numbers = json.loads((folder / "result.json").read_text())
     assert numbers["settings"]["command"].startswith(f"dcgan-viz report {tiny_folder}")
     assert "left out of a fast report" in numbers["chapters"]["directions"][0]["left out"]
-    assert "1 analyses" in outcome.stdout
+    assert "1 analysis of" in outcome.stdout
+    assert "; 3 left out, and the page says why" in outcome.stdout
 
 
 def test_every_estimate_of_a_result_has_a_name_of_its_own(tiny_model: DCGAN) -> None:

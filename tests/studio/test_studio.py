@@ -24,6 +24,7 @@ from dcgan_viz.data.images import to_pixels
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
 from dcgan_viz.networks import dcgan
+from dcgan_viz.networks.modules import NoDiscriminator
 from dcgan_viz.studio.serving import COOKIE
 from dcgan_viz.studio.studio import studio_app
 
@@ -385,6 +386,59 @@ def test_without_a_segmenter_the_views_say_so(browser: Any, at_once: Any, make_m
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("zeroed: grey levels")
     effects = [float(text.split("\n")[0]) for text in page.locator("tbody td:last-child").all_inner_texts()]
     assert effects == sorted(effects, reverse=True)
+
+
+def test_a_generator_alone_has_the_views_that_need_no_discriminator(
+    browser: Any, at_once: Any, make_model: Any, tmp_path: Path
+) -> None:
+    model = make_model(dcgan(16, width=4, latent_dim=8, top_layer=True))
+    page = browser.new_page()
+    address = at_once(studio_app(replace(model, discriminator=NoDiscriminator()), "alone", folder=tmp_path))
+    page.goto(f"{address}#/units?side=discriminator")
+    page.get_by_label("zero map 0").wait_for()
+    assert page.get_by_label("network").locator("option").all_inner_texts() == ["generator"]
+    page.goto(f"{address}#/samples")
+    page.locator(".wall button").nth(10).wait_for()
+    assert page.locator("#problem").is_hidden()
+
+
+def test_what_cannot_be_drawn_is_said_as_long_as_it_is_shown(page: Any) -> None:
+    page.goto(f"{page.address}#/samples?hold=0:99999999")
+    page.locator(".wall button").nth(20).wait_for()
+    # The pictures of the wall are drawn, and do not hide that the one that is held is not.
+    page.get_by_role("alert").get_by_text("a whole number from 0 to 9,999").wait_for()
+    page.locator(".wall button").first.click()
+    page.get_by_text("sample 0:0").wait_for()
+    page.get_by_role("alert").wait_for(state="hidden")
+    page.problems.clear()
+
+
+def test_keys_go_to_views_also_from_within_a_frame(page: Any) -> None:
+    page.goto(f"{page.address}#/annotate")
+    page.frame_locator("iframe").get_by_text("sample 1 of 150").wait_for()
+    until(page, "document.activeElement.tagName === 'IFRAME'")
+    page.keyboard.press("Alt+6")
+    until(page, "location.hash === '#/concepts'")
+
+
+def test_nothing_is_offered_that_would_do_nothing(page: Any) -> None:
+    page.goto(f"{page.address}#/arithmetic")
+    page.locator(".wall button").nth(10).wait_for()
+    put, film = page.get_by_label("put the sample that is chosen into C"), page.get_by_role("button", name="film")
+    assert put.is_disabled()
+    assert film.is_disabled()
+    page.locator(".wall button").first.click()
+    put.click()
+    page.get_by_label("take sample 0:0 out of C").wait_for()
+    assert film.is_enabled()
+    # More maps than the layer has, asked for before they are ranked.
+    page.route("**/forget/rank", lambda route: route.fulfill(json={"waiting": True}))
+    page.goto(f"{page.address}#/forget?object=window&maps=999")
+    page.get_by_text("ranking the maps").wait_for()
+    assert page.get_by_label("maps").input_value() == page.get_by_label("maps").get_attribute("max")
+    until(page, f"location.hash.includes('maps={page.get_by_label('maps').get_attribute('max')}')")
+    for name in ("measure on new samples", "save as a model"):
+        assert page.get_by_role("button", name=name).is_disabled()
 
 
 def test_samples_are_added_and_taken_away(page: Any, seeing_model: DCGAN) -> None:
