@@ -36,6 +36,10 @@ PARAMETER = re.compile(r"`(\w+)(?:=([^`]*))?`")
 """As sentences of the library name a parameter, with or without a value."""
 
 
+ALTERNATIVE = re.compile(r", or [^,;:`]*`(\w+)(?:=([^`]*))?`[^,;:`]*")
+"""As sentences name one at their end."""
+
+
 CALL = re.compile(r"`(\w+)\((\w+)=([^`]*)\)`")
 """As sentences name a parameter of another function than the one that was called."""
 
@@ -43,13 +47,14 @@ CALL = re.compile(r"`(\w+)\((\w+)=([^`]*)\)`")
 def in_options(text: str, command: click.Command | None = None) -> str:
     """A sentence of the library, which speaks of parameters, in a command's options; by default of the running one.
 
-    A function that another command runs becomes that command.
+    A function that another command runs becomes that command. An alternative that a command has no option for is left
+    out.
 
     Examples
     --------
     >>> command = click.Command("draw", params=[click.Option(["--overwrite"], is_flag=True), click.Option(["--size"])])
-    >>> in_options("replace it with `overwrite=True`, or give `size=64`, or `color`", command)
-    'replace it with --overwrite, or give --size 64, or `color`'
+    >>> in_options("replace it with `overwrite=True`, or give `size=64`, or paint it with `color`", command)
+    'replace it with --overwrite, or give --size 64'
     """
     context = click.get_current_context(silent=True)
     command = command or (context.command if context else None)
@@ -74,7 +79,11 @@ def in_options(text: str, command: click.Command | None = None) -> str:
         ]
         return typed if other is command else " ".join(["dcgan-viz", str(other.name), *arguments, typed])
 
-    return PARAMETER.sub(option, CALL.sub(call, text))
+    def alternative(found: re.Match[str]) -> str:
+        return found.group() if _typed(command, *found.group(1, 2)) or found.group(1) in arguments else ""
+
+    arguments = {parameter.name for parameter in command.params if isinstance(parameter, click.Argument)}
+    return PARAMETER.sub(option, ALTERNATIVE.sub(alternative, CALL.sub(call, text)))
 
 
 def _typed(command: click.Command, name: str, value: str | None) -> str | None:

@@ -19,6 +19,7 @@ from dcgan_viz.cli.options import (
     parse_numbers,
     seed_option,
 )
+from dcgan_viz.errors import UserError
 from dcgan_viz.words import images_in
 
 if TYPE_CHECKING:
@@ -241,7 +242,10 @@ def _explain(
 
     check_out(ExplainedUnit, out, overwrite, figures=["unit"])
     channels, size, _ = loaded.image_shape
-    picture = load_photographs([image], size, channels).tensor(slice(1))[0]
+    pictures = load_photographs([image], size, channels, limit=2)
+    if len(pictures) > 1:
+        raise UserError(f"{image} holds several pictures, and a unit is explained on one: give one of them as --image")
+    picture = pictures.tensor(slice(1))[0]
     result = explain_unit(loaded, picture, unit, layer=layer, rule=rule, seed=seed, source=image.name)
     place = out_folder(out, DEFAULT_UNIT_OUT)
     folder = result.save(place, {"unit": unit_figure(result)}, overwrite=overwrite)

@@ -173,6 +173,10 @@ def find_model(name: str | Path) -> Path:
     if str(name) in bundled_models():
         # Bundled models are plain folders in every supported way of installing.
         return Path(str(resources.files("dcgan_viz.trained") / str(name)))
+    if str(name).endswith((".py", ".py:")):
+        raise UserError(
+            f"{name} names no function: give {str(name).removesuffix(':')}:FUNCTION, one that makes a model"
+        )
     if (Path(name) / "checkpoints").is_dir():
         raise UserError(
             f"{name} is a training run that has not written its model yet: let it end, or go on with it by "

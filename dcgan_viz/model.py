@@ -288,7 +288,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> DCGAN:
     """
     place = find_device(device)
     own, colon, function = str(name).rpartition(":")
-    if colon and own.endswith(".py"):
+    if colon and function and own.endswith(".py"):
         return _made_by(Path(own), function).to(place)
     folder = find_model(name)
     card = read_card(folder / CARD_FILE)

@@ -97,6 +97,12 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken(page) == ["gone.png", "there.md#other", "#there", "http://a.org", "https://nowhere", "gone.md"]
 
 
+def test_the_line_that_made_a_result_is_where_the_page_says(run, tiny_folder: Path) -> None:
+    (file,) = re.findall(r"the line that wrote a folder is in its `(.+?)`", (DOCS / "howto.md").read_text())
+    assert run("directions", "--model", tiny_folder, "--samples", "1", "--count", "1").exit_code == 0
+    assert "dcgan-viz directions --" in (Path("results/directions") / file).read_text()
+
+
 def test_every_file_that_a_page_names_exists() -> None:
     named = {
         (page, path)

@@ -57,6 +57,12 @@ def test_an_unknown_model_names_the_bundled_ones() -> None:
         load("nothing")
 
 
+@pytest.mark.parametrize("name", ["mine.py", "mine.py:"])
+def test_a_file_of_code_is_asked_for_its_function(name: str) -> None:
+    with pytest.raises(UserError, match=f"^{name} names no function: give mine.py:FUNCTION"):
+        load(name)
+
+
 def test_a_run_that_has_not_ended_is_said_to_have_no_model_yet(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     with pytest.raises(UserError, match=r"has not written its model yet: .* train DATA --out .*run --resume"):

@@ -13,9 +13,10 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import warnings
 from pathlib import Path
 
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.files import atomic_file
 from dcgan_viz.home import home
 
@@ -70,9 +71,12 @@ def _package() -> bytes:
     data = packed_by_npm() if shutil.which("npm") else fetched()
     if not _is_right(data):
         raise UserError(f"what the registry gave as onnxruntime-web {VERSION} is something else: its SHA-512 is wrong")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(kept) as temporary:
-        temporary.write_bytes(data)
+    # The next page has to fetch it again, and that is all.
+    try:
+        with atomic_file(kept) as temporary:
+            temporary.write_bytes(data)
+    except UserError as error:
+        warnings.warn(f"onnxruntime-web is not kept for the next time: {error}", Notice, stacklevel=2)
     return data
 
 

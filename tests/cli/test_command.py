@@ -150,6 +150,14 @@ def test_what_another_command_runs_is_named_as_it_is_typed() -> None:
     assert said.rstrip().endswith("write them with dcgan-viz annotate")
 
 
+def test_no_option_is_named_that_a_command_does_not_have(tmp_path: Path, tiny_folder: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    said = CliRunner().invoke(main, ["features", str(tiny_folder), str(tmp_path), "--out", "f.npy"]).stderr
+    assert said.rstrip().endswith("repair or remove them, or leave them out with --skip-broken")
+    said = CliRunner().invoke(main, ["guided-backprop", "--model", str(tiny_folder), "--images", str(tmp_path)]).stderr
+    assert said.rstrip().endswith("repair or remove them")
+
+
 def test_tab_completes_commands_and_their_options() -> None:
     def offered(*words: str) -> set[str]:
         complete = ShellComplete(main, {}, "dcgan-viz", "_DCGAN_VIZ_COMPLETE")

@@ -182,7 +182,12 @@ def test_one_unit_is_explained_by_hand(run, tiny_folder, photographs) -> None:
         (("--unit", "1,2", "--image", "00.png"), "is not a map, a row and a column, like 7,2,3"),
         (("--unit", "1,2,3", "--image", "00.png", "--sanity", "--maps", "1"), "leave out --maps, --sanity"),
         (("--unit", "0,0,0", "--image", "missing.png"), "missing.png"),
+        (("--unit", "0,0,0", "--image", "photographs"), "photographs holds several pictures"),
     ],
 )
-def test_a_unit_by_hand_takes_what_it_needs_and_no_more(refused, tiny_folder, arguments, sentence) -> None:
+def test_a_unit_by_hand_takes_what_it_needs_and_no_more(
+    refused, tiny_folder, photographs: Path, monkeypatch, arguments, sentence
+) -> None:
+    monkeypatch.chdir(photographs.parent)
+    assert photographs.name == "photographs"
     assert sentence in refused("guided-backprop", "--model", tiny_folder, *arguments)

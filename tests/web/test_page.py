@@ -14,7 +14,7 @@ import torch
 
 from dcgan_viz.analysis.forgetting.ablation import Ablation, choose_layer, draw_with
 from dcgan_viz.data.images import to_pixels
-from dcgan_viz.errors import UserError
+from dcgan_viz.errors import Notice, UserError
 from dcgan_viz.foreign.onnx_files import editable_graph
 from dcgan_viz.judges.segmenter import Segmenter
 from dcgan_viz.model import DCGAN, load
@@ -43,6 +43,16 @@ def test_what_is_no_package_is_not_used(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match="its SHA-512 is wrong"):
         runtime.runtime_files()
     assert not list(tmp_path.rglob("*.tgz"))
+
+
+def test_a_package_that_cannot_be_kept_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DCGAN_VIZ_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(runtime, "packed_by_npm", lambda: b"the package")
+    monkeypatch.setattr(runtime, "fetched", lambda: b"the package")
+    monkeypatch.setattr(runtime, "_is_right", lambda data: True)
+    with pytest.warns(Notice, match="is not kept for the next time: cannot write"):
+        assert runtime._package() == b"the package"
 
 
 @pytest.fixture
