@@ -19,6 +19,9 @@ Usual are digits' 28 pixels, powers of two from 32, and anime faces' 96; hardly 
 
 IMAGE_SIZES = tuple(RARE_SIZES)
 
+UNPADDED = 0.4
+"""How unusual it is, at the most, to pad nowhere."""
+
 KEPT = 48
 """Ways to a side that are followed at once, the most usual first."""
 
@@ -147,7 +150,7 @@ def generator_geometries(chain: Chain, wishes: Wishes) -> list[Geometry]:
     if wishes.steps:
         return _arrived(ways, wishes.size, range(1, IMAGE_SIZES[-1] + 1))
     ways = {
-        side: [replace(g, unusual=g.unusual + _crops_to(side, chain[-1], g)) for g in group]
+        side: [replace(g, unusual=_of_family(g) + _crops_to(side, chain[-1], g)) for g in group]
         for side, group in ways.items()
     }
     if wishes.size is not None:
@@ -219,6 +222,12 @@ def _others_are_fours(chain: Chain, link: Link) -> bool:
 def _only_widens(link: Link, step: Step) -> bool:
     """Whether a convolution of stride 1 adds a border and nothing else, with which nobody ends a network."""
     return not link.forward and link.kernel > 1 and step.stride == 1 and step.padding == 0
+
+
+def _of_family(geometry: Geometry) -> float:
+    """How unusual steps are: not very if none pads, as in a course that leaves all paddings out."""
+    unpadded = all(step.padding == 0 == step.output_padding and step.upsample == 1 for step in geometry.steps)
+    return min(geometry.unusual, UNPADDED) if unpadded else geometry.unusual
 
 
 def _crops_to(side: int, last: Link, geometry: Geometry) -> float:

@@ -22,7 +22,7 @@ from dcgan_viz.foreign.candidates import (
 )
 from dcgan_viz.foreign.chains import Chain, Chains, Side, find_chains
 from dcgan_viz.foreign.geometry import Geometry, discriminator_geometries, generator_geometries
-from dcgan_viz.foreign.knowledge import Knowledge, Source, Wishes
+from dcgan_viz.foreign.knowledge import Knowledge, Source, Step, Wishes
 from dcgan_viz.foreign.sources import CLASSES, CONDITIONAL, latents
 from dcgan_viz.foreign.testimony import (
     APART,
@@ -359,7 +359,7 @@ def _readings(
     return [
         Reading(chain, geometry, each)
         for chain in chains.options
-        for geometry in geometries[id(chain)][:most]
+        for geometry in _usual(geometries[id(chain)], most)
         for each in varied[_normed(chain)]
     ]
 
@@ -393,8 +393,13 @@ def _normed(chain: Chain) -> bool:
     return any(link.norm is not None for link in chain)
 
 
-def _usual(geometries: list[Geometry]) -> list[Geometry]:
-    return geometries[:GEOMETRIES]
+def _usual(geometries: list[Geometry], most: int = GEOMETRIES) -> list[Geometry]:
+    """The most usual ways, and those nearly as usual that differ from one in the last step, which no statistics hear."""
+    best: dict[tuple[Step, ...], float] = {}
+    for geometry in geometries[:most]:
+        best.setdefault(geometry.steps[:-1], geometry.unusual)
+    others = [g for g in geometries[most:] if g.unusual <= best.get(g.steps[:-1], -CLEAR) + CLEAR]
+    return geometries[:most] + others
 
 
 def _discriminator_chains(discriminator: Weights) -> Sequence[Chain]:

@@ -53,7 +53,7 @@ CALM, LEAST_TRUST = 0.01, 1 / 3
 FITS = 0.08
 """Drift, in deviations of a map, up to which a reading is said to fit."""
 
-STRAINED = 4.0
+STRAINED = 8.0
 """Strain of a layer up to which a reading is said to fit."""
 
 RARE = 3.0

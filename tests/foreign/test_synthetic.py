@@ -103,3 +103,12 @@ def test_many_latents_are_not_taken_for_fewer_and_a_label() -> None:
     truth = replace(FAMILIES["tutorial"], moves=(Move(4), Move(4)), widths=(512, 8), latent=256, prior="uniform")
     file, _ = weights(truth, 0)
     assert "z from U(-1, 1)" in import_pair(file).told["generator"].decided
+
+
+def test_who_pads_nowhere_is_nearly_as_usual_as_any() -> None:
+    """A course's layout of 28 pixels, whose paddings were asked for beside a rarer one with an output padding."""
+    file, _ = weights(FAMILIES["Coursera"], 0)
+    (chain,) = find_chains(file, "generator").options
+    ways = [g for g in generator_geometries(chain, Wishes()) if g.sizes == (3, 6, 13, 28)]
+    assert [s.padding for s in ways[0].steps] == [0, 0, 0, 0]
+    assert ways[0].unusual < 0.5
