@@ -23,6 +23,11 @@ export function paint(target, pictures, number) {
   target.getContext("2d").putImageData(pixels, 0, 0);
 }
 
+// A number as it is printed: nothing rounds to −0.
+export function number(value, digits = 2) {
+  return value === null ? "–" : value.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
+}
+
 export const sampleName = ({ seed, number }) => `${seed}:${number}`;
 
 // A labelled slider with its value; `change` gets numbers.

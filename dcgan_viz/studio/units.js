@@ -1,10 +1,9 @@
 // Units: every map of both networks, with what excites it, what it agrees with, and what goes when it is zeroed.
 
 import { askPictures, guarded, latest, made } from "./server.js";
-import { canvas, make, paint } from "./tiles.js";
+import { canvas, make, number, paint } from "./tiles.js";
 
 const SHOWN = 6;
-const number = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
 
 export function show(view, about, address) {
   const values = address.values, layers = { generator: about.generator, discriminator: about.discriminator };

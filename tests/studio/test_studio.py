@@ -360,6 +360,14 @@ def test_units_are_sorted_searched_and_zeroed(page: Any, tmp_path: Path) -> None
     assert kept == ["discriminator-1", "generator-1"]
 
 
+def test_nothing_rounds_to_minus_nought(page: Any) -> None:
+    page.goto(page.address)
+    written = page.evaluate(
+        "async () => { const { number } = await import('/tiles.js'); return [-0.3, -0.6, 0.4, null].map(v => number(v, 0)); }"
+    )
+    assert written == ["0", "−1", "0", "–"]
+
+
 def test_what_a_mouse_and_a_keyboard_do_a_finger_can_do(page: Any) -> None:
     page.goto(page.address)
     tiles = page.locator(".wall button")
