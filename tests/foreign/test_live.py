@@ -175,7 +175,7 @@ def nothing():
 def test_the_command_line_takes_a_function_of_a_file(run, refused, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CODE)
     assert run("sample", "--model", "mine.py:make_model", "--count", 4, "--out", "s.png").exit_code == 0
-    assert "returned a int" in refused("sample", "--model", "mine.py:nothing", "--out", "t.png")
+    assert "returned an object of type int" in refused("sample", "--model", "mine.py:nothing", "--out", "t.png")
     assert "has no function other" in refused("sample", "--model", "mine.py:other", "--out", "t.png")
     assert "there is no file none.py" in refused("sample", "--model", "none.py:make", "--out", "t.png")
     assert load(tmp_path / "mine.py:make_model").image_shape == (3, 8, 8)
