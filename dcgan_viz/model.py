@@ -326,7 +326,9 @@ def _made_by(file: Path, function: str) -> DCGAN:
             raise UserError(f"{file} has no function {function}: give one that returns what dcgan_viz.wrap makes")
         model = make()
     if not isinstance(model, DCGAN):
-        raise UserError(f"{function} in {file} returned an object of type {type(model).__name__}: return what dcgan_viz.wrap makes")
+        raise UserError(
+            f"{function} in {file} returned an object of type {type(model).__name__}: return what dcgan_viz.wrap makes"
+        )
     return model
 
 
