@@ -53,7 +53,13 @@ def concepts(model: DCGAN, folder: Path) -> Page:
     path = folder / "concepts.json"
     save_concepts(open_concepts(model, path, count=5, seed=3, method="by eye"), path)
     app = concepts_app(model, load_concepts(path), path)
-    return Page(app, "<main", ["/concepts.js", "/concepts.css", *SHARED], "/sample", to_pixels(model.sample(5, seed=3)))
+    return Page(
+        app,
+        "<main",
+        ["/concepts.js", "/concepts.css", "/tiles.js", *SHARED],
+        "/sample",
+        to_pixels(model.sample(5, seed=3)),
+    )
 
 
 def blind(model: DCGAN, folder: Path) -> Page:
