@@ -83,8 +83,8 @@ def test_a_side_that_nothing_tells_is_asked_but_only_where_the_statistics_fit() 
     batches = [drawn("normal", 300) for _ in range(6)]
     own, other = (dict(settled(PyTorchGan(), batches).state_dict()) for _ in range(2))
     with pytest.raises(UndecidedError, match=r"32x32 or 64x64 pixels: .*, give `size`") as caught:
-        import_pair(Weights(own, "here"))
+        import_pair(Weights(own, "here"), source="normal")
     assert {32, 64} <= {c.images.shape[-1] for c in caught.value.candidates}
     mixed = {name: other[name] if "running" in name else tensor for name, tensor in own.items()}
     with pytest.raises(UndecidedError, match="no way to read these weights gives their running statistics"):
-        import_pair(Weights(mixed, "here"))
+        import_pair(Weights(mixed, "here"), source="normal")
